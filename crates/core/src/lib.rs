@@ -1,0 +1,23 @@
+//! The pure half of keda-rs.
+//!
+//! Data goes one way: a manifest is read (`manifest`, checked by `schema`, typed by `api`), its triggers'
+//! parameters are resolved (`resolve`) and parsed (`metadata`), samples of the event sources come in, and the
+//! `engine` decides. `hpa` holds the HorizontalPodAutoscaler object that is written to a cluster and the replica
+//! arithmetic that Kubernetes applies to it.
+//!
+//! Nothing here knows a clock, a network, an environment or an async runtime: time is an argument.
+
+pub mod api;
+pub mod cron;
+pub mod duration;
+pub mod engine;
+pub mod formula;
+pub mod hpa;
+pub mod manifest;
+pub mod metadata;
+pub mod names;
+pub mod problem;
+pub mod quantity;
+pub mod resolve;
+pub mod sample;
+pub mod schema;
