@@ -7,6 +7,8 @@
 //!
 //! Nothing here knows a clock, a network, an environment or an async runtime: time is an argument.
 
+extern crate self as keda_core;
+
 pub mod api;
 pub mod cron;
 pub mod duration;
@@ -15,9 +17,11 @@ pub mod formula;
 pub mod hpa;
 pub mod manifest;
 pub mod metadata;
+pub mod metric;
 pub mod names;
 pub mod problem;
 pub mod quantity;
 pub mod resolve;
 pub mod sample;
 pub mod schema;
+pub mod secret;

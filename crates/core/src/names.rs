@@ -1,1 +1,43 @@
-//! (being written)
+//! How names of metrics are made (`reference: scalers/COMMON.md, Metric names`).
+
+/// Replaces each of `/ . : % ( )` by `-`, and nothing else.
+pub fn normalize(name: &str) -> String {
+    name.replace(['/', '.', ':', '%', '(', ')'], "-")
+}
+
+/// The name under which the HPA asks for a metric of the trigger at position `index`: `s<index>-<name>`.
+pub fn with_index(index: usize, name: &str) -> String {
+    format!("s{index}-{name}")
+}
+
+/// The name of the one metric that a `scalingModifiers` formula makes.
+pub const COMPOSITE_METRIC: &str = "composite-metric";
+
+/// Form-escapes a text as Go's `url.QueryEscape` does: a space becomes `+`, everything but letters, digits and
+/// `-_.~` becomes `%XX`.
+pub fn query_escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => escaped.push(char::from(byte)),
+            b' ' => escaped.push('+'),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_six_characters_are_replaced() {
+        assert_eq!(normalize("a/b.c:d%e(f)g_h*i j+K"), "a-b-c-d-e-f-g_h*i j+K");
+    }
+
+    #[test]
+    fn escapes_like_a_form() {
+        assert_eq!(query_escape("a b/c%é~"), "a+b%2Fc%25%C3%A9~");
+    }
+}

@@ -1,0 +1,266 @@
+//! Looks parameters up, converts them, and reports what is wrong with them.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hasher};
+
+use super::{Context, Environment, Inputs, Kind, Metadata, Parameter, Source, Value};
+use crate::problem::{Path, Problem, did_you_mean};
+
+/// Reads the parameters of one trigger.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    inputs: &'a Inputs,
+    context: &'a Context,
+    problems: Vec<Problem>,
+    fingerprint: Fingerprint,
+}
+
+/// A parsed trigger and what identifies its query.
+#[derive(Debug)]
+pub struct Parsed<T> {
+    /// The trigger.
+    pub value: T,
+    /// Errors and warnings; with an error among them the value must not be used.
+    pub problems: Vec<Problem>,
+    /// The same for triggers with the same type, parameters and identity, whatever place the values came from. It
+    /// tells nothing about the values.
+    pub fingerprint: u128,
+}
+
+/// Parses a trigger: the struct and all problems, errors and warnings.
+pub fn parse<T: Metadata>(inputs: &Inputs, context: &Context) -> (T, Vec<Problem>) {
+    let parsed = parse_with_fingerprint::<T>(inputs, context);
+    (parsed.value, parsed.problems)
+}
+
+/// As [`parse`], and says which triggers ask the same of the same source.
+pub fn parse_with_fingerprint<T: Metadata>(inputs: &Inputs, context: &Context) -> Parsed<T> {
+    let mut reader = Reader { inputs, context, problems: Vec::new(), fingerprint: Fingerprint::new(context) };
+    let value = T::read(&mut reader);
+    reader.report_unknown_keys(&T::parameters());
+    Parsed { value, problems: reader.problems, fingerprint: reader.fingerprint.finish() }
+}
+
+impl<'a> Reader<'a> {
+    /// Where the trigger stands.
+    pub fn context(&self) -> &'a Context {
+        self.context
+    }
+
+    /// The texts that are read, for the few parameters that have no type: cloud credentials looked up raw.
+    pub fn inputs(&self) -> &'a Inputs {
+        self.inputs
+    }
+
+    /// Reports an error of the metadata as a whole, such as a rule between parameters.
+    pub fn error(&mut self, message: impl Into<String>) {
+        self.problems.push(Problem::error("invalid-metadata", Path::root().key("metadata"), message));
+    }
+
+    /// Reports an error of one parameter, at the key that the user wrote.
+    pub fn error_at(&mut self, name: &str, message: impl Into<String>) {
+        let key = if self.inputs.metadata.contains_key(name) { name.to_string() } else { format!("{name}FromEnv") };
+        self.problems.push(Problem::error("invalid-metadata", Path::root().key("metadata").key(key), message));
+    }
+
+    /// Whether an error was reported so far.
+    pub fn has_errors(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity == crate::problem::Severity::Error)
+    }
+
+    /// Reads one parameter; the zero value where it is absent or wrong.
+    pub fn read<T: Value>(&mut self, parameter: &'static Parameter) -> T {
+        let (text, path) = match self.find(parameter) {
+            Some((text, path)) => {
+                if let Some(message) = parameter.deprecated {
+                    let message = format!("scaler {} info: {message}", self.context.trigger_type);
+                    self.problems.push(Problem::error("deprecated-parameter", path, message).at_key());
+                    return T::default();
+                }
+                if let Some(message) = parameter.announce {
+                    self.problems.push(Problem::warning("deprecated-parameter", path.clone(), message).at_key());
+                }
+                (text, path)
+            }
+            None => match parameter.default {
+                Some(default) if !default.is_empty() => (default.to_string(), Path::root().key("metadata")),
+                _ => {
+                    if parameter.required() && !T::OPTIONAL {
+                        self.report_missing(parameter);
+                    }
+                    return T::default();
+                }
+            },
+        };
+        self.fingerprint.add(parameter.name(), &text);
+        if let Some(problem) = check_words(parameter, &text, &path) {
+            self.problems.push(problem);
+            return T::default();
+        }
+        match T::from_text(&text, parameter) {
+            Ok(value) => value,
+            Err(cause) => {
+                let shown = if T::KIND == Kind::Secret { "***" } else { &text };
+                let message = format!("unable to set param {:?} value {shown:?}: {cause}", parameter.name());
+                self.problems.push(Problem::error("invalid-value", path, message));
+                T::default()
+            }
+        }
+    }
+
+    /// The first text that is not blank, and where it stands.
+    fn find(&self, parameter: &Parameter) -> Option<(String, Path)> {
+        let metadata = Path::root().key("metadata");
+        for source in parameter.sources {
+            for name in parameter.names {
+                let (text, path) = match source {
+                    Source::Trigger => (self.inputs.metadata.get(*name).map(String::as_str), metadata.key(*name)),
+                    Source::Environment => {
+                        let key = format!("{name}FromEnv");
+                        let variable = self.inputs.metadata.get(&key).filter(|variable| !variable.is_empty());
+                        (variable.and_then(|variable| self.inputs.environment.get(variable)), metadata.key(key))
+                    }
+                    Source::Authentication => (
+                        self.inputs.authentication.get(*name).map(String::as_str),
+                        Path::root().key("authenticationRef"),
+                    ),
+                };
+                if let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) {
+                    return Some((text.to_string(), path));
+                }
+            }
+        }
+        None
+    }
+
+    fn report_missing(&mut self, parameter: &Parameter) {
+        let metadata = Path::root().key("metadata");
+        let sources: Vec<&str> = parameter.sources.iter().map(|source| source.name()).collect();
+        let message = format!("missing required parameter {:?} in [{}]", parameter.names.join(","), sources.join(" "));
+        let from_environment = format!("{}FromEnv", parameter.name());
+        if let Some(variable) = self.inputs.metadata.get(&from_environment)
+            && parameter.reads(Source::Environment)
+        {
+            let path = metadata.key(&from_environment);
+            self.problems.push(match self.inputs.environment {
+                Environment::Known(_) => Problem::error("missing-parameter", path, message).with_help(format!(
+                    "the target's container has no environment variable {variable:?}, or it is empty"
+                )),
+                Environment::Unknown => Problem::warning(
+                    "unknown-environment",
+                    path,
+                    format!("cannot tell whether {variable:?} is set: the target is not given"),
+                ),
+            });
+            return;
+        }
+        let misspelt =
+            self.inputs.metadata.keys().find(|key| did_you_mean(key, parameter.names.iter().copied()).is_some());
+        self.problems.push(match misspelt {
+            Some(key) => Problem::error("missing-parameter", metadata.key(key), message).at_key().with_help(format!(
+                "{key:?} is not a parameter of {:?}; did you mean {:?}?",
+                self.context.trigger_type,
+                parameter.name()
+            )),
+            None => Problem::error("missing-parameter", metadata, message).with_help(whereabouts(parameter)),
+        });
+    }
+
+    /// Warns of keys that nothing reads (KEDA ignores them).
+    fn report_unknown_keys(&mut self, parameters: &[&'static Parameter]) {
+        let mut known: BTreeSet<String> = BTreeSet::new();
+        for parameter in parameters {
+            for name in parameter.names {
+                if parameter.reads(Source::Trigger) {
+                    known.insert((*name).to_string());
+                }
+                if parameter.reads(Source::Environment) {
+                    known.insert(format!("{name}FromEnv"));
+                }
+            }
+        }
+        let trigger_type = &self.context.trigger_type;
+        for key in self.inputs.metadata.keys().filter(|key| !known.contains(*key)) {
+            let path = Path::root().key("metadata").key(key);
+            if self.problems.iter().any(|problem| problem.path == path) {
+                continue;
+            }
+            let elsewhere = parameters.iter().find(|parameter| parameter.names.contains(&key.as_str()));
+            let problem = Problem::warning(
+                "unknown-metadata-key",
+                path,
+                format!("unknown metadata key {key:?} of a {trigger_type:?} trigger: it is ignored"),
+            )
+            .at_key();
+            self.problems.push(match (elsewhere, did_you_mean(key, known.iter().map(String::as_str))) {
+                (Some(parameter), _) => problem.with_help(format!("it is not read here; {}", whereabouts(parameter))),
+                (None, Some(meant)) => problem.with_help(format!("did you mean {meant:?}?")),
+                (None, None) => problem,
+            });
+        }
+    }
+}
+
+/// Where a parameter can be given, as advice.
+fn whereabouts(parameter: &Parameter) -> String {
+    let name = parameter.name();
+    let places: Vec<String> = parameter
+        .sources
+        .iter()
+        .map(|source| match source {
+            Source::Trigger => format!("metadata.{name}"),
+            Source::Environment => format!("metadata.{name}FromEnv (a variable of the target's container)"),
+            Source::Authentication => format!("parameter {name} of a TriggerAuthentication"),
+        })
+        .collect();
+    format!("give it as {}", places.join(", or "))
+}
+
+/// KEDA splits a value at the separator even where it is a single word, and wants each piece to be allowed.
+fn check_words(parameter: &Parameter, text: &str, path: &Path) -> Option<Problem> {
+    let words: Vec<&str> = text.split(parameter.separator.unwrap_or(",")).map(str::trim).collect();
+    let name = parameter.name();
+    if !parameter.one_of.is_empty()
+        && let Some(wrong) = words.iter().find(|word| !parameter.one_of.contains(word))
+    {
+        let message = format!("parameter {name:?} value {text:?} must be one of [{}]", parameter.one_of.join(" "));
+        let problem = Problem::error("not-allowed-value", path.clone(), message);
+        return Some(match did_you_mean(wrong, parameter.one_of.iter().copied()) {
+            Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
+            None => problem,
+        });
+    }
+    if words.iter().filter(|word| parameter.exclusive.contains(word)).count() > 1 {
+        let message =
+            format!("parameter {name:?} value {text:?} must contain only one of [{}]", parameter.exclusive.join(" "));
+        return Some(Problem::error("not-allowed-value", path.clone(), message));
+    }
+    None
+}
+
+/// 128 bits over type, parameters and identity.
+#[derive(Debug)]
+struct Fingerprint(DefaultHasher, DefaultHasher);
+
+impl Fingerprint {
+    fn new(context: &Context) -> Self {
+        let mut fingerprint = Fingerprint(DefaultHasher::new(), DefaultHasher::new());
+        fingerprint.1.write_u8(1);
+        fingerprint.add("type", &context.trigger_type);
+        fingerprint.add("identity", &format!("{:?}", context.pod_identity));
+        fingerprint
+    }
+
+    fn add(&mut self, name: &str, text: &str) {
+        for hasher in [&mut self.0, &mut self.1] {
+            hasher.write_usize(name.len());
+            hasher.write(name.as_bytes());
+            hasher.write_usize(text.len());
+            hasher.write(text.as_bytes());
+        }
+    }
+
+    fn finish(&self) -> u128 {
+        u128::from(self.0.finish()) << 64 | u128::from(self.1.finish())
+    }
+}

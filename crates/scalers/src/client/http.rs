@@ -1,0 +1,134 @@
+//! HTTP: one client per TLS shape, one policy for all.
+//!
+//! Timeouts bound a whole request, proxies come from the environment, redirects (ten at most) never carry credentials
+//! to another host, bodies are bounded, and no error shows the credentials of an address.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use keda_core::sample::{ErrorKind, SourceError};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
+
+use super::SourceSettings;
+use super::tls::{Tls, TlsOptions};
+
+/// The largest body that is read, in bytes.
+const MAXIMUM_BODY: usize = 16 << 20;
+
+/// The HTTP clients of the process.
+pub struct Http {
+    settings: SourceSettings,
+    clients: Mutex<HashMap<TlsOptions, Client>>,
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Http")
+    }
+}
+
+impl Http {
+    /// No client yet.
+    pub fn new(settings: &SourceSettings) -> Self {
+        Http { settings: settings.clone(), clients: Mutex::new(HashMap::new()) }
+    }
+
+    /// The client for `options`, shared by all who ask for the same. Its timeout is the process's; a request may have
+    /// its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] for TLS material that cannot be used.
+    pub fn client(&self, tls: &Tls, options: &TlsOptions) -> Result<Client, SourceError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(options) {
+            return Ok(client.clone());
+        }
+        let idle = if self.settings.disable_keep_alive { 0 } else { self.settings.max_idle_per_host };
+        let client = Client::builder()
+            .tls_backend_preconfigured(rustls::ClientConfig::clone(&*tls.config(options)?))
+            .timeout(self.settings.timeout)
+            .pool_idle_timeout(self.settings.idle_timeout)
+            .pool_max_idle_per_host(idle)
+            .user_agent(concat!("keda-rs/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| SourceError::new(ErrorKind::Configuration, format!("cannot set up HTTP: {error}")))?;
+        clients.insert(options.clone(), client.clone());
+        Ok(client)
+    }
+}
+
+/// An answer, its body read to the end.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The body; what is not UTF-8 is replaced.
+    pub body: String,
+}
+
+/// Sends a request and reads the whole answer, whatever its status.
+///
+/// # Errors
+/// [`ErrorKind::Unreachable`] when nobody answered in time, [`ErrorKind::Malformed`] for a body that is too long or
+/// broken off, [`ErrorKind::Configuration`] for a request that cannot be built.
+pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
+    let mut response = request.send().await.map_err(|error| transport_error(&error))?;
+    let status = response.status();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| transport_error(&error))? {
+        if body.len() + chunk.len() > MAXIMUM_BODY {
+            return Err(SourceError::new(ErrorKind::Malformed, format!("the answer exceeds {MAXIMUM_BODY} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// What a status that is not a success says about the failure.
+pub fn status_kind(status: StatusCode) -> ErrorKind {
+    match status.as_u16() {
+        401 | 403 | 407 => ErrorKind::Denied,
+        429 => ErrorKind::Throttled,
+        500.. => ErrorKind::Unreachable,
+        _ => ErrorKind::Configuration,
+    }
+}
+
+/// The address without its user, password, query and fragment, for messages.
+pub fn presentable(url: &Url) -> String {
+    let mut url = url.clone();
+    // These fail only for addresses that cannot have credentials in the first place.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+fn transport_error(error: &reqwest::Error) -> SourceError {
+    let kind = if error.is_builder() {
+        ErrorKind::Configuration
+    } else if error.is_decode() || error.is_body() || error.is_redirect() {
+        ErrorKind::Malformed
+    } else {
+        ErrorKind::Unreachable
+    };
+    let place = error.url().map(presentable).unwrap_or_default();
+    SourceError::new(kind, format!("{place}: {}", causes(error)))
+}
+
+/// The causes of an error from the innermost on: the outer ones repeat the address, with its credentials.
+fn causes(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_string();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    match cause.downcast_ref::<reqwest::Error>() {
+        Some(_) => "the request failed".to_string(),
+        None => cause.to_string(),
+    }
+}

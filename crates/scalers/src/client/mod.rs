@@ -1,0 +1,76 @@
+//! What triggers share: connections, HTTP, TLS. Never a trigger.
+//!
+//! [`Sources`] owns every connection. A trigger asks for one by what identifies it (endpoint, credentials, TLS,
+//! options); those who ask for the same get the same, and the last one to leave closes it.
+
+pub mod amqp;
+pub mod authentication;
+pub mod http;
+pub mod pool;
+pub mod postgres;
+pub mod redis;
+pub mod tls;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the process was told about its clients (`config.md`), read once by the binary.
+#[derive(Debug, Clone)]
+pub struct SourceSettings {
+    /// `KEDA_HTTP_DEFAULT_TIMEOUT`: time for a whole HTTP request, and for one exchange with any other source.
+    pub timeout: Duration,
+    /// `KEDA_HTTP_MIN_TLS_VERSION` is `TLS13`; everything older is refused anyway.
+    pub tls13_only: bool,
+    /// `KEDA_HTTP_DISABLE_KEEP_ALIVE`.
+    pub disable_keep_alive: bool,
+    /// `--http-idle-conn-timeout`.
+    pub idle_timeout: Duration,
+    /// `--http-max-idle-conns-per-host`.
+    pub max_idle_per_host: usize,
+    /// `--ca-dir`: folders whose PEM files are trusted beside the system's.
+    pub ca_dirs: Vec<PathBuf>,
+}
+
+impl Default for SourceSettings {
+    fn default() -> Self {
+        SourceSettings {
+            timeout: Duration::from_secs(3),
+            tls13_only: false,
+            disable_keep_alive: false,
+            idle_timeout: Duration::from_secs(90),
+            max_idle_per_host: 1000,
+            ca_dirs: vec![PathBuf::from("/custom/ca")],
+        }
+    }
+}
+
+/// The shared connections to all event sources.
+#[derive(Debug)]
+pub struct Sources {
+    /// What the process was told about its clients.
+    pub settings: SourceSettings,
+    /// TLS configurations.
+    pub tls: tls::Tls,
+    /// HTTP clients.
+    pub http: http::Http,
+    /// Redis, its clusters and sentinels.
+    pub redis: redis::RedisPool,
+    /// AMQP 0-9-1.
+    pub amqp: amqp::AmqpPool,
+    /// PostgreSQL.
+    pub postgres: postgres::PostgresPool,
+}
+
+impl Sources {
+    /// No connection yet.
+    pub fn new(settings: SourceSettings) -> Self {
+        Sources {
+            tls: tls::Tls::new(&settings),
+            http: http::Http::new(&settings),
+            redis: redis::RedisPool::default(),
+            amqp: amqp::AmqpPool::default(),
+            postgres: postgres::PostgresPool::default(),
+            settings,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! TLS configurations: one builder, and one configuration for all who need the same.
+//!
+//! Rules (`scalers/COMMON.md`, "HTTP client defaults"): TLS 1.2 at least; the system's roots and every file of the CA
+//! folders are trusted, a `ca` is added to them; a client certificate is used when both `cert` and `key` are given; a
+//! key may be an encrypted PKCS#8 one.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::secret::Secret;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use super::SourceSettings;
+
+/// What a trigger wants of its TLS connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct TlsOptions {
+    /// Takes any certificate of the server.
+    pub insecure: bool,
+    /// PEM of additional roots.
+    pub ca: Option<Secret>,
+    /// PEM of the client's certificate.
+    pub cert: Option<Secret>,
+    /// PEM of the client's key.
+    pub key: Option<Secret>,
+    /// Password of an encrypted key.
+    pub key_password: Option<Secret>,
+}
+
+/// Makes TLS configurations and keeps those that were made.
+pub struct Tls {
+    provider: Arc<CryptoProvider>,
+    settings: SourceSettings,
+    roots: OnceLock<Arc<RootCertStore>>,
+    made: Mutex<HashMap<TlsOptions, Arc<ClientConfig>>>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl Tls {
+    /// Reads nothing yet; the roots are loaded when first needed.
+    pub fn new(settings: &SourceSettings) -> Self {
+        Tls {
+            provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
+            settings: settings.clone(),
+            roots: OnceLock::new(),
+            made: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The configuration for `options`, shared by all who ask for the same.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] for a certificate or key that cannot be used.
+    pub fn config(&self, options: &TlsOptions) -> Result<Arc<ClientConfig>, SourceError> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = made.get(options) {
+            return Ok(Arc::clone(config));
+        }
+        let config = Arc::new(self.build(options)?);
+        made.retain(|_, config| Arc::strong_count(config) > 1);
+        made.insert(options.clone(), Arc::clone(&config));
+        Ok(config)
+    }
+
+    fn build(&self, options: &TlsOptions) -> Result<ClientConfig, SourceError> {
+        let versions: &[_] = if self.settings.tls13_only {
+            &[&rustls::version::TLS13]
+        } else {
+            &[&rustls::version::TLS12, &rustls::version::TLS13]
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(versions)
+            .map_err(|error| unusable(&format!("error setting up TLS: {error}")))?;
+        let builder = if options.insecure {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(Arc::clone(&self.provider))))
+        } else {
+            builder.with_root_certificates(self.roots_with(options.ca.as_ref())?)
+        };
+        match (&options.cert, &options.key) {
+            (Some(cert), Some(key)) => builder
+                .with_client_auth_cert(certificates(cert)?, private_key(key, options.key_password.as_ref())?)
+                .map_err(|error| unusable(&format!("error parse X509KeyPair: {error}"))),
+            _ => Ok(builder.with_no_client_auth()),
+        }
+    }
+
+    fn roots_with(&self, ca: Option<&Secret>) -> Result<Arc<RootCertStore>, SourceError> {
+        let roots = self.roots.get_or_init(|| Arc::new(trusted(&self.settings)));
+        let Some(ca) = ca else { return Ok(Arc::clone(roots)) };
+        let mut roots = RootCertStore::clone(roots);
+        let (added, _) = roots.add_parsable_certificates(certificates(ca).unwrap_or_default());
+        if added == 0 {
+            return Err(unusable("error appending CA certs: there is no usable certificate in it"));
+        }
+        Ok(Arc::new(roots))
+    }
+}
+
+/// The system's roots and those of the CA folders; what cannot be read is left out.
+fn trusted(settings: &SourceSettings) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    for folder in &settings.ca_dirs {
+        for file in files(folder) {
+            match CertificateDer::pem_file_iter(&file) {
+                Ok(certificates) => {
+                    roots.add_parsable_certificates(certificates.filter_map(Result::ok));
+                }
+                Err(error) => tracing::warn!(file = %file.display(), %error, "cannot read a CA file"),
+            }
+        }
+    }
+    roots
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let is_file = |path: &std::path::PathBuf| {
+        path.is_file() && !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".."))
+    };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_file).collect()
+}
+
+fn certificates(pem: &Secret) -> Result<Vec<CertificateDer<'static>>, SourceError> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.expose().as_bytes()).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(unusable("error parse X509KeyPair: there is no certificate in it")),
+        Err(error) => Err(unusable(&format!("error parse X509KeyPair: {error}"))),
+    }
+}
+
+fn private_key(pem: &Secret, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, SourceError> {
+    let Some(password) = password.filter(|password| !password.is_empty()) else {
+        return PrivateKeyDer::from_pem_slice(pem.expose().as_bytes())
+            .map_err(|error| unusable(&format!("error parse X509KeyPair: {error}")));
+    };
+    let decrypt = || -> Result<PrivateKeyDer<'static>, String> {
+        let (_, document) = pkcs8::SecretDocument::from_pem(pem.expose()).map_err(|error| error.to_string())?;
+        let encrypted =
+            pkcs8::EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|error| error.to_string())?;
+        let plain = encrypted.decrypt(password.expose()).map_err(|error| error.to_string())?;
+        PrivateKeyDer::try_from(plain.as_bytes().to_vec()).map_err(str::to_string)
+    };
+    decrypt().map_err(|error| unusable(&format!("error decrypting the client key: {error}")))
+}
+
+fn unusable(message: &str) -> SourceError {
+    SourceError::new(ErrorKind::Configuration, message)
+}
+
+/// Takes any certificate, for `unsafeSsl`; signatures are still checked.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_wish_gets_the_same_configuration() {
+        let tls = Tls::new(&SourceSettings::default());
+        let insecure = TlsOptions { insecure: true, ..TlsOptions::default() };
+        let first = tls.config(&insecure).unwrap();
+        assert!(Arc::ptr_eq(&first, &tls.config(&insecure).unwrap()));
+    }
+
+    #[test]
+    fn a_bad_ca_or_pair_is_a_configuration_error_that_shows_no_key() {
+        let tls = Tls::new(&SourceSettings::default());
+        let bad_ca = TlsOptions { ca: Some(Secret::new("no pem")), ..TlsOptions::default() };
+        assert!(tls.config(&bad_ca).unwrap_err().message.starts_with("error appending CA certs"));
+        let secret = Some(Secret::new("top-secret"));
+        let bad_pair = TlsOptions { cert: secret.clone(), key: secret, ..TlsOptions::default() };
+        let error = tls.config(&bad_pair).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Configuration);
+        assert!(!error.message.contains("top-secret"));
+    }
+}

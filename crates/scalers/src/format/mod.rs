@@ -1,0 +1,1 @@
+//! Formats that answers come in.

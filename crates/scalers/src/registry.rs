@@ -1,0 +1,102 @@
+//! The one table of trigger types.
+//!
+//! A line names the module, its file, its struct and the types that it serves. A type that is not here does not exist.
+
+use std::fmt;
+
+use keda_core::metadata::{Context, Inputs, Parameter, parse_with_fingerprint};
+use keda_core::problem::Problem;
+use keda_core::sample::SourceError;
+
+use crate::client::Sources;
+use crate::trigger::{Scaler, Specs, Trigger};
+
+macro_rules! catalogue {
+    ($($module:ident = $file:literal => $trigger:ident serves [$($name:literal),+ $(,)?];)*) => {
+        $(#[path = $file] pub mod $module;)*
+
+        /// Every trigger type, by name.
+        pub static CATALOGUE: &[TriggerType] = &[
+            $($(TriggerType::of::<$module::$trigger>($name),)+)*
+        ];
+    };
+}
+
+catalogue! {
+    cron = "triggers/time/cron.rs" => Cron serves ["cron"];
+}
+
+/// A row of the catalogue.
+#[derive(Clone, Copy)]
+pub struct TriggerType {
+    /// `type` in a manifest.
+    pub name: &'static str,
+    /// Its parameters.
+    pub parameters: fn() -> Vec<&'static Parameter>,
+    parse: fn(&Inputs, &Context) -> ParsedTrigger,
+}
+
+impl TriggerType {
+    const fn of<T: Trigger>(name: &'static str) -> Self {
+        TriggerType { name, parameters: T::parameters, parse: parse::<T> }
+    }
+
+    /// Parses the metadata of a trigger of this type.
+    pub fn parse(&self, inputs: &Inputs, context: &Context) -> ParsedTrigger {
+        (self.parse)(inputs, context)
+    }
+}
+
+impl fmt::Debug for TriggerType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// The row of a type; exact and case-sensitive, as in KEDA.
+pub fn find(name: &str) -> Option<&'static TriggerType> {
+    CATALOGUE.iter().find(|row| row.name == name)
+}
+
+/// A trigger that was parsed, its type forgotten.
+pub struct ParsedTrigger {
+    /// Errors and warnings, with paths inside the trigger.
+    pub problems: Vec<Problem>,
+    /// Its metrics; `None` when there are errors.
+    pub specs: Option<Specs>,
+    /// The same for triggers that ask the same of the same source.
+    pub fingerprint: u128,
+    connect: Box<dyn Connect>,
+}
+
+impl ParsedTrigger {
+    /// Makes the reader of the source; see [`Trigger::connect`].
+    ///
+    /// # Errors
+    /// As for [`Trigger::connect`].
+    pub fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        self.connect.connect(context, sources)
+    }
+}
+
+impl fmt::Debug for ParsedTrigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParsedTrigger").field("problems", &self.problems).field("specs", &self.specs).finish()
+    }
+}
+
+trait Connect: Send + Sync {
+    fn connect(self: Box<Self>, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError>;
+}
+
+impl<T: Trigger> Connect for T {
+    fn connect(self: Box<Self>, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        Trigger::connect(*self, context, sources)
+    }
+}
+
+fn parse<T: Trigger>(inputs: &Inputs, context: &Context) -> ParsedTrigger {
+    let parsed = parse_with_fingerprint::<T>(inputs, context);
+    let specs = (!keda_core::problem::has_errors(&parsed.problems)).then(|| parsed.value.specs(context));
+    ParsedTrigger { problems: parsed.problems, specs, fingerprint: parsed.fingerprint, connect: Box::new(parsed.value) }
+}
