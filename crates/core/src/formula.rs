@@ -40,11 +40,12 @@ pub fn check(modifiers: &Modifiers, names: &BTreeSet<String>) -> Result<(), Stri
             "error converting target for scalingModifiers (string->float) to valid target: {:?} is not a number",
             modifiers.target
         ))),
-        Ok(target) if target <= 0.0 => {
-            Err(invalid(&format!("error converting target for scalingModifiers (string->float) to valid target: {target} is not above 0")))
-        }
+        Ok(target) if target <= 0.0 => Err(invalid(&format!(
+            "error converting target for scalingModifiers (string->float) to valid target: {target} is not above 0"
+        ))),
         Ok(_) if modifiers.metric_type == "Utilization" => {
-            Err("error trigger type is Utilization, but it needs to be AverageValue or Value for external metrics".into())
+            Err("error trigger type is Utilization, but it needs to be AverageValue or Value for external metrics"
+                .into())
         }
         Ok(_) => Ok(()),
     }
@@ -60,7 +61,8 @@ pub fn evaluate(formula: &str, values: &BTreeMap<String, Option<f64>>) -> Result
         context.insert(name.clone(), value.map_or(Value::Nil, Value::Float));
     }
     let may_be_nil = formula.contains("??");
-    let source = if may_be_nil || formula.starts_with("float(") { formula.to_string() } else { format!("float({formula})") };
+    let source =
+        if may_be_nil || formula.starts_with("float(") { formula.to_string() } else { format!("float({formula})") };
     let value = expr::eval(&source, &context).map_err(|error| single_line(&error.to_string()))?;
     match value {
         Value::Nil if may_be_nil => Ok(Outcome::Nil),
@@ -96,19 +98,95 @@ fn single_line(text: &str) -> String {
 
 /// Words of the language that are no names.
 const KEYWORDS: &[&str] = &[
-    "let", "in", "not", "and", "or", "true", "false", "nil", "if", "else", "matches", "contains", "startsWith",
+    "let",
+    "in",
+    "not",
+    "and",
+    "or",
+    "true",
+    "false",
+    "nil",
+    "if",
+    "else",
+    "matches",
+    "contains",
+    "startsWith",
     "endsWith",
 ];
 
 /// Functions of the language.
 const FUNCTIONS: &[&str] = &[
-    "all", "none", "any", "one", "filter", "map", "find", "findIndex", "findLast", "findLastIndex", "count", "sum",
-    "groupBy", "sortBy", "reduce", "len", "type", "abs", "ceil", "floor", "round", "int", "float", "string", "trim",
-    "trimPrefix", "trimSuffix", "upper", "lower", "split", "splitAfter", "replace", "repeat", "join", "indexOf",
-    "lastIndexOf", "hasPrefix", "hasSuffix", "max", "min", "mean", "median", "toJSON", "fromJSON", "toBase64",
-    "fromBase64", "now", "duration", "date", "timezone", "first", "last", "get", "take", "keys", "values", "toPairs",
-    "fromPairs", "reverse", "uniq", "concat", "flatten", "sort", "bitand", "bitor", "bitxor", "bitnand", "bitshl",
-    "bitshr", "bitushr", "bitnot",
+    "all",
+    "none",
+    "any",
+    "one",
+    "filter",
+    "map",
+    "find",
+    "findIndex",
+    "findLast",
+    "findLastIndex",
+    "count",
+    "sum",
+    "groupBy",
+    "sortBy",
+    "reduce",
+    "len",
+    "type",
+    "abs",
+    "ceil",
+    "floor",
+    "round",
+    "int",
+    "float",
+    "string",
+    "trim",
+    "trimPrefix",
+    "trimSuffix",
+    "upper",
+    "lower",
+    "split",
+    "splitAfter",
+    "replace",
+    "repeat",
+    "join",
+    "indexOf",
+    "lastIndexOf",
+    "hasPrefix",
+    "hasSuffix",
+    "max",
+    "min",
+    "mean",
+    "median",
+    "toJSON",
+    "fromJSON",
+    "toBase64",
+    "fromBase64",
+    "now",
+    "duration",
+    "date",
+    "timezone",
+    "first",
+    "last",
+    "get",
+    "take",
+    "keys",
+    "values",
+    "toPairs",
+    "fromPairs",
+    "reverse",
+    "uniq",
+    "concat",
+    "flatten",
+    "sort",
+    "bitand",
+    "bitor",
+    "bitxor",
+    "bitnand",
+    "bitshl",
+    "bitshr",
+    "bitushr",
+    "bitnot",
 ];
 
 /// Refuses names that are neither triggers nor bound in the formula, wherever they stand.
@@ -174,7 +252,8 @@ fn words(formula: &str) -> Vec<Word<'_>> {
             b'/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
             b'0'..=b'9' => rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len()),
             _ if byte.is_ascii_alphabetic() || byte == b'_' || byte == b'$' || !byte.is_ascii() => {
-                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').unwrap_or(rest.len()).max(1);
+                let end =
+                    rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').unwrap_or(rest.len()).max(1);
                 let text = rest.get(..end).unwrap_or_default();
                 let after = rest.get(end..).unwrap_or_default().trim_start();
                 let opens = matches!(previous, b'{' | b',') && after.starts_with(':');

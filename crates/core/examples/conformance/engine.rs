@@ -72,8 +72,11 @@ fn replica_rules(input: &Value) -> Value {
 
 fn decision(input: &Value) -> Value {
     let mut rules = rules(input);
-    rules.fallback = int(&input["fallbackReplicas"])
-        .map(|replicas| Fallback { failure_threshold: 3, replicas, behavior: String::new() });
+    rules.fallback = int(&input["fallbackReplicas"]).map(|replicas| Fallback {
+        failure_threshold: 3,
+        replicas,
+        behavior: String::new(),
+    });
     let ago = |name: &str| input[name].as_f64().map(Duration::from_secs_f64);
     let decision = decide(
         &rules,
@@ -171,10 +174,8 @@ fn formula_value(input: &Value) -> Value {
     }
     let fallback = serde_json::from_value::<Fallback>(input["fallback"].clone()).ok();
     let values = triggers.iter().map(|trigger| {
-        let health = Health {
-            number_of_failures: int(&trigger["failures"]).unwrap_or(0),
-            status: HealthStatus::Failing,
-        };
+        let health =
+            Health { number_of_failures: int(&trigger["failures"]).unwrap_or(0), status: HealthStatus::Failing };
         let nil = fallback.as_ref().is_some_and(|fallback| health.exceeds(fallback));
         let value = trigger["value"].as_str().and_then(|text| text.parse::<Quantity>().ok());
         (text(&trigger["name"]), value.filter(|_| !nil).map(|value| value.to_f64()))

@@ -1,6 +1,172 @@
-//! being written
+//! The state machine that decides: inputs go in, effects come out, time is an argument.
+//!
+//! A shell (the operator, `keda up`, a simulation, a test) feeds [`Input`]s with [`Engine::handle`], carries out what
+//! [`Engine::poll_effect`] gives it, and calls [`Engine::handle_timeout`] at [`Engine::poll_timeout`]. The engine
+//! knows nothing of sources, clusters or processes; objects do not know each other.
+//!
+//! The path of a decision: a trigger is [`Input::Sampled`] → the object asks for its replicas ([`Effect::Observe`]) →
+//! [`Input::Observed`] → [`activation::decide`] → [`Effect::Scale`], [`Effect::Event`], [`Effect::Status`].
+
 pub mod activation;
 pub mod conditions;
+mod evaluation;
 pub mod fallback;
+mod input;
+mod object;
 pub mod rules;
+mod view;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+pub use input::{
+    Cause, Definition, Effect, ExternalDefinition, Input, Now, ObjectKey, Observation, Restored, Severity, Status,
+    TriggerDefinition,
+};
+use object::Object;
 pub use rules::{Fallback, Modifiers, Pause, Rules};
+pub use view::{ReadingView, Verdict, View};
+
+/// Time a shell has for an effect that it must answer, before it counts as failed.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The state of all objects.
+#[derive(Debug, Default)]
+pub struct Engine {
+    objects: BTreeMap<ObjectKey, Object>,
+    outbox: Outbox,
+}
+
+/// Effects that wait for the shell, and those whose outcome the engine waits for.
+#[derive(Debug, Default)]
+struct Outbox {
+    effects: VecDeque<Effect>,
+    tickets: BTreeMap<u64, Ticket>,
+    next: u64,
+}
+
+/// An effect whose outcome is awaited.
+#[derive(Debug, Clone)]
+struct Ticket {
+    object: ObjectKey,
+    purpose: Purpose,
+    deadline: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Purpose {
+    Observe,
+    Scale { from: i32, to: i32, cause: Cause },
+}
+
+impl Outbox {
+    fn push(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    fn ticket(&mut self, now: Now, object: &ObjectKey, purpose: Purpose) -> u64 {
+        self.next += 1;
+        self.tickets.insert(self.next, Ticket { object: object.clone(), purpose, deadline: now.monotonic + DEADLINE });
+        self.next
+    }
+}
+
+impl Engine {
+    /// No objects.
+    pub fn new() -> Self {
+        Engine::default()
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        let outbox = &mut self.outbox;
+        match input {
+            Input::Applied(definition) => {
+                let key = definition.key.clone();
+                match self.objects.get_mut(&key) {
+                    Some(object) => object.redefine(now, *definition, outbox),
+                    None => {
+                        let object = Object::new(now, *definition, outbox);
+                        self.objects.insert(key, object);
+                    }
+                }
+            }
+            Input::Deleted(key) => {
+                self.objects.remove(&key);
+                outbox.tickets.retain(|_, ticket| ticket.object != key);
+            }
+            Input::Sampled { object, trigger, result } => {
+                if let Some(object) = self.objects.get_mut(&object) {
+                    object.sampled(now, trigger, result, outbox);
+                }
+            }
+            Input::Asked { object, metric, question } => match self.objects.get_mut(&object) {
+                Some(object) => object.asked(now, metric, question, outbox),
+                None => {
+                    outbox.push(Effect::Answer { question, result: Err(format!("there is no ScaledObject {object}")) })
+                }
+            },
+            Input::Observed { id, observation } => self.settle(now, id, Ok(observation)),
+            Input::Outcome { id, result } => {
+                self.settle(now, id, result.map(|()| Observation::default()));
+            }
+        }
+    }
+
+    /// Gives up on what took too long.
+    pub fn handle_timeout(&mut self, now: Now) {
+        let expired: Vec<u64> = self
+            .outbox
+            .tickets
+            .iter()
+            .filter(|(_, ticket)| ticket.deadline <= now.monotonic)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in expired {
+            self.settle(now, id, Err(format!("no answer within {} s", DEADLINE.as_secs())));
+        }
+        for object in self.objects.values_mut() {
+            object.expire_questions(now, &mut self.outbox);
+        }
+    }
+
+    /// When [`Engine::handle_timeout`] is due, and why.
+    pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
+        let tickets = self.outbox.tickets.values().map(|ticket| (ticket.deadline, "an effect's deadline"));
+        let questions = self.objects.values().filter_map(Object::next_deadline).map(|at| (at, "a question's deadline"));
+        tickets.chain(questions).min()
+    }
+
+    /// The next thing to do, if there is one.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.outbox.effects.pop_front()
+    }
+
+    /// What is known and was decided about an object.
+    pub fn view(&self, now: Now, key: &ObjectKey) -> Option<View> {
+        self.objects.get(key).map(|object| object.view(now))
+    }
+
+    /// All objects, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.objects.keys()
+    }
+
+    /// Hands the outcome of an effect to its object.
+    fn settle(&mut self, now: Now, id: u64, result: Result<Observation, String>) {
+        let Some(ticket) = self.outbox.tickets.remove(&id) else { return };
+        let Some(object) = self.objects.get_mut(&ticket.object) else { return };
+        match ticket.purpose {
+            Purpose::Observe => {
+                let unreadable = |error| Observation { replicas: Err(error), ready_pods: None };
+                object.observed(now, result.unwrap_or_else(unreadable), &mut self.outbox);
+            }
+            Purpose::Scale { from, to, cause } => {
+                object.scaled(now, from, to, &cause, result.map(|_| ()), &mut self.outbox);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -101,7 +101,10 @@ impl Pause {
         };
         let replicas = annotations.get(annotation::PAUSED_REPLICAS).map(|text| {
             text.parse::<i32>().map_err(|_| {
-                format!("failed to parse paused replica count: {text:?} in annotation {} is not an integer", annotation::PAUSED_REPLICAS)
+                format!(
+                    "failed to parse paused replica count: {text:?} in annotation {} is not an integer",
+                    annotation::PAUSED_REPLICAS
+                )
             })
         });
         Pause {

@@ -1,0 +1,256 @@
+//! What goes into the engine and what comes out of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::activation::Reason;
+use super::conditions::Condition;
+use super::fallback::Health;
+use super::rules::Rules;
+use crate::metric::TargetType;
+use crate::quantity::Quantity;
+use crate::sample::{Reading, SourceError};
+
+/// The time, twice: a wall clock for timestamps that people read, and a monotonic one for ages and deadlines, so that
+/// a clock that is set back stalls nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Date and time of day.
+    pub wall: Timestamp,
+    /// Time since an arbitrary moment that stays the same.
+    pub monotonic: Duration,
+}
+
+/// Namespace and name of a ScaledObject.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ObjectKey {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A ScaledObject, made ready for decisions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Definition {
+    /// Which object.
+    pub key: ObjectKey,
+    /// What it asks for.
+    pub rules: Rules,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Kind of the target as events name it, such as `apps/v1.Deployment`.
+    pub target_kind: String,
+    /// Name of the target.
+    pub target_name: String,
+    /// Its triggers, in the order of the manifest.
+    pub triggers: Vec<TriggerDefinition>,
+    /// What an earlier process knew of it.
+    pub restored: Restored,
+}
+
+/// A trigger, as far as decisions need it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TriggerDefinition {
+    /// `type`.
+    pub trigger_type: String,
+    /// `name`; empty when unset.
+    pub name: String,
+    /// `useCachedMetrics`: HPA reads take the last poll's value at any age.
+    pub use_cached_metrics: bool,
+    /// Its external metrics; none for `cpu` and `memory`.
+    pub metrics: Vec<ExternalDefinition>,
+    /// Changes when the trigger asks something else.
+    pub fingerprint: u128,
+}
+
+/// An external metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExternalDefinition {
+    /// The name as the HPA asks for it: `s<index>-…`.
+    pub name: String,
+    /// Its target.
+    pub target: Quantity,
+    /// How it is compared with the target.
+    pub target_type: TargetType,
+}
+
+/// What an earlier process knew of an object.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Restored {
+    /// When it was last active.
+    pub last_active: Option<Timestamp>,
+    /// How its metrics were doing.
+    pub health: BTreeMap<String, Health>,
+}
+
+/// What is known of the target at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Its replicas, or why they cannot be read.
+    pub replicas: Result<i32, String>,
+    /// Its ready pods, if they can be counted.
+    pub ready_pods: Option<i32>,
+}
+
+impl Default for Observation {
+    fn default() -> Self {
+        Observation { replicas: Err("not read yet".to_string()), ready_pods: None }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// An object is there, or has changed.
+    Applied(Box<Definition>),
+    /// An object is gone.
+    Deleted(ObjectKey),
+    /// A source was read for a trigger.
+    Sampled {
+        /// Whose trigger.
+        object: ObjectKey,
+        /// Position of the trigger.
+        trigger: usize,
+        /// All its metrics, named without `s<index>-`.
+        result: Result<Reading, SourceError>,
+    },
+    /// The HPA asks for a metric.
+    Asked {
+        /// Of which object.
+        object: ObjectKey,
+        /// The metric's name.
+        metric: String,
+        /// Comes back with the answer.
+        question: u64,
+    },
+    /// The answer to [`Effect::Observe`].
+    Observed {
+        /// Of the effect.
+        id: u64,
+        /// What was seen.
+        observation: Observation,
+    },
+    /// What became of [`Effect::Scale`].
+    Outcome {
+        /// Of the effect.
+        id: u64,
+        /// Whether it worked.
+        result: Result<(), String>,
+    },
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Read the target's replicas and ready pods.
+    Observe {
+        /// For [`Input::Observed`].
+        id: u64,
+        /// Of which object.
+        object: ObjectKey,
+    },
+    /// Read a source now: somebody waits for a sample that is not too old.
+    Sample {
+        /// For which object.
+        object: ObjectKey,
+        /// For which trigger.
+        trigger: usize,
+    },
+    /// Set the target's replicas.
+    Scale {
+        /// For [`Input::Outcome`].
+        id: u64,
+        /// Of which object.
+        object: ObjectKey,
+        /// What it had.
+        from: i32,
+        /// What it gets.
+        to: i32,
+        /// Why.
+        cause: Cause,
+    },
+    /// Stop polling, and take the HPA away.
+    Suspend(ObjectKey),
+    /// Poll, and keep an HPA.
+    Resume(ObjectKey),
+    /// The status has changed.
+    Status {
+        /// Of which object.
+        object: ObjectKey,
+        /// The whole of it.
+        status: Box<Status>,
+    },
+    /// Tell people.
+    Event {
+        /// About which object.
+        object: ObjectKey,
+        /// Whether it is bad news.
+        severity: Severity,
+        /// One word for tools.
+        reason: &'static str,
+        /// One sentence for people.
+        message: String,
+    },
+    /// The answer to [`Input::Asked`].
+    Answer {
+        /// From the question.
+        question: u64,
+        /// Name and value of the metric, or why there is none.
+        result: Result<(String, Quantity), String>,
+    },
+}
+
+/// Why replicas are set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// The scale loop decided so.
+    Decision(Reason),
+    /// The annotation says how many.
+    PausedAt(i32),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Decision(reason) => reason.fmt(f),
+            Cause::PausedAt(replicas) => write!(f, "paused at {replicas} replicas by annotation"),
+        }
+    }
+}
+
+/// Good or bad news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// `Normal`.
+    Normal,
+    /// `Warning`.
+    Warning,
+}
+
+/// What an object's status says.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    /// Its conditions.
+    pub conditions: Vec<Condition>,
+    /// When it was last active.
+    pub last_active_time: Option<Timestamp>,
+    /// How its metrics are doing; only with a fallback.
+    pub health: BTreeMap<String, Health>,
+    /// Which metrics are active.
+    pub triggers_activity: BTreeMap<String, bool>,
+    /// At how many replicas it is paused.
+    pub paused_replica_count: Option<i32>,
+}

@@ -1,0 +1,503 @@
+//! One ScaledObject: its latest readings, what it waits for, and what it was told.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::activation::{Decision, LastActive, Situation, decide};
+use super::conditions::{Condition, ConditionType, Truth};
+use super::evaluation::{Evaluation, evaluate};
+use super::fallback::{self, Health, Replicas};
+use super::input::{Cause, Definition, Effect, Now, Observation, Severity, Status};
+use super::view::{ReadingView, Verdict, View};
+use super::{Modifiers, Outbox, Purpose};
+use crate::names::COMPOSITE_METRIC;
+use crate::sample::{Reading, SourceError};
+
+/// A reading at most this old answers the HPA without asking the source again.
+const FRESH: Duration = Duration::from_secs(5);
+/// Time after which a question of the HPA is answered with an error.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How many changes are remembered.
+const REMEMBERED: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Object {
+    definition: Definition,
+    readings: Vec<Option<Taken>>,
+    health: BTreeMap<String, Health>,
+    last_active: Option<Moment>,
+    conditions: Vec<Condition>,
+    observation: Option<Observation>,
+    observing: bool,
+    scaling: bool,
+    decision_due: bool,
+    questions: Vec<Question>,
+    evaluation: Evaluation,
+    verdict: Option<Verdict>,
+    changes: VecDeque<Verdict>,
+    written: Status,
+}
+
+/// A reading and when it was taken.
+#[derive(Debug, Clone)]
+struct Taken {
+    at: Duration,
+    result: Result<Reading, SourceError>,
+}
+
+/// A moment on both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    wall: Timestamp,
+    monotonic: Option<Duration>,
+}
+
+/// A metric that the HPA waits for.
+#[derive(Debug)]
+struct Question {
+    id: u64,
+    metric: String,
+    waiting_for: BTreeSet<usize>,
+    deadline: Duration,
+}
+
+impl Object {
+    pub(super) fn new(now: Now, definition: Definition, outbox: &mut Outbox) -> Self {
+        let restored = definition.restored.clone();
+        let mut object = Object {
+            readings: vec![None; definition.triggers.len()],
+            health: restored.health,
+            last_active: restored.last_active.map(|wall| Moment { wall, monotonic: None }),
+            conditions: Condition::initial(),
+            observation: None,
+            observing: false,
+            scaling: false,
+            decision_due: false,
+            questions: Vec::new(),
+            evaluation: Evaluation::default(),
+            verdict: None,
+            changes: VecDeque::new(),
+            written: Status::default(),
+            definition,
+        };
+        object.begin(now, outbox);
+        object
+    }
+
+    /// The manifest has changed. Readings of triggers that ask the same are kept.
+    pub(super) fn redefine(&mut self, now: Now, definition: Definition, outbox: &mut Outbox) {
+        if definition.rules == self.definition.rules && definition.triggers == self.definition.triggers {
+            self.definition = definition;
+            return;
+        }
+        let old: BTreeMap<u128, Taken> = self
+            .definition
+            .triggers
+            .iter()
+            .zip(std::mem::take(&mut self.readings))
+            .filter_map(|(trigger, taken)| Some((trigger.fingerprint, taken?)))
+            .collect();
+        self.readings = definition.triggers.iter().map(|trigger| old.get(&trigger.fingerprint).cloned()).collect();
+        let was_paused = self.definition.rules.pause.is_full();
+        self.definition = definition;
+        let names = self.metric_names();
+        self.health.retain(|name, _| names.contains(name));
+        if was_paused && !self.definition.rules.pause.is_full() {
+            let message = "pause annotation removed for ScaledObject";
+            self.event(Severity::Normal, "ScaledObjectUnpaused", message.to_string(), outbox);
+        }
+        self.begin(now, outbox);
+    }
+
+    /// A new or changed definition takes effect.
+    fn begin(&mut self, now: Now, outbox: &mut Outbox) {
+        let key = self.definition.key.clone();
+        let pause = &self.definition.rules.pause;
+        let (full, partial) = (pause.is_full(), pause.scale_in || pause.scale_out);
+        let already = self.condition(ConditionType::Paused) == Some(Truth::True);
+        if full || partial {
+            if !already {
+                self.event(Severity::Normal, "ScaledObjectPaused", "ScaledObject is paused".to_string(), outbox);
+            }
+            self.set_condition(Condition::paused());
+        } else if already {
+            self.set_condition(Condition::unpaused());
+        }
+        if let Err(error) = self.definition.rules.check_bounds() {
+            let text = format!("ScaledObject doesn't have correct Idle/Min/Max Replica Counts specification: {error}");
+            self.fail(&text, outbox);
+            return;
+        }
+        if fallback::valid(&self.definition.rules).is_none() {
+            self.set_condition(Condition::fallback(false));
+        }
+        if full {
+            outbox.push(Effect::Suspend(key));
+            self.decision_due = true;
+            self.observe(now, outbox);
+        } else {
+            outbox.push(Effect::Resume(key));
+            self.decision_due = self.is_known();
+            if self.decision_due {
+                self.observe(now, outbox);
+            }
+        }
+        self.write_status(outbox);
+    }
+
+    fn fail(&mut self, text: &str, outbox: &mut Outbox) {
+        self.set_condition(Condition::check_failed(text));
+        self.set_condition(Condition::activity_unknown());
+        self.event(Severity::Warning, "ScaledObjectCheckFailed", text.to_string(), outbox);
+        self.write_status(outbox);
+    }
+
+    /// A source was read.
+    pub(super) fn sampled(
+        &mut self,
+        now: Now,
+        trigger: usize,
+        result: Result<Reading, SourceError>,
+        outbox: &mut Outbox,
+    ) {
+        let Some(place) = self.readings.get_mut(trigger) else { return };
+        let failed = result.is_err();
+        *place = Some(Taken { at: now.monotonic, result });
+        if fallback::valid(&self.definition.rules).is_some() {
+            for metric in self.definition.triggers.get(trigger).into_iter().flat_map(|trigger| &trigger.metrics) {
+                let health = self.health.entry(metric.name.clone()).or_default();
+                *health = health.after(!failed);
+            }
+        }
+        if let (true, Some(Some(Taken { result: Err(error), .. }))) = (failed, self.readings.get(trigger)) {
+            let message = error.message.clone();
+            self.event(Severity::Warning, "KEDAScalerFailed", message, outbox);
+        }
+        for question in &mut self.questions {
+            question.waiting_for.remove(&trigger);
+        }
+        if self.definition.rules.pause.is_full() {
+            return;
+        }
+        self.decision_due |= self.is_known();
+        if self.decision_due || self.questions.iter().any(|question| question.waiting_for.is_empty()) {
+            self.observe(now, outbox);
+        }
+    }
+
+    /// The HPA asks for a metric.
+    pub(super) fn asked(&mut self, now: Now, metric: String, id: u64, outbox: &mut Outbox) {
+        let composite = self.composite_in_use();
+        let concerned: Vec<usize> = self
+            .definition
+            .triggers
+            .iter()
+            .enumerate()
+            .filter(|(_, trigger)| {
+                trigger.metrics.iter().any(|known| composite || known.name.eq_ignore_ascii_case(&metric))
+            })
+            .map(|(index, _)| index)
+            .collect();
+        if concerned.is_empty() {
+            let result = Err(format!("no matching metrics found for {metric}"));
+            outbox.push(Effect::Answer { question: id, result });
+            return;
+        }
+        let stale: BTreeSet<usize> = concerned.into_iter().filter(|index| !self.is_fresh(now, *index)).collect();
+        for trigger in &stale {
+            outbox.push(Effect::Sample { object: self.definition.key.clone(), trigger: *trigger });
+        }
+        let ready = stale.is_empty();
+        let deadline = now.monotonic + PATIENCE;
+        self.questions.push(Question { id, metric, waiting_for: stale, deadline });
+        if ready {
+            self.observe(now, outbox);
+        }
+    }
+
+    fn is_fresh(&self, now: Now, trigger: usize) -> bool {
+        let (Some(Some(taken)), Some(definition)) = (self.readings.get(trigger), self.definition.triggers.get(trigger))
+        else {
+            return false;
+        };
+        let allowed = FRESH.min(self.definition.rules.polling_interval());
+        definition.use_cached_metrics || now.monotonic.saturating_sub(taken.at) < allowed
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
+        self.questions.iter().map(|question| question.deadline).min()
+    }
+
+    pub(super) fn expire_questions(&mut self, now: Now, outbox: &mut Outbox) {
+        let (expired, waiting) = self.questions.drain(..).partition(|question| question.deadline <= now.monotonic);
+        self.questions = waiting;
+        for Question { id, metric, .. } in expired {
+            outbox.push(Effect::Answer { question: id, result: Err(format!("metric:{metric} was not read in time")) });
+        }
+    }
+
+    /// The target was looked at.
+    pub(super) fn observed(&mut self, now: Now, observation: Observation, outbox: &mut Outbox) {
+        self.observing = false;
+        let replicas = Replicas { current: observation.replicas.clone().ok(), ready: observation.ready_pods };
+        self.observation = Some(observation);
+        let latest: Vec<_> = self.readings.iter().map(|taken| taken.as_ref().map(|taken| &taken.result)).collect();
+        self.evaluation = evaluate(&self.definition, &latest, &self.health, replicas);
+        self.update_fallback_condition(outbox);
+        if std::mem::take(&mut self.decision_due) {
+            self.decide(now, outbox);
+        }
+        self.answer_questions(outbox);
+        self.write_status(outbox);
+    }
+
+    fn decide(&mut self, now: Now, outbox: &mut Outbox) {
+        if self.scaling {
+            return;
+        }
+        let current = match &self.observation {
+            Some(observation) => observation.replicas.clone(),
+            None => return,
+        };
+        let situation = Situation {
+            current: current.clone(),
+            active: self.evaluation.active,
+            failing: self.evaluation.failing,
+            active_metrics: self.evaluation.active_metrics.clone(),
+            since_creation: elapsed(now.wall, self.definition.created),
+            since_active: self.last_active.map(|moment| moment.elapsed(now)),
+        };
+        let Decision { scale_to, last_active, conditions, reason } = decide(&self.definition.rules, &situation);
+        for condition in conditions {
+            self.set_condition(condition);
+        }
+        if last_active == LastActive::Now {
+            self.last_active = Some(Moment::at(now));
+        }
+        let text = reason.to_string();
+        self.verdict = Some(Verdict { at: now.wall, from: current.clone().ok(), to: scale_to, reason: text });
+        let Ok(from) = current else { return };
+        match (scale_to, self.definition.rules.pause.replicas.clone()) {
+            (Some(to), _) => self.scale(now, from, to, Cause::Decision(reason), outbox),
+            (None, Some(Ok(to))) if to != from => self.scale(now, from, to, Cause::PausedAt(to), outbox),
+            (None, Some(Err(error))) => {
+                self.fail(&format!("failed to scale target to paused replica count: {error}"), outbox);
+            }
+            _ => {}
+        }
+    }
+
+    fn scale(&mut self, now: Now, from: i32, to: i32, cause: Cause, outbox: &mut Outbox) {
+        self.scaling = true;
+        let object = self.definition.key.clone();
+        let id = outbox.ticket(now, &object, Purpose::Scale { from, to, cause: cause.clone() });
+        outbox.push(Effect::Scale { id, object, from, to, cause });
+    }
+
+    /// The replicas were set, or could not be.
+    pub(super) fn scaled(
+        &mut self,
+        now: Now,
+        from: i32,
+        to: i32,
+        cause: &Cause,
+        result: Result<(), String>,
+        outbox: &mut Outbox,
+    ) {
+        self.scaling = false;
+        let target = format!(
+            "{} {}/{}",
+            self.definition.target_kind, self.definition.key.namespace, self.definition.target_name
+        );
+        let up = to > from;
+        match (&result, cause) {
+            (_, Cause::PausedAt(_)) => {}
+            (Ok(()), _) if up => {
+                self.last_active = match self.condition(ConditionType::Active) {
+                    Some(Truth::True) => Some(Moment::at(now)),
+                    _ => self.last_active,
+                };
+                let trigger = self.trigger_text();
+                let message = format!("Scaled {target} from {from} to {to}, {trigger}");
+                self.event(Severity::Normal, "KEDAScaleTargetActivated", message, outbox);
+            }
+            (Ok(()), _) => {
+                let message = format!("Deactivated {target} from {from} to {to}");
+                self.event(Severity::Normal, "KEDAScaleTargetDeactivated", message, outbox);
+            }
+            (Err(_), _) if up => {
+                let message = format!("Failed to scale {target} from {from} to {to}");
+                self.event(Severity::Warning, "KEDAScaleTargetActivationFailed", message, outbox);
+            }
+            (Err(_), _) => {
+                let message = format!("Failed to deactivate {target} from {from} to {to}");
+                self.event(Severity::Warning, "KEDAScaleTargetDeactivationFailed", message, outbox);
+            }
+        }
+        if result.is_ok() {
+            let change = Verdict { at: now.wall, from: Some(from), to: Some(to), reason: cause.to_string() };
+            self.changes.push_front(change);
+            self.changes.truncate(REMEMBERED);
+            if let Some(observation) = &mut self.observation {
+                observation.replicas = Ok(to);
+            }
+        }
+        self.write_status(outbox);
+    }
+
+    fn trigger_text(&self) -> String {
+        if self.evaluation.active {
+            format!("triggered by {}", self.evaluation.active_metrics.join(";"))
+        } else if self.definition.rules.pause.force_activation {
+            "caused by forced activation annotation".to_string()
+        } else {
+            "to reach the minimum".to_string()
+        }
+    }
+
+    fn answer_questions(&mut self, outbox: &mut Outbox) {
+        let (ready, waiting): (Vec<_>, Vec<_>) =
+            self.questions.drain(..).partition(|question| question.waiting_for.is_empty());
+        self.questions = waiting;
+        for Question { id, metric, .. } in ready {
+            let result = match &self.evaluation.composite {
+                Some(composite) if self.composite_in_use() => {
+                    composite.clone().map(|value| (COMPOSITE_METRIC.to_string(), value))
+                }
+                _ => self.value_of(&metric),
+            };
+            outbox.push(Effect::Answer { question: id, result });
+        }
+    }
+
+    fn value_of(&self, metric: &str) -> Result<(String, crate::quantity::Quantity), String> {
+        let found = self.evaluation.metrics.iter().find(|(name, _)| name.eq_ignore_ascii_case(metric));
+        let (name, worth) = found.ok_or_else(|| format!("no matching metrics found for {metric}"))?;
+        match worth.quantity() {
+            Ok(value) => Ok((name.clone(), value)),
+            Err(error) => Err(format!("metric:{metric} encountered error: {error}")),
+        }
+    }
+
+    fn composite_in_use(&self) -> bool {
+        let modifiers = self.definition.rules.modifiers.as_ref();
+        modifiers.is_some_and(|modifiers: &Modifiers| !modifiers.formula.is_empty() && !modifiers.target.is_empty())
+    }
+
+    /// Whether every trigger that can be read has been read once.
+    fn is_known(&self) -> bool {
+        let triggers = self.definition.triggers.iter();
+        triggers.zip(&self.readings).all(|(trigger, taken)| trigger.metrics.is_empty() || taken.is_some())
+    }
+
+    fn observe(&mut self, now: Now, outbox: &mut Outbox) {
+        if std::mem::replace(&mut self.observing, true) {
+            return;
+        }
+        let object = self.definition.key.clone();
+        let id = outbox.ticket(now, &object, Purpose::Observe);
+        outbox.push(Effect::Observe { id, object });
+    }
+
+    fn update_fallback_condition(&mut self, outbox: &mut Outbox) {
+        let Some(fallback) = fallback::valid(&self.definition.rules).cloned() else { return };
+        let exists = self.health.values().any(|health| health.exceeds(&fallback));
+        let before = self.condition(ConditionType::Fallback) == Some(Truth::True);
+        self.set_condition(Condition::fallback(exists));
+        if exists != before {
+            let reason = if exists { "ScaledObjectFallbackActivated" } else { "ScaledObjectFallbackDeactivated" };
+            let message = Condition::fallback(exists).message;
+            self.event(Severity::Normal, reason, message, outbox);
+        }
+    }
+
+    fn condition(&self, kind: ConditionType) -> Option<Truth> {
+        self.conditions.iter().find(|condition| condition.kind == kind).map(|condition| condition.status)
+    }
+
+    fn set_condition(&mut self, condition: Condition) {
+        match self.conditions.iter_mut().find(|known| known.kind == condition.kind) {
+            Some(known) => *known = condition,
+            None => self.conditions.push(condition),
+        }
+    }
+
+    fn event(&self, severity: Severity, reason: &'static str, message: String, outbox: &mut Outbox) {
+        outbox.push(Effect::Event { object: self.definition.key.clone(), severity, reason, message });
+    }
+
+    fn metric_names(&self) -> BTreeSet<String> {
+        let metrics = self.definition.triggers.iter().flat_map(|trigger| &trigger.metrics);
+        metrics.map(|metric| metric.name.clone()).collect()
+    }
+
+    fn status(&self) -> Status {
+        let activity = self.metric_names().into_iter().map(|name| {
+            let active = self.evaluation.active_metrics.contains(&name);
+            (name, active)
+        });
+        Status {
+            conditions: self.conditions.clone(),
+            last_active_time: self.last_active.map(|moment| moment.wall),
+            health: self.health.clone(),
+            triggers_activity: activity.collect(),
+            paused_replica_count: self.definition.rules.pause.replicas.clone().and_then(Result::ok),
+        }
+    }
+
+    fn write_status(&mut self, outbox: &mut Outbox) {
+        let status = self.status();
+        if status != self.written {
+            self.written = status.clone();
+            outbox.push(Effect::Status { object: self.definition.key.clone(), status: Box::new(status) });
+        }
+    }
+
+    pub(super) fn view(&self, now: Now) -> View {
+        let readings = self.definition.triggers.iter().zip(&self.readings).flat_map(|(trigger, taken)| {
+            trigger.metrics.iter().map(move |metric| {
+                let worth = self.evaluation.metrics.iter().find(|(name, _)| *name == metric.name);
+                let value = worth.map(|(_, worth)| worth.quantity());
+                ReadingView {
+                    trigger_type: trigger.trigger_type.clone(),
+                    metric: metric.name.clone(),
+                    value: value.clone().and_then(Result::ok).map(|value| value.to_string()),
+                    target: metric.target.to_string(),
+                    target_type: metric.target_type.as_str().to_string(),
+                    active: self.evaluation.active_metrics.contains(&metric.name),
+                    age: taken.as_ref().map(|taken| now.monotonic.saturating_sub(taken.at)),
+                    error: taken.as_ref().and_then(|taken| taken.result.clone().err()).map(|error| error.message),
+                    fallback: matches!(worth, Some((_, super::evaluation::Worth::Fallback(_)))),
+                }
+            })
+        });
+        View {
+            status: self.status(),
+            readings: readings.collect(),
+            composite: self.evaluation.composite.clone().map(|result| result.map(|value| value.to_string())),
+            verdict: self.verdict.clone(),
+            changes: self.changes.iter().cloned().collect(),
+            replicas: self.observation.as_ref().and_then(|observation| observation.replicas.clone().ok()),
+        }
+    }
+}
+
+impl Moment {
+    fn at(now: Now) -> Self {
+        Moment { wall: now.wall, monotonic: Some(now.monotonic) }
+    }
+
+    /// Time since; a moment that an earlier process saw has only a wall clock.
+    fn elapsed(self, now: Now) -> Duration {
+        match self.monotonic {
+            Some(monotonic) => now.monotonic.saturating_sub(monotonic),
+            None => elapsed(now.wall, self.wall),
+        }
+    }
+}
+
+fn elapsed(now: Timestamp, then: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or(Duration::ZERO)
+}

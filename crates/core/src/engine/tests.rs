@@ -1,0 +1,278 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::conditions::{ConditionType, Truth};
+use super::*;
+use crate::metric::TargetType;
+use crate::quantity::Quantity;
+use crate::sample::{ErrorKind, Sample, SourceError};
+
+/// A world with one object: a target with replicas, and a clock that jumps.
+struct Story {
+    engine: Engine,
+    now: Now,
+    replicas: i32,
+    log: Vec<String>,
+    answers: Vec<Result<(String, Quantity), String>>,
+}
+
+fn key() -> ObjectKey {
+    ObjectKey { namespace: "default".into(), name: "orders".into() }
+}
+
+fn start() -> Now {
+    Now { wall: "2026-03-01T12:00:00Z".parse().unwrap(), monotonic: Duration::from_secs(1000) }
+}
+
+fn definition(rules: Rules, triggers: usize) -> Definition {
+    let trigger = |index: usize| TriggerDefinition {
+        trigger_type: "redis".into(),
+        name: format!("t{index}"),
+        use_cached_metrics: false,
+        metrics: vec![ExternalDefinition {
+            name: format!("s{index}-redis-jobs"),
+            target: Quantity::from_integer(5),
+            target_type: TargetType::AverageValue,
+        }],
+        fingerprint: index as u128,
+    };
+    Definition {
+        key: key(),
+        rules,
+        created: start().wall,
+        target_kind: "apps/v1.Deployment".into(),
+        target_name: "worker".into(),
+        triggers: (0..triggers).map(trigger).collect(),
+        restored: Restored::default(),
+    }
+}
+
+impl Story {
+    fn new(rules: Rules, triggers: usize, replicas: i32) -> Self {
+        let mut story = Story { engine: Engine::new(), now: start(), replicas, log: vec![], answers: vec![] };
+        story.input(Input::Applied(Box::new(definition(rules, triggers))));
+        story
+    }
+
+    fn input(&mut self, input: Input) {
+        self.engine.handle(self.now, input);
+        while let Some(effect) = self.engine.poll_effect() {
+            match effect {
+                Effect::Observe { id, .. } => {
+                    let observation = Observation { replicas: Ok(self.replicas), ready_pods: Some(self.replicas) };
+                    self.engine.handle(self.now, Input::Observed { id, observation });
+                }
+                Effect::Scale { id, from, to, cause, .. } => {
+                    assert_eq!(from, self.replicas);
+                    self.log.push(format!("{from}→{to}: {cause}"));
+                    self.replicas = to;
+                    self.engine.handle(self.now, Input::Outcome { id, result: Ok(()) });
+                }
+                Effect::Answer { result, .. } => self.answers.push(result),
+                Effect::Sample { trigger, .. } => self.log.push(format!("sample {trigger}")),
+                _ => {}
+            }
+        }
+    }
+
+    fn sampled(&mut self, trigger: usize, value: f64) {
+        let result = Ok(vec![("redis-jobs".to_string(), Sample::above(value, 0.0))]);
+        self.input(Input::Sampled { object: key(), trigger, result });
+    }
+
+    fn fails(&mut self, trigger: usize) {
+        let result = Err(SourceError::new(ErrorKind::Unreachable, "nobody there"));
+        self.input(Input::Sampled { object: key(), trigger, result });
+    }
+
+    fn asks(&mut self) -> Option<Result<(String, Quantity), String>> {
+        self.input(Input::Asked { object: key(), metric: "s0-redis-jobs".into(), question: 1 });
+        self.answers.pop()
+    }
+
+    fn later(&mut self, seconds: u64) {
+        self.now.monotonic += Duration::from_secs(seconds);
+        self.now.wall += Duration::from_secs(seconds);
+    }
+
+    fn condition(&self, kind: ConditionType) -> (Truth, String) {
+        let view = self.engine.view(self.now, &key()).unwrap();
+        let condition = view.status.conditions.into_iter().find(|condition| condition.kind == kind).unwrap();
+        (condition.status, condition.reason)
+    }
+}
+
+fn cooldown(seconds: i32) -> Rules {
+    Rules { cooldown_seconds: Some(seconds), ..Rules::default() }
+}
+
+#[test]
+fn work_wakes_the_target_and_its_end_puts_it_to_rest_after_the_cooldown() {
+    let mut story = Story::new(cooldown(60), 1, 0);
+    story.sampled(0, 7.0);
+    story.later(30);
+    story.sampled(0, 0.0);
+    assert_eq!(story.condition(ConditionType::Active), (Truth::False, "ScalerCooldown".into()));
+    story.later(30);
+    story.sampled(0, 0.0);
+    assert_eq!(story.replicas, 1, "exactly at its end the cooldown still holds");
+    story.later(1);
+    story.sampled(0, 0.0);
+    assert_eq!(
+        story.log,
+        [
+            "0→1: s0-redis-jobs is above the activation value, so 1 replicas to start with",
+            "1→0: no trigger was active for 61 s, longer than the cooldown, so 0 replicas",
+        ]
+    );
+}
+
+#[test]
+fn a_failing_source_changes_nothing() {
+    let mut story = Story::new(cooldown(0), 1, 4);
+    story.sampled(0, 7.0);
+    for _ in 0..100 {
+        story.later(30);
+        story.fails(0);
+    }
+    assert_eq!((story.replicas, story.log.len()), (4, 0));
+    assert_eq!(story.condition(ConditionType::Ready), (Truth::False, "TriggerError".into()));
+    assert!(story.asks().unwrap().unwrap_err().contains("nobody there"), "a remembered error is an answer");
+    story.later(5);
+    assert!(story.asks().is_none(), "the HPA's question waits for a fresh reading");
+    story.fails(0);
+    assert!(story.answers.pop().unwrap().unwrap_err().contains("nobody there"));
+    story.sampled(0, 3.0);
+    assert_eq!(story.condition(ConditionType::Ready), (Truth::True, "ScaledObjectReady".into()));
+}
+
+#[test]
+fn one_of_two_triggers_is_enough_and_one_that_fails_does_not_stop_the_other() {
+    let mut story = Story::new(cooldown(0), 2, 0);
+    story.sampled(0, 7.0);
+    assert_eq!(story.replicas, 0, "the other trigger has not been read yet");
+    story.fails(1);
+    assert_eq!(story.replicas, 1);
+    story.sampled(0, 7.0);
+    assert_eq!(story.condition(ConditionType::Ready), (Truth::Unknown, "PartialTriggerError".into()));
+    story.sampled(0, 0.0);
+    assert_eq!(story.replicas, 1, "nobody knows whether the failing one is active");
+}
+
+#[test]
+fn the_fallback_stands_in_after_its_threshold() {
+    let fallback = Some(Fallback { failure_threshold: 2, replicas: 6, behavior: "static".into() });
+    let mut story = Story::new(Rules { fallback, ..cooldown(0) }, 1, 0);
+    for _ in 0..2 {
+        story.fails(0);
+        assert_eq!(story.replicas, 0);
+    }
+    story.fails(0);
+    assert_eq!(story.replicas, 1, "the fallback counts as activity");
+    assert_eq!(story.condition(ConditionType::Fallback).0, Truth::True);
+    assert_eq!(story.asks().unwrap().unwrap().1.to_string(), "30", "6 replicas of 5 jobs each");
+    story.sampled(0, 0.0);
+    assert_eq!(story.condition(ConditionType::Fallback).0, Truth::False);
+}
+
+#[test]
+fn a_question_takes_a_fresh_reading_and_asks_for_a_new_one_otherwise() {
+    let mut story = Story::new(cooldown(300), 1, 1);
+    story.sampled(0, 7.0);
+    story.later(4);
+    assert_eq!(story.asks().unwrap().unwrap().1.to_string(), "7");
+    story.later(1);
+    assert!(story.asks().is_none());
+    assert_eq!(story.log, ["sample 0"]);
+    story.sampled(0, 8.0);
+    assert_eq!(story.answers.pop().unwrap().unwrap().1.to_string(), "8");
+}
+
+#[test]
+fn a_question_that_nobody_answers_ends_in_an_error() {
+    let mut story = Story::new(cooldown(300), 1, 1);
+    assert!(story.asks().is_none());
+    let (deadline, _) = story.engine.poll_timeout().unwrap();
+    story.now.monotonic = deadline;
+    story.engine.handle_timeout(story.now);
+    assert!(matches!(story.engine.poll_effect(), Some(Effect::Answer { result: Err(_), .. })));
+}
+
+#[test]
+fn a_formula_joins_the_triggers() {
+    let modifiers = Modifiers {
+        formula: "max(t0, t1)".into(),
+        target: "2".into(),
+        activation_target: "5".into(),
+        ..Modifiers::default()
+    };
+    let mut story = Story::new(Rules { modifiers: Some(modifiers), ..cooldown(0) }, 2, 0);
+    story.sampled(0, 3.0);
+    story.sampled(1, 5.0);
+    assert_eq!(story.replicas, 0);
+    story.sampled(1, 5.5);
+    assert_eq!(story.replicas, 1);
+    let (name, value) = story.asks().unwrap().unwrap();
+    assert_eq!((name.as_str(), value.to_string().as_str()), ("composite-metric", "5500m"));
+    story.fails(1);
+    assert_eq!(story.replicas, 1, "an error is never a 0");
+}
+
+#[test]
+fn a_pause_holds_and_a_pause_at_a_number_scales_once() {
+    let mut story = Story::new(cooldown(0), 1, 3);
+    let annotations = BTreeMap::from([(rules::annotation::PAUSED_REPLICAS.to_string(), "5".to_string())]);
+    let paused = Rules { pause: Pause::from_annotations(&annotations), ..cooldown(0) };
+    story.input(Input::Applied(Box::new(definition(paused, 1))));
+    story.later(500);
+    story.sampled(0, 0.0);
+    assert_eq!(story.log, ["3→5: paused at 5 replicas by annotation"]);
+    assert_eq!(story.condition(ConditionType::Paused), (Truth::True, "ScaledObjectPaused".into()));
+    story.input(Input::Applied(Box::new(definition(cooldown(0), 1))));
+    story.sampled(0, 0.0);
+    assert_eq!(story.replicas, 0);
+}
+
+#[test]
+fn a_clock_that_is_set_back_stalls_no_cooldown() {
+    let mut story = Story::new(cooldown(60), 1, 0);
+    story.sampled(0, 1.0);
+    story.later(61);
+    story.now.wall = "2020-01-01T00:00:00Z".parse().unwrap();
+    story.sampled(0, 0.0);
+    assert_eq!(story.replicas, 0);
+}
+
+proptest! {
+    /// Whatever the sources say: replicas move only between rest, start and what they were; the same history gives the
+    /// same decisions; a failure never scales down.
+    #[test]
+    fn any_history_is_decided_safely(
+        minimum in proptest::option::of(0..4i32),
+        cooldown_seconds in 0..100i32,
+        replicas in 0..6i32,
+        steps in proptest::collection::vec((0..60u64, proptest::option::of(-2.0..50.0f64)), 1..60),
+    ) {
+        let rules = Rules { minimum, cooldown_seconds: Some(cooldown_seconds), ..Rules::default() };
+        let play = || {
+            let mut story = Story::new(rules.clone(), 1, replicas);
+            for (seconds, value) in &steps {
+                story.later(*seconds);
+                let before = story.replicas;
+                match value {
+                    Some(value) => story.sampled(0, *value),
+                    None => {
+                        story.fails(0);
+                        assert!(story.replicas == before);
+                    }
+                }
+            }
+            (story.replicas, story.log)
+        };
+        let (end, log) = play();
+        prop_assert_eq!(play(), (end, log));
+        let bounds = [rules.at_rest(), rules.when_activated(), replicas];
+        prop_assert!(bounds.contains(&end), "{} is none of {:?}", end, bounds);
+    }
+}

@@ -1,0 +1,91 @@
+//! When which query is due. Pure: time is the span since the sampler started.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+/// The next reading of each query.
+#[derive(Debug, Default)]
+pub(super) struct Timetable {
+    due: BTreeSet<(Duration, u128)>,
+    planned: HashMap<u128, Duration>,
+}
+
+impl Timetable {
+    /// Plans the reading that follows one at `now`: at the query's own phase of the interval, which its fingerprint
+    /// fixes, so that queries spread and equal ones meet.
+    pub(super) fn plan(&mut self, query: u128, interval: Duration, now: Duration) {
+        let next = next_in_phase(query, interval, now);
+        if let Some(old) = self.planned.insert(query, next) {
+            self.due.remove(&(old, query));
+        }
+        self.due.insert((next, query));
+    }
+
+    /// Forgets a query.
+    pub(super) fn cancel(&mut self, query: u128) {
+        if let Some(old) = self.planned.remove(&query) {
+            self.due.remove(&(old, query));
+        }
+    }
+
+    /// When the next reading is due.
+    pub(super) fn next(&self) -> Option<Duration> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// The queries due at `now`; whoever reads them plans them anew.
+    pub(super) fn take_due(&mut self, now: Duration) -> Vec<u128> {
+        let mut taken = Vec::new();
+        while let Some((at, query)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            self.due.remove(&(at, query));
+            self.planned.remove(&query);
+            taken.push(query);
+        }
+        taken
+    }
+}
+
+/// The first moment strictly after `now` that lies at the query's phase.
+fn next_in_phase(query: u128, interval: Duration, now: Duration) -> Duration {
+    let interval = interval.as_nanos().max(1_000_000);
+    let phase = query % interval;
+    let now = now.as_nanos();
+    let periods = (now + interval - phase) / interval;
+    let next = periods * interval + phase;
+    Duration::from_nanos(u64::try_from(next).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn a_query_comes_once_an_interval_at_its_phase() {
+        let mut timetable = Timetable::default();
+        timetable.plan(1_500_000_000, INTERVAL, Duration::ZERO);
+        assert_eq!(timetable.next(), Some(Duration::from_millis(1500)));
+        assert_eq!(timetable.take_due(Duration::from_millis(1500)), [1_500_000_000]);
+        timetable.plan(1_500_000_000, INTERVAL, Duration::from_millis(1500));
+        assert_eq!(timetable.next(), Some(Duration::from_millis(6500)));
+        timetable.plan(1_500_000_000, Duration::from_secs(1), Duration::from_millis(1600));
+        assert_eq!(timetable.next(), Some(Duration::from_millis(2500)), "a shorter interval takes over");
+        timetable.cancel(1_500_000_000);
+        assert_eq!(timetable.next(), None);
+    }
+
+    #[test]
+    fn five_hundred_queries_spread_over_their_interval() {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut seconds = [0u32; 5];
+        for number in 0..500u32 {
+            let mut hasher = DefaultHasher::new();
+            number.hash(&mut hasher);
+            let query = u128::from(hasher.finish()) << 64 | u128::from(number);
+            let at = next_in_phase(query, INTERVAL, Duration::from_secs(100));
+            seconds[usize::try_from(at.as_secs() - 100).unwrap() % 5] += 1;
+        }
+        assert!(seconds.iter().all(|count| *count < 200), "{seconds:?}");
+    }
+}
