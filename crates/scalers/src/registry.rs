@@ -24,6 +24,7 @@ macro_rules! catalogue {
 
 catalogue! {
     cron = "triggers/time/cron.rs" => Cron serves ["cron"];
+    redis = "triggers/databases/redis.rs" => RedisList serves ["redis", "redis-cluster", "redis-sentinel"];
 }
 
 /// A row of the catalogue.

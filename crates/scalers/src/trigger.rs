@@ -76,3 +76,9 @@ impl fmt::Debug for Memory {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
+
+/// A whole number as a float: exact up to 2^53, far above any backlog.
+#[allow(clippy::cast_precision_loss)]
+pub fn float(number: i64) -> f64 {
+    number as f64
+}

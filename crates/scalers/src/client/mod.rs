@@ -12,6 +12,7 @@ pub mod redis;
 pub mod tls;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the process was told about its clients (`config.md`), read once by the binary.
@@ -50,26 +51,26 @@ pub struct Sources {
     /// What the process was told about its clients.
     pub settings: SourceSettings,
     /// TLS configurations.
-    pub tls: tls::Tls,
+    pub tls: Arc<tls::Tls>,
     /// HTTP clients.
     pub http: http::Http,
     /// Redis, its clusters and sentinels.
-    pub redis: redis::RedisPool,
+    pub redis: Arc<redis::RedisPool>,
     /// AMQP 0-9-1.
-    pub amqp: amqp::AmqpPool,
+    pub amqp: Arc<amqp::AmqpPool>,
     /// PostgreSQL.
-    pub postgres: postgres::PostgresPool,
+    pub postgres: Arc<postgres::PostgresPool>,
 }
 
 impl Sources {
     /// No connection yet.
     pub fn new(settings: SourceSettings) -> Self {
         Sources {
-            tls: tls::Tls::new(&settings),
+            tls: Arc::new(tls::Tls::new(&settings)),
             http: http::Http::new(&settings),
-            redis: redis::RedisPool::default(),
-            amqp: amqp::AmqpPool::default(),
-            postgres: postgres::PostgresPool::default(),
+            redis: Arc::default(),
+            amqp: Arc::default(),
+            postgres: Arc::default(),
             settings,
         }
     }

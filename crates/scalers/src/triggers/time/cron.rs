@@ -10,7 +10,7 @@ use keda_core::names::normalize;
 use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 
 use crate::client::Sources;
-use crate::trigger::{Memory, Scaler, Specs, Trigger};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Scale to a fixed number of replicas between two schedules.
 #[derive(Debug, Metadata)]
@@ -99,12 +99,6 @@ impl Window {
         let value = if outside { 0.0 } else { float(self.desired_replicas) };
         Ok(Sample { value, active: !outside })
     }
-}
-
-/// Exact up to 2^53, far above any number of replicas.
-#[allow(clippy::cast_precision_loss)]
-fn float(number: i64) -> f64 {
-    number as f64
 }
 
 #[async_trait]

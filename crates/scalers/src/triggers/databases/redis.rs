@@ -1,0 +1,126 @@
+//! `redis`, `redis-cluster`, `redis-sentinel`: the length of a list, set, sorted set or hash (`scalers/redis.md`).
+
+use async_trait::async_trait;
+use keda_core::metadata::{Context, Metadata};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+
+use crate::client::Sources;
+use crate::client::redis::{Redis, RedisOptions};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+
+/// Scale on the length of a list in Redis.
+#[derive(Debug, Metadata)]
+pub struct RedisList {
+    /// Elements that one replica is expected to handle.
+    #[meta(trigger, default = "5")]
+    list_length: i64,
+    /// Length above which the target leaves zero.
+    #[meta(trigger, optional)]
+    activation_list_length: i64,
+    /// The key of the list.
+    #[meta(trigger)]
+    list_name: String,
+    /// Number of the database; a cluster has only one.
+    #[meta(trigger, optional)]
+    database_index: i64,
+    #[meta(group)]
+    options: RedisOptions,
+}
+
+impl RedisList {
+    fn metric_name(&self) -> String {
+        normalize(&format!("redis-{}", self.list_name))
+    }
+}
+
+impl Trigger for RedisList {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.list_length)))
+    }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let deployment = self
+            .options
+            .deployment(&context.trigger_type, self.database_index)
+            .ok_or_else(|| SourceError::new(ErrorKind::Configuration, "no addresses or hosts given"))?;
+        let redis = Redis::new(deployment, sources)?;
+        Ok(Box::new(Length { metric_name: self.metric_name(), redis, list: self }))
+    }
+}
+
+struct Length {
+    metric_name: String,
+    list: RedisList,
+    redis: Redis,
+}
+
+#[async_trait]
+impl Scaler for Length {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let key = &self.list.list_name;
+        let kind: String = self.redis.run(redis::cmd("TYPE").arg(key)).await?;
+        let command = match kind.as_str() {
+            "list" | "none" => "LLEN",
+            "set" => "SCARD",
+            "zset" => "ZCARD",
+            "hash" => "HLEN",
+            other => {
+                let message = format!("unsupported key type: {key} is a {other}, not a list, set, sorted set or hash");
+                return Err(SourceError::new(ErrorKind::Configuration, message));
+            }
+        };
+        let length: i64 = self.redis.run(redis::cmd(command).arg(key)).await?;
+        Ok(vec![(self.metric_name.clone(), Sample::above(float(length), float(self.list.activation_list_length)))])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn problems(entries: &[(&str, &str)], authentication: &[(&str, &str)]) -> Vec<String> {
+        let inputs = Inputs::from_metadata(entries.iter().copied())
+            .with_authentication(authentication.iter().copied())
+            .with_environment([("H", "one,two"), ("P", "1,2")]);
+        let (_, problems) = parse::<RedisList>(&inputs, &Context { trigger_type: "redis".into(), ..Context::default() });
+        problems.into_iter().map(|problem| problem.message).collect()
+    }
+
+    #[test]
+    fn the_name_is_the_lists_and_the_target_a_whole_number() {
+        let inputs = Inputs::from_metadata([("listName", "queue:a/b"), ("address", "r:6379"), ("listLength", "10")]);
+        let (list, problems) = parse::<RedisList>(&inputs, &Context::default());
+        assert!(problems.is_empty());
+        let spec = MetricSpec::external("redis-queue-a-b", Target::Integer(10));
+        assert_eq!(list.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn hosts_and_ports_come_in_pairs_from_the_environment_too() {
+        assert!(problems(&[("listName", "l"), ("hostFromEnv", "H"), ("portFromEnv", "P")], &[]).is_empty());
+        let unequal = problems(&[("listName", "l"), ("hosts", "a,b"), ("ports", "1")], &[]);
+        assert!(unequal[0].contains("not enough hosts or ports given"));
+        assert!(problems(&[("listName", "l")], &[])[0].contains("no addresses or hosts given"));
+    }
+
+    #[test]
+    fn tls_is_said_in_one_place() {
+        let here = [("listName", "l"), ("address", "r:1"), ("enableTLS", "true")];
+        assert!(problems(&here, &[("tls", "enable")])[0].contains("unable to set `tls` in both"));
+        assert!(problems(&here[..2], &[("tls", "yes")])[0].contains("incorrect TLS value given, got yes"));
+        assert!(problems(&here[..2], &[("tls", "enable")]).is_empty());
+    }
+
+    #[test]
+    fn a_misspelt_required_key_is_told_from_a_missing_one() {
+        let inputs = Inputs::from_metadata([("listNam", "l"), ("address", "r:1")]);
+        let (_, problems) = parse::<RedisList>(&inputs, &Context { trigger_type: "redis".into(), ..Context::default() });
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].path.to_string(), "metadata.listNam");
+        assert!(problems[0].help.as_ref().is_some_and(|help| help.contains("did you mean \"listName\"?")));
+    }
+}
