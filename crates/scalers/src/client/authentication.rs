@@ -1,1 +1,223 @@
-//! (being written)
+//! The authentication block that triggers over HTTP share (`scalers/COMMON.md`, "Shared auth block").
+
+use keda_core::metadata::{Metadata, Reader, UrlValues};
+use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::secret::Secret;
+use reqwest::RequestBuilder;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::tls::TlsOptions;
+
+/// How a trigger proves who it is. Without modes nothing is checked and nothing is sent.
+#[derive(Debug, Clone, Default, Metadata)]
+#[metadata(check)]
+pub struct Authentication {
+    /// The ways to authenticate; at most one of bearer, basic and oauth.
+    #[meta(
+        names("authModes", "authMode"),
+        trigger,
+        auth,
+        optional,
+        one_of("apiKey", "basic", "tls", "bearer", "custom", "oauth"),
+        exclusive("bearer", "basic", "oauth")
+    )]
+    modes: Vec<String>,
+    /// Token of the bearer mode.
+    #[meta(names("bearerToken", "token"), auth, optional)]
+    bearer_token: Secret,
+    /// User of the basic mode.
+    #[meta(auth, optional)]
+    username: String,
+    /// Password of the basic mode.
+    #[meta(auth, optional)]
+    password: Secret,
+    /// PEM of the client's certificate.
+    #[meta(auth)]
+    cert: Option<Secret>,
+    /// PEM of the client's key.
+    #[meta(auth)]
+    key: Option<Secret>,
+    /// PEM of additional certificates to trust.
+    #[meta(auth)]
+    ca: Option<Secret>,
+    /// Where the oauth mode gets its token.
+    #[meta(name = "oauthTokenURI", auth, optional)]
+    oauth_token_uri: String,
+    /// Client of the oauth mode.
+    #[meta(name = "clientID", auth, optional)]
+    client_id: String,
+    /// Secret of the oauth mode.
+    #[meta(auth, optional)]
+    client_secret: Secret,
+    /// Scopes of the oauth mode.
+    #[meta(names("scopes", "scope"), auth, optional)]
+    scopes: Vec<String>,
+    /// More form fields of the oauth mode, as a query string.
+    #[meta(auth, optional)]
+    endpoint_params: UrlValues,
+    /// Header of the custom mode.
+    #[meta(auth, optional)]
+    custom_auth_header: String,
+    /// Value of the custom mode's header.
+    #[meta(auth, optional)]
+    custom_auth_value: Secret,
+    /// Key of the apiKey mode.
+    #[meta(trigger, auth, optional)]
+    api_key: Secret,
+    /// Where the apiKey mode puts its key.
+    #[meta(trigger, auth, default = "header", one_of("header", "query"))]
+    method: String,
+    /// Name of the header or query parameter that holds the key.
+    #[meta(trigger, auth, optional)]
+    key_param_name: String,
+}
+
+impl Authentication {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        let presence = |missing: bool| if missing { "<empty>" } else { "<present>" };
+        let pair = |one: (&str, bool), two: (&str, bool), mode: &str| {
+            (one.1 || two.1).then(|| {
+                let (first, second) = (presence(one.1), presence(two.1));
+                format!("{}={first} and {}={second} are required when {mode} auth is enabled", one.0, two.0)
+            })
+        };
+        let missing = |secret: &Option<Secret>| secret.as_ref().is_none_or(Secret::is_empty);
+        let problems: Vec<Option<String>> = self
+            .modes
+            .iter()
+            .map(|mode| match mode.as_str() {
+                "bearer" => {
+                    self.bearer_token.is_empty().then(|| "bearerToken is required when bearer auth is enabled".to_string())
+                }
+                "basic" => self
+                    .username
+                    .is_empty()
+                    .then(|| "username=<empty> is required when basic auth is enabled".to_string()),
+                "tls" => pair(("cert", missing(&self.cert)), ("key", missing(&self.key)), "tls"),
+                "oauth" => pair(
+                    ("oauthTokenURI", self.oauth_token_uri.is_empty()),
+                    ("clientID", self.client_id.is_empty()),
+                    "oauth",
+                ),
+                "custom" => pair(
+                    ("customAuthHeader", self.custom_auth_header.is_empty()),
+                    ("customAuthValue", self.custom_auth_value.is_empty()),
+                    "custom",
+                ),
+                "apiKey" => {
+                    self.api_key.is_empty().then(|| "apiKey is required when apiKey auth is enabled".to_string())
+                }
+                _ => None,
+            })
+            .collect();
+        for problem in problems.into_iter().flatten() {
+            reader.error(problem);
+        }
+    }
+
+    /// Whether a mode is on.
+    pub fn has(&self, mode: &str) -> bool {
+        self.modes.iter().any(|on| on == mode)
+    }
+
+    /// Whether any mode is on.
+    pub fn is_on(&self) -> bool {
+        !self.modes.is_empty()
+    }
+
+    /// Whether `ca` is given.
+    pub fn has_ca(&self) -> bool {
+        self.ca.is_some()
+    }
+
+    /// The TLS options with the certificates of this block.
+    pub fn tls(&self, insecure: bool) -> TlsOptions {
+        let own = self.has("tls");
+        TlsOptions {
+            insecure,
+            ca: self.ca.clone(),
+            cert: self.cert.clone().filter(|_| own),
+            key: self.key.clone().filter(|_| own),
+            key_password: None,
+        }
+    }
+
+    /// Adds the key of the apiKey mode.
+    pub fn with_api_key(&self, request: RequestBuilder, mut url: reqwest::Url) -> Result<RequestBuilder, SourceError> {
+        if !self.has("apiKey") {
+            return Ok(request);
+        }
+        if self.method == "query" {
+            let name = if self.key_param_name.is_empty() { "api_key" } else { &self.key_param_name };
+            let mut pairs: Vec<(String, String)> =
+                url.query_pairs().into_owned().filter(|(key, _)| key != name).collect();
+            pairs.push((name.to_string(), self.api_key.expose().to_string()));
+            pairs.sort();
+            url.query_pairs_mut().clear().extend_pairs(pairs);
+            let (client, built) = request.build_split();
+            let mut built = built.map_err(|_| unusable("the request cannot be built"))?;
+            *built.url_mut() = url;
+            return Ok(RequestBuilder::from_parts(client, built));
+        }
+        let name = if self.key_param_name.is_empty() { "X-API-KEY" } else { &self.key_param_name };
+        with_header(request, name, &self.api_key)
+    }
+
+    /// Adds the header of the bearer, basic or custom mode, the first that is on.
+    pub fn with_authorization(&self, request: RequestBuilder) -> Result<RequestBuilder, SourceError> {
+        if self.has("bearer") {
+            return Ok(request.bearer_auth(self.bearer_token.expose()));
+        }
+        if self.has("basic") {
+            return Ok(request.basic_auth(&self.username, Some(self.password.expose())));
+        }
+        if self.has("custom") {
+            return with_header(request, &self.custom_auth_header, &self.custom_auth_value);
+        }
+        Ok(request)
+    }
+}
+
+/// Adds a header, in place of one with the same name, whose value is not shown.
+fn with_header(request: RequestBuilder, name: &str, value: &Secret) -> Result<RequestBuilder, SourceError> {
+    let name: HeaderName = name.parse().map_err(|_| unusable(&format!("{name:?} cannot be the name of a header")))?;
+    let mut value = HeaderValue::from_str(value.expose())
+        .map_err(|_| unusable(&format!("the value of the header {name} has characters that a header cannot have")))?;
+    value.set_sensitive(true);
+    Ok(request.headers(HeaderMap::from_iter([(name, value)])))
+}
+
+fn unusable(message: &str) -> SourceError {
+    SourceError::new(ErrorKind::Configuration, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Context, Inputs, parse};
+
+    use super::*;
+
+    fn problems(modes: &str, authentication: &[(&str, &str)]) -> Vec<String> {
+        let inputs =
+            Inputs::from_metadata([("authModes", modes)]).with_authentication(authentication.iter().copied());
+        let (_, problems) = parse::<Authentication>(&inputs, &Context::default());
+        problems.into_iter().map(|problem| problem.message).collect()
+    }
+
+    #[test]
+    fn each_mode_wants_its_own() {
+        assert!(problems("bearer", &[])[0].contains("bearerToken is required"));
+        assert!(problems("basic", &[("password", "x")])[0].contains("username=<empty>"));
+        assert_eq!(
+            problems("tls", &[("cert", "c")]),
+            ["cert=<present> and key=<empty> are required when tls auth is enabled"]
+        );
+        assert!(problems("tls, basic", &[("cert", "c"), ("key", "k"), ("username", "u")]).is_empty());
+    }
+
+    #[test]
+    fn bearer_basic_and_oauth_exclude_each_other() {
+        assert!(problems("bearer,basic", &[("token", "t"), ("username", "u")])[0].contains("only one of"));
+        assert!(problems("telepathy", &[])[0].contains("must be one of"));
+    }
+}

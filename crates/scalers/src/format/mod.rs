@@ -1,1 +1,4 @@
 //! Formats that answers come in.
+
+pub mod gjson;
+pub mod prometheus_text;
