@@ -21,3 +21,5 @@
 // pub use node::{Entry, Node, Span, Value};
 // pub use objects::{Objects, Secret};
 // pub use syntax::SyntaxError;
+/// x
+pub fn parse_value(_: &str) -> Result<serde_json::Value, String> { Err(String::new()) }
