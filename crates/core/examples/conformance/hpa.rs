@@ -41,7 +41,7 @@ fn read<In: DeserializeOwned, Expect: DeserializeOwned>(line: &str) -> Result<Ca
     serde_json::from_str(line).map_err(|error| format!("unreadable case: {error}"))
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: T, expected: T) -> Result<(), String> {
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, expected: &T) -> Result<(), String> {
     if ours == expected { Ok(()) } else { Err(format!("{what} is {ours:?}, expected {expected:?}")) }
 }
 
@@ -106,12 +106,12 @@ fn check_calculator(case: Case<CalculatorIn, CalculatorExpect>) -> Result<(), St
         Err(error) if expect.ok => return Err(format!("invalid ({error}), expected {:?} replicas", expect.replicas)),
         Err(_) => return Ok(()),
     };
-    same("ok", true, expect.ok)?;
-    same("replicas", Some(proposal.replicas), expect.replicas)?;
+    same("ok", &true, &expect.ok)?;
+    same("replicas", &Some(proposal.replicas), &expect.replicas)?;
     if expect.usage_milli.is_some() {
-        same("usageMilli", proposal.usage, expect.usage_milli)?;
+        same("usageMilli", &proposal.usage, &expect.usage_milli)?;
     }
-    same("utilization", proposal.utilization, expect.utilization)
+    same("utilization", &proposal.utilization, &expect.utilization)
 }
 
 impl CalculatorIn {
@@ -213,20 +213,20 @@ fn check_single(case: Case<SingleIn, SingleExpect>) -> Result<(), String> {
     let decision = autoscaler.decide(NOW, &settings, &input.spec, &observed);
     let decision = autoscaler.settle(NOW, &settings, &input.spec, decision, outcome);
 
-    same("replicas", decision.replicas.unwrap_or(input.spec_replicas), expect.replicas)?;
-    same("rescaled", decision.rescaled, expect.rescaled)?;
-    same("error", decision.error.is_some(), expect.error.is_some())?;
+    same("replicas", &decision.replicas.unwrap_or(input.spec_replicas), &expect.replicas)?;
+    same("rescaled", &decision.rescaled, &expect.rescaled)?;
+    same("error", &decision.error.is_some(), &expect.error.is_some())?;
     let ours: BTreeMap<_, _> = decision.conditions.iter().map(|(name, c)| (name.to_owned(), short(c))).collect();
     let expected: BTreeMap<_, _> =
         expect.conditions.into_iter().map(|(name, c)| (name, format!("{}:{}", c.status, c.reason))).collect();
-    same("conditions", ours, expected)?;
+    same("conditions", &ours, &expected)?;
     let mut ours = decision.current_metrics;
     for (ours, expected) in ours.iter_mut().zip(&expect.current_metrics) {
         if let (Some(ours), Some(MetricValueStatus { average_value: None, .. })) = (ours, expected) {
             ours.average_value = None;
         }
     }
-    same("currentMetrics", ours, expect.current_metrics)
+    same("currentMetrics", &ours, &expect.current_metrics)
 }
 
 impl SingleIn {
@@ -351,14 +351,14 @@ fn check_step(
     expect: &HistoryExpect,
 ) -> Result<(), String> {
     let ours = |condition: &Option<Condition>| condition.as_ref().map(short).unwrap_or_default();
-    same("replicas", Some(&replicas), expect.replicas.get(index))?;
-    same("ableToScale", Some(&ours(&conditions.able_to_scale)), expect.able_to_scale.get(index))?;
-    same("scalingActive", Some(&ours(&conditions.scaling_active)), expect.scaling_active.get(index))?;
-    same("scalingLimited", Some(&ours(&conditions.scaling_limited)), expect.scaling_limited.get(index))?;
+    same("replicas", &Some(&replicas), &expect.replicas.get(index))?;
+    same("ableToScale", &Some(&ours(&conditions.able_to_scale)), &expect.able_to_scale.get(index))?;
+    same("scalingActive", &Some(&ours(&conditions.scaling_active)), &expect.scaling_active.get(index))?;
+    same("scalingLimited", &Some(&ours(&conditions.scaling_limited)), &expect.scaling_limited.get(index))?;
     if !expect.scaled_to_zero.is_empty() {
-        same("scaledToZero", Some(&ours(&conditions.scaled_to_zero)), expect.scaled_to_zero.get(index))?;
+        same("scaledToZero", &Some(&ours(&conditions.scaled_to_zero)), &expect.scaled_to_zero.get(index))?;
     }
-    same("error", error, expect.error_steps.contains(&index))
+    same("error", &error, &expect.error_steps.contains(&index))
 }
 
 impl Step {

@@ -214,7 +214,7 @@ mod tests {
         for (age, replicas) in [(60, 1), (30, 7), (10, 6)] {
             memory.recommend(NOW - Duration::from_secs(age), replicas, |_| false);
         }
-        let mut decide = |desired| stabilize_with_rules(&mut memory.clone(), NOW, 5, desired, &rules, &rules).0;
+        let decide = |desired| stabilize_with_rules(&mut memory.clone(), NOW, 5, desired, &rules, &rules).0;
         assert_eq!(decide(9), 6);
         assert_eq!(decide(2), 5);
         // Without behavior, an entry exactly as old as the window still counts.

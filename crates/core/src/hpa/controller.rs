@@ -4,6 +4,7 @@
 //! [`Autoscaler::reconcile`] does both where a scaling cannot fail. Nothing here reads a clock: times are durations
 //! since an epoch of the caller's choice that must not change while the autoscaler lives.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use super::conditions::{Conditions, set};
 use super::decision::{Cause, Decision, Limit, MetricCause, Rescale};
 use super::defaults::MIN_REPLICAS;
 use super::memory::Memory;
-use super::object::{Behavior, HorizontalPodAutoscalerSpec, MetricSpec, MetricValueStatus};
+use super::object::{Behavior, HorizontalPodAutoscalerSpec, MetricSpec, MetricValueStatus, ScalingRules};
 use super::pods::Pods;
 use super::wording::{self, Failure};
 use crate::quantity::{Format, Quantity};
@@ -283,9 +284,9 @@ impl Reconcile<'_> {
         let metric = self.spec.metrics.get(wish.index).map(wording::name).unwrap_or_default();
         let desired = wish.proposal.replicas.max(0);
         let mut reason = match desired.cmp(&current) {
-            std::cmp::Ordering::Greater => format!("{metric} above target"),
-            std::cmp::Ordering::Less => "All metrics below target".to_owned(),
-            std::cmp::Ordering::Equal => String::new(),
+            Ordering::Greater => format!("{metric} above target"),
+            Ordering::Less => "All metrics below target".to_owned(),
+            Ordering::Equal => String::new(),
         };
         let (mut replicas, mut limits) = self.normalize(desired);
         let min = self.range().min;
@@ -414,11 +415,14 @@ fn rules<'a>(spec: &'a HorizontalPodAutoscalerSpec, settings: &ControllerSetting
 }
 
 fn tolerances(spec: &HorizontalPodAutoscalerSpec, settings: &ControllerSettings) -> Tolerances {
-    let behavior = spec.behavior.clone().unwrap_or_default();
-    let of = |rules: Option<super::ScalingRules>| {
-        rules.and_then(|rules| rules.tolerance).map_or(settings.tolerance, |tolerance| tolerance.to_f64())
+    let of = |rules: Option<&ScalingRules>| {
+        rules.and_then(|rules| rules.tolerance.as_ref()).map_or(settings.tolerance, Quantity::to_f64)
     };
-    Tolerances { up: of(behavior.scale_up), down: of(behavior.scale_down) }
+    let behavior = spec.behavior.as_ref();
+    Tolerances {
+        up: of(behavior.and_then(|behavior| behavior.scale_up.as_ref())),
+        down: of(behavior.and_then(|behavior| behavior.scale_down.as_ref())),
+    }
 }
 
 /// Whether there is a metric that has a value without pods.

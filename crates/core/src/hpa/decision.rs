@@ -153,12 +153,15 @@ impl fmt::Display for MetricCause {
             Basis::WithinTolerance => {
                 write!(f, "{metric} is at {ratio:.3} of its target, close enough to stay at {proposed}")?;
             }
-            Basis::Undecided => write!(
-                f,
-                "{metric} is at {ratio:.3} of its target, but pods without a sample leave open whether that calls for a change from {current}"
-            )?,
+            Basis::Undecided => {
+                write!(
+                    f,
+                    "{metric} is at {ratio:.3} of its target, but pods without a sample might turn that round, "
+                )?;
+                write!(f, "so it stays at {proposed}")?;
+            }
             Basis::Ratio => {
-                write!(f, "{metric} is at {ratio:.3} of its target and asks for {proposed} (from {current})")?
+                write!(f, "{metric} is at {ratio:.3} of its target and asks for {proposed} (from {current})")?;
             }
         }
         for limit in &self.limits {

@@ -16,6 +16,10 @@ pub mod defaults;
 pub mod memory;
 pub mod object;
 pub mod pods;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod stories;
 mod wording;
 
 pub use calculator::{Basis, MetricError, Proposal, Tolerances};
