@@ -1,1 +1,288 @@
-//! (being written)
+//! From a ScaledObject to what is done about it: its HPA, its queries, its rules for the engine.
+//!
+//! Planning does no I/O: references are followed through a [`Lookup`], sources are only dialled by the queries.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use keda_core::api::{PodSpec, ScaledObject, Trigger};
+use keda_core::engine::{Definition, ExternalDefinition, ObjectKey, Restored, Rules, TriggerDefinition};
+use keda_core::formula;
+use keda_core::hpa::{HorizontalPodAutoscaler, build};
+use keda_core::metadata::{Context, Environment, Inputs};
+use keda_core::metric::{MetricSpec, TargetType};
+use keda_core::names::with_index;
+use keda_core::problem::{Path, Problem, did_you_mean, has_errors};
+use keda_core::resolve::{self, Lookup};
+use keda_core::sample::{ErrorKind, SourceError};
+
+use crate::client::Sources;
+use crate::registry::{self, ParsedTrigger};
+use crate::sampler::Query;
+use crate::trigger::Specs;
+
+/// A [`Lookup`] that tasks can share.
+pub type SharedLookup = Arc<dyn Lookup + Send + Sync>;
+
+/// What is done about a ScaledObject.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The object.
+    pub object: Arc<ScaledObject>,
+    /// What the engine needs.
+    pub definition: Definition,
+    /// The HPA that is written to a cluster, or played locally.
+    pub hpa: HorizontalPodAutoscaler,
+}
+
+/// Plans an object. Without errors among the problems there is a plan.
+pub fn plan(object: &Arc<ScaledObject>, lookup: &dyn Lookup) -> (Option<Plan>, Vec<Problem>) {
+    let rules = Rules::from(&**object);
+    let mut problems = check_object(object, &rules);
+    let surroundings = Surroundings::find(object, lookup, &mut problems);
+    let mut specs = Vec::new();
+    let mut triggers = Vec::new();
+    for (index, trigger) in object.spec.triggers.iter().enumerate() {
+        let resolved = resolve_trigger(object, index, trigger, &surroundings, lookup);
+        let place = trigger_path(index);
+        problems.extend(resolved.problems.into_iter().map(|problem| problem.under(&place)));
+        if let Some((definition, known)) = resolved.definition {
+            triggers.push(definition);
+            specs.extend(known.into_iter().map(|spec| (index, spec)));
+        }
+    }
+    if has_errors(&problems) {
+        return (None, problems);
+    }
+    let hpa = match build::build(object, &rules, &specs) {
+        Ok(hpa) => hpa,
+        Err(message) => {
+            problems.push(Problem::error("invalid-metrics", Path::root().key("spec").key("triggers"), message));
+            return (None, problems);
+        }
+    };
+    let target = &object.spec.scale_target_ref;
+    let definition = Definition {
+        key: key(object),
+        rules,
+        created: object.metadata.creation_timestamp.unwrap_or(Timestamp::UNIX_EPOCH),
+        target_kind: format!("{}.{}", target.api_version(), target.kind()),
+        target_name: target.name.clone(),
+        triggers,
+        restored: Restored::default(),
+    };
+    (Some(Plan { object: Arc::clone(object), definition, hpa }), problems)
+}
+
+/// The engine's name for an object.
+pub fn key(object: &ScaledObject) -> ObjectKey {
+    ObjectKey { namespace: object.metadata.namespace().to_string(), name: object.metadata.name.clone() }
+}
+
+impl Plan {
+    /// The queries of the triggers that have a source, with the triggers' positions. Each resolves its secrets anew
+    /// when it is rebuilt.
+    pub fn queries(&self, lookup: &SharedLookup, sources: &Arc<Sources>) -> Vec<(usize, Query)> {
+        let with_source =
+            self.definition.triggers.iter().enumerate().filter(|(_, trigger)| !trigger.metrics.is_empty());
+        with_source
+            .map(|(index, trigger)| {
+                let (object, lookup, sources) = (Arc::clone(&self.object), Arc::clone(lookup), Arc::clone(sources));
+                let query = Query {
+                    fingerprint: trigger.fingerprint,
+                    interval: self.definition.rules.polling_interval(),
+                    build: Arc::new(move || connect(&object, index, &*lookup, &sources)),
+                };
+                (index, query)
+            })
+            .collect()
+    }
+}
+
+fn connect(
+    object: &ScaledObject,
+    index: usize,
+    lookup: &dyn Lookup,
+    sources: &Sources,
+) -> Result<Box<dyn crate::trigger::Scaler>, SourceError> {
+    let unusable = |message: String| SourceError::new(ErrorKind::Configuration, message);
+    let trigger = object.spec.triggers.get(index).ok_or_else(|| unusable("the trigger is gone".to_string()))?;
+    let mut problems = Vec::new();
+    let surroundings = Surroundings::find(object, lookup, &mut problems);
+    let resolved = resolve_trigger(object, index, trigger, &surroundings, lookup);
+    problems.extend(resolved.problems);
+    match (problems.iter().find(|problem| problem.severity == keda_core::problem::Severity::Error), resolved.parsed) {
+        (None, Some((parsed, context))) => parsed.connect(&context, sources),
+        (Some(problem), _) => Err(unusable(problem.message.clone())),
+        (None, None) => Err(unusable(format!("no scaler found for type: {}", trigger.r#type))),
+    }
+}
+
+fn trigger_path(index: usize) -> Path {
+    Path::root().key("spec").key("triggers").index(index)
+}
+
+/// Checks that need nothing but the object (`behaviour.md` §1.3).
+fn check_object(object: &ScaledObject, rules: &Rules) -> Vec<Problem> {
+    let spec = Path::root().key("spec");
+    let mut problems = Vec::new();
+    if let Err(message) = rules.check_bounds() {
+        let field = if message.starts_with("Idle") { "idleReplicaCount" } else { "minReplicaCount" };
+        problems.push(Problem::error("replica-bounds", spec.key(field), message));
+    }
+    let mut names = BTreeSet::new();
+    for (index, trigger) in object.spec.triggers.iter().enumerate() {
+        let name = trigger.name.as_deref().unwrap_or_default();
+        if !name.is_empty() && !names.insert(name.to_string()) {
+            let message = format!(
+                "triggerName {name:?} is defined multiple times in the ScaledObject/ScaledJob, but it must be unique"
+            );
+            problems.push(Problem::error("duplicate-trigger-name", trigger_path(index).key("name"), message));
+        }
+        if trigger.use_cached_metrics && matches!(trigger.r#type.as_str(), "cpu" | "memory" | "cron") {
+            let message = format!("property \"useCachedMetrics\" is not supported for {:?} scaler", trigger.r#type);
+            problems.push(Problem::error("cached-metrics", trigger_path(index).key("useCachedMetrics"), message));
+        }
+    }
+    problems.extend(check_formula(object, rules));
+    problems
+}
+
+fn check_formula(object: &ScaledObject, rules: &Rules) -> Option<Problem> {
+    let modifiers = rules.modifiers.as_ref().filter(|modifiers| modifiers.in_use())?;
+    let named = object.spec.triggers.iter().filter(|trigger| !matches!(trigger.r#type.as_str(), "cpu" | "memory"));
+    let names = named.filter_map(|trigger| trigger.name.clone()).filter(|name| !name.is_empty()).collect();
+    let message = formula::check(modifiers, &names).err()?;
+    let path = Path::root().key("spec").key("advanced").key("scalingModifiers");
+    let field = if message.contains("target") { "target" } else { "formula" };
+    Some(Problem::error("scaling-modifiers", path.key(field), message.replace('\n', ": ")))
+}
+
+/// What the triggers of an object share: the pod template of the target and its environment.
+struct Surroundings {
+    pod_spec: Option<PodSpec>,
+    environment: Environment,
+}
+
+impl Surroundings {
+    fn find(object: &ScaledObject, lookup: &dyn Lookup, problems: &mut Vec<Problem>) -> Self {
+        let target = &object.spec.scale_target_ref;
+        let path = Path::root().key("spec").key("scaleTargetRef");
+        let nothing = Surroundings { pod_spec: None, environment: Environment::default() };
+        let pod_spec = match lookup.pod_spec(object.metadata.namespace(), target) {
+            Ok(Some(pod_spec)) if !pod_spec.containers.is_empty() => pod_spec,
+            Ok(_) => return nothing,
+            Err(message) => {
+                problems.push(Problem::error("missing-target", path.key("name"), message));
+                return Surroundings { environment: Environment::Unknown, ..nothing };
+            }
+        };
+        let Some(container) = pod_spec.container(target.container()) else {
+            let name = target.container().unwrap_or_default();
+            let message = format!("couldn't find container with name {name} on Target object");
+            problems.push(Problem::error("missing-container", path.key("envSourceContainerName"), message));
+            return nothing;
+        };
+        match resolve::environment(lookup, object.metadata.namespace(), container) {
+            Ok(variables) => Surroundings { environment: Environment::Known(variables), pod_spec: Some(pod_spec) },
+            Err(message) => {
+                let message =
+                    format!("the environment of container {:?} cannot be resolved: {message}", container.name);
+                problems.push(Problem::error("missing-reference", path.key("name"), message));
+                Surroundings { environment: Environment::Unknown, pod_spec: Some(pod_spec) }
+            }
+        }
+    }
+}
+
+struct ResolvedTrigger {
+    parsed: Option<(ParsedTrigger, Context)>,
+    definition: Option<(TriggerDefinition, Vec<MetricSpec>)>,
+    /// Paths are inside the trigger.
+    problems: Vec<Problem>,
+}
+
+fn resolve_trigger(
+    object: &ScaledObject,
+    index: usize,
+    trigger: &Trigger,
+    surroundings: &Surroundings,
+    lookup: &dyn Lookup,
+) -> ResolvedTrigger {
+    let Some(row) = registry::find(&trigger.r#type) else {
+        return ResolvedTrigger { parsed: None, definition: None, problems: vec![unknown_type(&trigger.r#type)] };
+    };
+    let namespace = object.metadata.namespace();
+    let reference = trigger.authentication_ref.as_ref();
+    let pod_spec = surroundings.pod_spec.as_ref();
+    let (authentication, mut problems) = resolve::authentication(lookup, namespace, reference, pod_spec);
+    let context = Context {
+        trigger_type: trigger.r#type.clone(),
+        index,
+        object_kind: "ScaledObject".to_string(),
+        namespace: namespace.to_string(),
+        name: object.metadata.name.clone(),
+        metric_type: trigger.metric_type.clone().unwrap_or_default(),
+        as_metric_source: object.scaling_modifiers().is_some(),
+        pod_identity: authentication.pod_identity,
+    };
+    let inputs = Inputs {
+        metadata: trigger.metadata.clone(),
+        environment: surroundings.environment.clone(),
+        authentication: authentication.parameters,
+    };
+    let parsed = row.parse(&inputs, &context);
+    problems.extend(parsed.problems.iter().cloned());
+    let definition = parsed.specs.clone().and_then(|specs| {
+        let specs = known_specs(specs, &context, &mut problems)?;
+        Some((definition(trigger, index, &specs, parsed.fingerprint), specs))
+    });
+    ResolvedTrigger { parsed: Some((parsed, context)), definition, problems }
+}
+
+fn unknown_type(name: &str) -> Problem {
+    let problem =
+        Problem::error("unknown-trigger-type", Path::root().key("type"), format!("no scaler found for type: {name}"));
+    match did_you_mean(name, registry::CATALOGUE.iter().map(|row| row.name)) {
+        Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
+        None => problem,
+    }
+}
+
+/// The specs with the target type that `metricType` means.
+fn known_specs(specs: Specs, context: &Context, problems: &mut Vec<Problem>) -> Option<Vec<MetricSpec>> {
+    let Specs::Known(mut specs) = specs else { return Some(Vec::new()) };
+    for spec in &mut specs {
+        if let MetricSpec::External(external) = spec
+            && external.target_type.is_none()
+        {
+            match TargetType::of_external(&context.metric_type) {
+                Ok(target_type) => external.target_type = Some(target_type),
+                Err(message) => {
+                    problems.push(Problem::error("metric-type", Path::root().key("metricType"), message));
+                    return None;
+                }
+            }
+        }
+    }
+    Some(specs)
+}
+
+fn definition(trigger: &Trigger, index: usize, specs: &[MetricSpec], fingerprint: u128) -> TriggerDefinition {
+    let metrics = specs.iter().filter_map(|spec| match spec {
+        MetricSpec::External(external) => Some(ExternalDefinition {
+            name: with_index(index, &external.name),
+            target: external.target.quantity(),
+            target_type: external.target_type.clone().unwrap_or(TargetType::AverageValue),
+        }),
+        MetricSpec::Resource(_) => None,
+    });
+    TriggerDefinition {
+        trigger_type: trigger.r#type.clone(),
+        name: trigger.name.clone().unwrap_or_default(),
+        use_cached_metrics: trigger.use_cached_metrics,
+        metrics: metrics.collect(),
+        fingerprint,
+    }
+}

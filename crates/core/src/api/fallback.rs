@@ -33,6 +33,17 @@ pub enum FallbackBehavior {
 }
 
 impl FallbackBehavior {
+    /// The word in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FallbackBehavior::Static => "static",
+            FallbackBehavior::CurrentReplicas => "currentReplicas",
+            FallbackBehavior::CurrentReplicasIfHigher => "currentReplicasIfHigher",
+            FallbackBehavior::CurrentReplicasIfLower => "currentReplicasIfLower",
+            FallbackBehavior::ScalingModifiers => "scalingModifiers",
+        }
+    }
+
     /// Whether this is the default.
     pub fn is_static(&self) -> bool {
         *self == FallbackBehavior::Static

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::ScaledObject;
+
 /// Annotations that steer an object (`behaviour.md` §1.5).
 pub mod annotation {
     /// Full pause at the current replicas.
@@ -182,6 +184,35 @@ impl Rules {
                 Err(format!("IdleReplicaCount={idle} must be less than MinReplicaCount={minimum}"))
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl From<&ScaledObject> for Rules {
+    fn from(object: &ScaledObject) -> Self {
+        let spec = &object.spec;
+        let fallback = spec.fallback.as_ref().map(|fallback| Fallback {
+            failure_threshold: fallback.failure_threshold,
+            replicas: fallback.replicas,
+            behavior: fallback.behavior.as_str().to_string(),
+        });
+        let modifiers = spec.advanced.as_ref().and_then(|advanced| advanced.scaling_modifiers.as_ref());
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        Rules {
+            minimum: spec.min_replica_count,
+            maximum: spec.max_replica_count,
+            idle: spec.idle_replica_count,
+            cooldown_seconds: spec.cooldown_period,
+            initial_cooldown_seconds: spec.initial_cooldown_period,
+            polling_seconds: spec.polling_interval,
+            fallback,
+            modifiers: modifiers.map(|modifiers| Modifiers {
+                formula: text(&modifiers.formula),
+                target: text(&modifiers.target),
+                activation_target: text(&modifiers.activation_target),
+                metric_type: text(&modifiers.metric_type),
+            }),
+            pause: Pause::from_annotations(&object.metadata.annotations),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! The rules are those of the HPA controller of Kubernetes v1.36. Where its integers wrap around, ours saturate.
 
 pub mod behavior;
+pub mod build;
 pub mod calculator;
 pub mod conditions;
 pub mod controller;

@@ -2,7 +2,7 @@
 // //!
 // //! [`load`] is pure: files, folders and standard input are read by the caller. It never stops at the first mistake; every
 // //! mistake becomes a [`Finding`] with a place, and what can be used is loaded.
-// 
+//
 // mod json;
 // mod kind;
 // mod load;
@@ -14,7 +14,7 @@
 // mod scalar;
 // mod syntax;
 // mod yaml;
-// 
+//
 // pub use kind::Kind;
 // pub use load::{Document, Finding, Loaded, Object, Origin, load};
 // pub use location::{Location, Source, Text, span_of};
@@ -22,4 +22,6 @@
 // pub use objects::{Objects, Secret};
 // pub use syntax::SyntaxError;
 /// x
-pub fn parse_value(_: &str) -> Result<serde_json::Value, String> { Err(String::new()) }
+pub fn parse_value(_: &str) -> Result<serde_json::Value, String> {
+    Err(String::new())
+}

@@ -86,9 +86,10 @@ impl Authentication {
             .modes
             .iter()
             .map(|mode| match mode.as_str() {
-                "bearer" => {
-                    self.bearer_token.is_empty().then(|| "bearerToken is required when bearer auth is enabled".to_string())
-                }
+                "bearer" => self
+                    .bearer_token
+                    .is_empty()
+                    .then(|| "bearerToken is required when bearer auth is enabled".to_string()),
                 "basic" => self
                     .username
                     .is_empty()
@@ -198,8 +199,7 @@ mod tests {
     use super::*;
 
     fn problems(modes: &str, authentication: &[(&str, &str)]) -> Vec<String> {
-        let inputs =
-            Inputs::from_metadata([("authModes", modes)]).with_authentication(authentication.iter().copied());
+        let inputs = Inputs::from_metadata([("authModes", modes)]).with_authentication(authentication.iter().copied());
         let (_, problems) = parse::<Authentication>(&inputs, &Context::default());
         problems.into_iter().map(|problem| problem.message).collect()
     }

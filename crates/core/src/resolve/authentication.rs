@@ -1,0 +1,211 @@
+//! The parameters that a TriggerAuthentication gives a trigger (`authentication.md` §2).
+
+use std::collections::BTreeMap;
+
+use super::{Lookup, environment, missing};
+use crate::api::{AuthTargetRef, AuthenticationRef, OAuth2, PodIdentity, PodSpec, TriggerAuthenticationSpec};
+use crate::names::query_escape;
+use crate::problem::{Path, Problem};
+
+/// What a trigger is given to prove who it is.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Authentication {
+    /// Parameters by name.
+    pub parameters: BTreeMap<String, String>,
+    /// The pod identity.
+    pub pod_identity: Option<PodIdentity>,
+}
+
+impl std::fmt::Debug for Authentication {
+    /// Shows the names only: values are secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authentication")
+            .field("parameters", &self.parameters.keys())
+            .field("pod_identity", &self.pod_identity)
+            .finish()
+    }
+}
+
+/// Collects values and problems while the sources are visited in their order; later ones win.
+struct Collector<'a> {
+    lookup: &'a dyn Lookup,
+    /// Where Secrets and ConfigMaps are.
+    namespace: &'a str,
+    parameters: BTreeMap<String, String>,
+    problems: Vec<Problem>,
+}
+
+/// Resolves the reference of a trigger in `namespace`. What KEDA only logs is a warning here.
+pub fn authentication(
+    lookup: &dyn Lookup,
+    namespace: &str,
+    reference: Option<&AuthenticationRef>,
+    pod_spec: Option<&PodSpec>,
+) -> (Authentication, Vec<Problem>) {
+    let Some(reference) = reference.filter(|reference| !reference.name.is_empty()) else {
+        return (Authentication::default(), Vec::new());
+    };
+    let name = &reference.name;
+    let (spec, kind, home) = if reference.is_cluster() {
+        let spec = lookup.cluster_trigger_authentication(name);
+        (spec, "ClusterTriggerAuthentication", lookup.cluster_namespace())
+    } else {
+        (lookup.trigger_authentication(namespace, name), "TriggerAuthentication", namespace)
+    };
+    let Some(spec) = spec else {
+        let message = if reference.is_cluster() {
+            format!("there is no ClusterTriggerAuthentication {name:?}, so the trigger gets no parameters from it")
+        } else {
+            format!("{}, so the trigger gets no parameters from it", missing(kind, namespace, name))
+        };
+        return (Authentication::default(), vec![Problem::warning("missing-authentication", place(), message)]);
+    };
+    let mut collector = Collector { lookup, namespace: home, parameters: BTreeMap::new(), problems: Vec::new() };
+    collector.collect(&spec, reference.is_cluster(), namespace, pod_spec);
+    if let Some(identity) = &spec.pod_identity {
+        collector.identity(identity, namespace, pod_spec);
+    }
+    let Collector { parameters, problems, .. } = collector;
+    (Authentication { parameters, pod_identity: spec.pod_identity }, problems)
+}
+
+fn place() -> Path {
+    Path::root().key("authenticationRef").key("name")
+}
+
+impl Collector<'_> {
+    fn collect(
+        &mut self,
+        spec: &TriggerAuthenticationSpec,
+        is_cluster: bool,
+        namespace: &str,
+        pod_spec: Option<&PodSpec>,
+    ) {
+        for variable in &spec.env {
+            let container = pod_spec.and_then(|pod| pod.container(variable.container_name.as_deref()));
+            let variables = container.map(|container| environment(self.lookup, namespace, container));
+            let value = variables.and_then(Result::ok).and_then(|mut variables| variables.remove(&variable.name));
+            if value.is_none() {
+                let message = format!("the target's container has no environment variable {:?}", variable.name);
+                self.warn(&variable.parameter, message);
+            }
+            self.parameters.insert(variable.parameter.clone(), value.unwrap_or_default());
+        }
+        if let Some(path) = &spec.file_path {
+            let message = if is_cluster {
+                format!("filePath {path:?} cannot be read: filepath-auth-root-path not configured")
+            } else {
+                "filePath is only for a ClusterTriggerAuthentication".to_string()
+            };
+            self.problems.push(Problem::error("unusable-authentication", place(), message));
+        }
+        for reference in &spec.config_map_target_ref {
+            self.take("ConfigMap", reference, self.lookup.config_map(self.namespace, &reference.name));
+        }
+        for reference in &spec.secret_target_ref {
+            self.take("Secret", reference, self.lookup.secret(self.namespace, &reference.name));
+        }
+        self.report_unsupported(spec);
+        if let Some(oauth2) = &spec.oauth2 {
+            self.oauth2(oauth2);
+        }
+    }
+
+    fn take(&mut self, kind: &str, reference: &AuthTargetRef, data: Option<BTreeMap<String, String>>) {
+        let value = match data {
+            None => {
+                self.warn(&reference.parameter, missing(kind, self.namespace, &reference.name));
+                None
+            }
+            Some(mut data) => {
+                let value = data.remove(&reference.key);
+                if value.is_none() {
+                    let message = format!("{kind} {:?} has no key {:?}", reference.name, reference.key);
+                    self.warn(&reference.parameter, message);
+                }
+                value
+            }
+        };
+        self.parameters.insert(reference.parameter.clone(), value.unwrap_or_default());
+    }
+
+    fn warn(&mut self, parameter: &str, cause: String) {
+        let message = format!("parameter {parameter:?} of the trigger's authentication is empty: {cause}");
+        self.problems.push(Problem::warning("missing-authentication-value", place(), message));
+    }
+
+    /// Secret stores are read by the operator; what cannot be read must not look like an empty value.
+    fn report_unsupported(&mut self, spec: &TriggerAuthenticationSpec) {
+        let present = [
+            ("hashiCorpVault", spec.hashi_corp_vault.is_some()),
+            ("azureKeyVault", spec.azure_key_vault.is_some()),
+            ("gcpSecretManager", spec.gcp_secret_manager.is_some()),
+            ("awsSecretManager", spec.aws_secret_manager.is_some()),
+            ("boundServiceAccountToken", !spec.bound_service_account_token.is_empty()),
+        ];
+        for (name, _) in present.into_iter().filter(|(_, present)| *present) {
+            let message = format!("{name} is not supported yet as a source of parameters");
+            self.problems.push(Problem::error("unsupported-authentication", place(), message));
+        }
+    }
+
+    fn oauth2(&mut self, oauth2: &OAuth2) {
+        let secret = oauth2.client_secret.as_ref().map(|value| &value.value_from.secret_key_ref);
+        let client_secret =
+            secret.and_then(|reference| self.lookup.secret(self.namespace, &reference.name)?.remove(&reference.key));
+        if secret.is_some() && client_secret.is_none() {
+            self.warn("clientSecret", "its Secret or key is missing".to_string());
+        }
+        let mut set = |name: &str, value: String| self.parameters.insert(name.to_string(), value);
+        set("oauthTokenURI", oauth2.token_url.clone());
+        set("clientID", oauth2.client_id.clone());
+        set("clientSecret", client_secret.unwrap_or_default());
+        if !oauth2.scopes.is_empty() {
+            set("scopes", oauth2.scopes.join(","));
+        }
+        if !oauth2.token_url_params.is_empty() {
+            let pairs = oauth2.token_url_params.iter();
+            let pairs: Vec<String> =
+                pairs.map(|(key, value)| format!("{}={}", query_escape(key), query_escape(value))).collect();
+            set("endpointParams", pairs.join("&"));
+        }
+    }
+
+    /// Rules of identities that concern parameters; they hold only where there is a pod template (§2, step 5).
+    fn identity(&mut self, identity: &PodIdentity, namespace: &str, pod_spec: Option<&PodSpec>) {
+        let Some(pod_spec) = pod_spec else { return };
+        let mut refuse = |message: String| {
+            self.problems.push(Problem::error("unusable-authentication", place(), message));
+        };
+        match identity.provider.as_str() {
+            "azure-workload" if identity.identity_id.as_deref() == Some("") => {
+                refuse("IdentityID of PodIdentity should not be empty".to_string());
+            }
+            "aws" | "aws-eks" => {
+                let owner = identity.identity_owner.as_deref();
+                let role = identity.role_arn.as_deref().filter(|role| !role.is_empty());
+                let is_aws = identity.provider == "aws";
+                if is_aws && role.is_some() && owner == Some("workload") {
+                    refuse("roleArn can't be set if KEDA isn't identity owner, current value: 'workload'".to_string());
+                    return;
+                }
+                if let (true, Some(role)) = (is_aws, role) {
+                    self.parameters.insert("awsRoleArn".to_string(), role.to_string());
+                } else if !is_aws || owner == Some("workload") {
+                    let account = pod_spec.service_account_name.as_deref().unwrap_or("default");
+                    let annotations = self.lookup.service_account(namespace, account).unwrap_or_default();
+                    match annotations.get("eks.amazonaws.com/role-arn") {
+                        Some(role) => {
+                            self.parameters.insert("awsRoleArn".to_string(), role.clone());
+                        }
+                        None if is_aws => refuse(format!(
+                            "the ServiceAccount {account:?} has no annotation eks.amazonaws.com/role-arn"
+                        )),
+                        None => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
