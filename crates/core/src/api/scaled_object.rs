@@ -141,7 +141,8 @@ pub enum ReplicaBoundsError {
 impl ScaledObject {
     /// The name that the HorizontalPodAutoscaler shall have.
     pub fn hpa_name(&self) -> String {
-        let config = self.spec.advanced.as_ref().and_then(|advanced| advanced.horizontal_pod_autoscaler_config.as_ref());
+        let config =
+            self.spec.advanced.as_ref().and_then(|advanced| advanced.horizontal_pod_autoscaler_config.as_ref());
         let custom = config.and_then(|config| config.name.as_deref()).filter(|name| !name.is_empty());
         custom.map_or_else(|| format!("keda-hpa-{}", self.metadata.name), str::to_owned)
     }
