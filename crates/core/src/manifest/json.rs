@@ -8,7 +8,7 @@ use super::syntax::SyntaxError;
 use super::yaml::MAX_DEPTH;
 
 /// Reads all the values of a text; on an error nothing is added to `documents`.
-pub fn read(text: &str, documents: &mut Vec<Node>) -> Result<(), SyntaxError> {
+pub(super) fn read(text: &str, documents: &mut Vec<Node>) -> Result<(), SyntaxError> {
     let mut reader = Reader { text, at: 0, depth: 0 };
     let mut found = Vec::new();
     while reader.skip_blanks() {
@@ -103,8 +103,12 @@ impl Reader<'_> {
             }
             Some(b',') if !first => self.at += 1,
             _ if first => return Ok(true),
-            Some(_) => return Err(SyntaxError::at(self.at, format!("a ',' or '{}' is expected here", char::from(close)))),
-            None => return Err(SyntaxError::at(self.at, format!("the JSON text ends before a '{}'", char::from(close)))),
+            Some(_) => {
+                return Err(SyntaxError::at(self.at, format!("a ',' or '{}' is expected here", char::from(close))));
+            }
+            None => {
+                return Err(SyntaxError::at(self.at, format!("the JSON text ends before a '{}'", char::from(close))));
+            }
         }
         self.skip_blanks();
         Ok(true)
@@ -128,9 +132,7 @@ impl Reader<'_> {
             return Ok(Value::Integer(value));
         }
         match text.parse::<f64>() {
-            Ok(number) if number.is_finite() => {
-                Ok(scalar::whole(number).map_or(Value::Float(number), Value::Integer))
-            }
+            Ok(number) if number.is_finite() => Ok(scalar::whole(number).map_or(Value::Float(number), Value::Integer)),
             _ => Err(SyntaxError::at(start, format!("{text} is not a number"))),
         }
     }
@@ -200,7 +202,8 @@ impl Reader<'_> {
     }
 
     fn hex(&mut self) -> Option<u32> {
-        let digits = self.text.get(self.at..self.at + 4).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let digits =
+            self.text.get(self.at..self.at + 4).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
         self.at += 4;
         u32::from_str_radix(digits, 16).ok()
     }

@@ -34,11 +34,11 @@ pub enum Kind {
 }
 
 /// The API group of KEDA's objects.
-pub const KEDA_GROUP: &str = "keda.sh";
+pub(super) const KEDA_GROUP: &str = "keda.sh";
 /// The API group of KEDA's event objects.
-pub const EVENTING_GROUP: &str = "eventing.keda.sh";
+pub(super) const EVENTING_GROUP: &str = "eventing.keda.sh";
 /// The API group of KEDA 1, whose objects need converting.
-pub const KEDA_1_GROUP: &str = "keda.k8s.io";
+pub(super) const KEDA_1_GROUP: &str = "keda.k8s.io";
 
 const KINDS: &[(&str, &str, Kind)] = &[
     (KEDA_GROUP, "ScaledObject", Kind::ScaledObject),
@@ -97,11 +97,11 @@ impl Kind {
 }
 
 /// Whether objects of this kind have no namespace.
-pub fn is_cluster_scoped(kind: &str) -> bool {
+pub(super) fn is_cluster_scoped(kind: &str) -> bool {
     CLUSTER_SCOPED.contains(&kind)
 }
 
 /// The group of an `apiVersion`: empty for the core group.
-pub fn group_of(api_version: &str) -> &str {
+pub(super) fn group_of(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
 }

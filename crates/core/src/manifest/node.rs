@@ -58,9 +58,9 @@ impl Node {
         let value = match json {
             Json::Null => Value::Null,
             Json::Bool(value) => Value::Bool(*value),
-            Json::Number(number) => number
-                .as_i64()
-                .map_or_else(|| Value::Float(number.as_f64().unwrap_or_default()), Value::Integer),
+            Json::Number(number) => {
+                number.as_i64().map_or_else(|| Value::Float(number.as_f64().unwrap_or_default()), Value::Integer)
+            }
             Json::String(text) => Value::String(text.clone()),
             Json::Array(items) => Value::Sequence(items.iter().map(Node::from_json).collect()),
             Json::Object(fields) => Value::Mapping(

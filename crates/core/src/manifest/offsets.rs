@@ -5,7 +5,7 @@ const STRIDE: usize = 64;
 
 /// Byte offsets of the characters of a text; free for ASCII.
 #[derive(Debug)]
-pub struct Offsets<'a> {
+pub(super) struct Offsets<'a> {
     text: &'a str,
     /// The byte offset of every 64th character; `None` when all characters are one byte long.
     anchors: Option<Vec<usize>>,
@@ -13,14 +13,14 @@ pub struct Offsets<'a> {
 
 impl<'a> Offsets<'a> {
     /// Reads the text once.
-    pub fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str) -> Self {
         let anchors =
             (!text.is_ascii()).then(|| text.char_indices().step_by(STRIDE).map(|(offset, _)| offset).collect());
         Offsets { text, anchors }
     }
 
     /// The byte offset of the character with this index; the text's length beyond its end.
-    pub fn byte(&self, index: usize) -> usize {
+    pub(super) fn byte(&self, index: usize) -> usize {
         let Some(anchors) = &self.anchors else {
             return index.min(self.text.len());
         };

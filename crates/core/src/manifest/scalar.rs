@@ -4,10 +4,10 @@ use super::node::Value;
 
 /// A number that JSON cannot carry: infinity or not-a-number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotFinite;
+pub(super) struct NotFinite;
 
 /// Resolves an unquoted scalar.
-pub fn resolve(text: &str) -> Result<Value, NotFinite> {
+pub(super) fn resolve(text: &str) -> Result<Value, NotFinite> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
@@ -31,7 +31,7 @@ pub fn resolve(text: &str) -> Result<Value, NotFinite> {
 }
 
 /// An unquoted key as text: `on` is the key `true`, and `0x10` the key `16`, as Kubernetes reads them.
-pub fn resolve_key(text: &str) -> String {
+pub(super) fn resolve_key(text: &str) -> String {
     match resolve(text) {
         Ok(Value::Bool(value)) => value.to_string(),
         Ok(Value::Integer(value)) => value.to_string(),
@@ -107,7 +107,7 @@ fn finite(number: f64) -> Result<Value, NotFinite> {
 }
 
 /// The integer that a float holds exactly, as far as floats count every integer.
-pub fn whole(number: f64) -> Option<i64> {
+pub(super) fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0).then(|| format!("{number:.0}").parse().ok())?
 }
 
@@ -126,9 +126,16 @@ mod tests {
 
     #[test]
     fn numbers_come_in_every_base() {
-        for (text, value) in
-            [("0777", 511), ("0o17", 15), ("0xFF", 255), ("0b101", 5), ("1_000", 1000), ("+5", 5), ("-0x10", -16), ("5.0", 5)]
-        {
+        for (text, value) in [
+            ("0777", 511),
+            ("0o17", 15),
+            ("0xFF", 255),
+            ("0b101", 5),
+            ("1_000", 1000),
+            ("+5", 5),
+            ("-0x10", -16),
+            ("5.0", 5),
+        ] {
             assert_eq!(resolve(text), Ok(Value::Integer(value)), "{text}");
         }
         assert_eq!(resolve("1.5"), Ok(Value::Float(1.5)));

@@ -41,7 +41,8 @@ impl SyntaxError {
     /// The error that the YAML scanner reported as `info` at byte `offset` of `text`.
     pub fn from_scanner(info: &str, text: &str, offset: usize) -> Self {
         if let Some(tab) = indentation_tab(text, offset) {
-            return SyntaxError::at(tab, "a tab is used for indentation").with_help("YAML is indented with spaces only");
+            return SyntaxError::at(tab, "a tab is used for indentation")
+                .with_help("YAML is indented with spaces only");
         }
         let (message, help) = plain_words(info);
         let error = SyntaxError::at(offset, message.unwrap_or_else(|| format!("this is not valid YAML: {info}")));

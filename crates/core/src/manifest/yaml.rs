@@ -14,13 +14,13 @@ use super::scalar;
 use super::syntax::SyntaxError;
 
 /// How deeply values may be nested.
-pub const MAX_DEPTH: usize = 200;
+pub(super) const MAX_DEPTH: usize = 200;
 
 /// How much anchors and aliases may add to a text: values, and every 32 bytes of text.
 const ALIAS_BUDGET: usize = 1_000_000;
 
 /// Reads the documents of one text; those before a syntax error are kept in `documents`.
-pub fn read(text: &str, documents: &mut Vec<Node>) -> Result<(), SyntaxError> {
+pub(super) fn read(text: &str, documents: &mut Vec<Node>) -> Result<(), SyntaxError> {
     let offsets = Offsets::new(text);
     let mut builder = Builder::new(documents);
     let mut parser = Parser::new_from_str(text);
@@ -117,7 +117,10 @@ impl<'a> Builder<'a> {
             return Err(SyntaxError::at(span.start, "a key must be a plain text, not a list or a mapping"));
         }
         if self.frames.len() >= MAX_DEPTH {
-            return Err(SyntaxError::at(span.start, format!("the values are nested more than {MAX_DEPTH} levels deep")));
+            return Err(SyntaxError::at(
+                span.start,
+                format!("the values are nested more than {MAX_DEPTH} levels deep"),
+            ));
         }
         self.frames.push(frame);
         Ok(())
