@@ -1,0 +1,3 @@
+//! The shell of `keda up`: workloads as processes of this machine, without Kubernetes.
+
+pub mod process;
