@@ -25,3 +25,17 @@ pub use object::Object;
 pub use objects::Objects;
 pub use secret::Secret;
 pub use syntax::SyntaxError;
+
+/// Reads a single YAML or JSON document that is no manifest, such as the answer of an event source.
+///
+/// # Errors
+/// The first syntax error, with its place.
+pub fn parse_value(text: &str) -> Result<serde_json::Value, String> {
+    let text = Text::new("", text.to_string());
+    let trees = read::read(&text);
+    if let Some(error) = trees.errors.first() {
+        let place = text.location(0, error.span);
+        return Err(format!("line {}, column {}: {}", place.line, place.column, error.message));
+    }
+    Ok(trees.documents.first().map(Node::to_json).unwrap_or_default())
+}

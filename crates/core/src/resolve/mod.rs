@@ -5,11 +5,13 @@
 
 mod authentication;
 mod environment;
+mod references;
 
 use std::collections::BTreeMap;
 
 pub use authentication::{Authentication, authentication};
 pub use environment::environment;
+pub use references::References;
 
 use crate::api::{PodSpec, ScaleTarget, TriggerAuthenticationSpec};
 

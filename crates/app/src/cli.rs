@@ -1,0 +1,184 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Event-driven autoscaling, with or without Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "keda", version, about, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run Deployments as local processes and scale them by their ScaledObjects
+    #[command(after_help = UP_EXAMPLES)]
+    Up(Up),
+    /// Show objects of a running `keda up`
+    #[command(after_help = GET_EXAMPLES)]
+    Get(Get),
+    /// Explain why an object of a running `keda up` has the replicas it has
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Explain),
+    /// Check manifests without a cluster and without their event sources
+    #[command(after_help = VALIDATE_EXAMPLES)]
+    Validate(Validate),
+    /// Print the HorizontalPodAutoscalers that manifests lead to
+    #[command(after_help = RENDER_EXAMPLES)]
+    Render(Render),
+    /// Print the CustomResourceDefinitions
+    #[command(after_help = "Examples:\n  keda crds | kubectl apply --server-side -f -")]
+    Crds(Crds),
+    /// Start and watch one worker; used by `keda up` itself
+    #[command(hide = true)]
+    Shim {
+        /// The worker's state folder
+        folder: PathBuf,
+    },
+}
+
+const UP_EXAMPLES: &str = "Examples:
+  keda up -f manifests/                       run everything in a folder
+  keda up -f app.yaml --watch                 pick up changes of the file
+  keda up -f app.yaml --hpa-interval 2s       decide on replicas more often than a cluster does
+  keda up -f app.yaml > events.jsonl          one JSON line per event when standard output is no terminal";
+
+const GET_EXAMPLES: &str = "Examples:
+  keda get scaledobject                       all of them, with KEDA's columns
+  keda get so orders -o yaml                  one, with its whole status";
+
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  keda explain so/orders
+  keda explain so/orders -n shop -o json";
+
+const VALIDATE_EXAMPLES: &str = "Examples:
+  keda validate -f manifests/ --strict
+  kustomize build . | keda validate -f -";
+
+const RENDER_EXAMPLES: &str = "Examples:
+  keda render -f app.yaml
+  keda render -f manifests/ -o json | jq .items[].metadata.name";
+
+/// Which manifests.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Manifests {
+    /// Files or folders of manifests, or - for standard input
+    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true, num_args = 1..)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Look into subfolders too
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
+    /// Take warnings for errors
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// Which running `keda up`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Instance {
+    /// Folder for state [default: the user's state folder, and the project's name]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Name of the project [default: the name of the current folder]
+    #[arg(short = 'p', long, value_name = "NAME")]
+    pub(crate) project: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    #[command(flatten)]
+    pub(crate) instance: Instance,
+    /// Pick up changes of the manifests
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// How often the replicas between minimum and maximum are decided on
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    pub(crate) hpa_interval: Duration,
+    /// How long fewer replicas must be wanted before replicas are taken away, where the object's behavior says nothing
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub(crate) downscale_stabilization: Duration,
+    /// Do not print the workers' output
+    #[arg(long)]
+    pub(crate) no_logs: bool,
+    /// JSON lines even on a terminal
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// scaledobject (so)
+    pub(crate) kind: String,
+    /// Name of one object
+    pub(crate) name: Option<String>,
+    /// Namespace [default: all]
+    #[arg(short, long)]
+    pub(crate) namespace: Option<String>,
+    /// Form of the output
+    #[arg(short, long, value_enum)]
+    pub(crate) output: Option<Format>,
+    #[command(flatten)]
+    pub(crate) instance: Instance,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The object, as so/NAME
+    pub(crate) object: String,
+    /// Namespace of the object
+    #[arg(short, long, default_value = "default")]
+    pub(crate) namespace: String,
+    /// Form of the output
+    #[arg(short, long, value_enum)]
+    pub(crate) output: Option<Format>,
+    #[command(flatten)]
+    pub(crate) instance: Instance,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    /// A target that is not among the manifests is no error
+    #[arg(long)]
+    pub(crate) allow_missing_target: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    /// A target that is not among the manifests is no error
+    #[arg(long)]
+    pub(crate) allow_missing_target: bool,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value = "yaml")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Crds {
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value = "yaml")]
+    pub(crate) output: Format,
+}
+
+/// Machine-readable output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = keda_core::duration::parse(text)?;
+    if duration.is_zero() { Err("must be longer than 0".to_string()) } else { Ok(duration) }
+}

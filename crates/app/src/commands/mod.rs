@@ -1,0 +1,78 @@
+//! The commands, one file each. A command returns the exit code.
+
+mod render;
+mod validate;
+
+use std::io::Write;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::cli::{Arguments, Command, Format};
+use crate::{FINE, UNUSABLE};
+
+/// Runs a command, and reports what it could not report itself.
+pub(crate) fn run(arguments: Arguments) -> u8 {
+    let result = match arguments.command {
+        Command::Shim { folder } => return shim(&folder),
+        Command::Validate(arguments) => validate::run(&arguments),
+        Command::Render(arguments) => render::run(&arguments),
+        _ => Ok(FINE),
+    };
+    result.unwrap_or_else(|error| {
+        complain(&format!("error: {error:#}"));
+        UNUSABLE
+    })
+}
+
+fn shim(folder: &std::path::Path) -> u8 {
+    // An exit code cannot be read back; the shim's own code tells nothing that is not in its folder.
+    let _ = crate::local::process::shim::run(folder);
+    FINE
+}
+
+/// A line on standard error.
+pub(crate) fn complain(line: &str) {
+    // Nobody can be told when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Prints objects: as one `v1` List in JSON, as documents with `---` between them in YAML.
+pub(crate) fn print_objects<T: Serialize>(objects: &[T], format: Format) -> anyhow::Result<()> {
+    let items = objects.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+    let text = match format {
+        Format::Json => {
+            let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items });
+            serde_json::to_string_pretty(&list)? + "\n"
+        }
+        Format::Yaml => {
+            let documents = items.iter().map(serde_saphyr::to_string).collect::<Result<Vec<_>, _>>()?;
+            documents.join("---\n")
+        }
+    };
+    print(&text)
+}
+
+/// Prints a text on standard output. A reader that has gone is not an error.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("cannot write the output"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn yaml_reads_back_the_same_for_a_reader_of_the_old_kind() {
+        let value = json!({
+            "flag": true, "number": 5, "text": "yes", "port": "8080", "octal": "0777", "colon": "a: b", "q": "1500m",
+            "nested": { "a b": ["x", { "y": "z", "k": [[1, 2], []] }, "- no"], "multi": "a\nb", "empty": {}, "tilde": "~" },
+        });
+        let text = serde_saphyr::to_string(&value).unwrap();
+        assert_eq!(keda_core::manifest::parse_value(&text).unwrap(), value, "{text}");
+    }
+}

@@ -1,0 +1,59 @@
+//! Reads manifests from files, folders and standard input.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use keda_core::manifest::Source;
+
+/// A path that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {path}: {cause}")]
+pub(crate) struct Unreadable {
+    path: String,
+    cause: io::Error,
+}
+
+/// Reads every path: a file as it is, of a folder all `.yaml`, `.yml` and `.json` files (with `recursive` those of its
+/// subfolders too) in the order of their names, `-` as standard input.
+pub(crate) fn read(paths: &[PathBuf], recursive: bool) -> Result<Vec<Source>, Unreadable> {
+    let mut sources = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            let mut text = Vec::new();
+            io::stdin().read_to_end(&mut text).map_err(|cause| Unreadable { path: "standard input".into(), cause })?;
+            sources.push(Source::new("standard input", text));
+            continue;
+        }
+        for file in manifests_of(path, recursive)? {
+            let text = fs::read(&file).map_err(|cause| unreadable(&file, cause))?;
+            sources.push(Source::new(file.display().to_string(), text));
+        }
+    }
+    Ok(sources)
+}
+
+/// The files that a path stands for.
+pub(crate) fn manifests_of(path: &Path, recursive: bool) -> Result<Vec<PathBuf>, Unreadable> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let entries = fs::read_dir(path).map_err(|cause| unreadable(path, cause))?;
+    let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    found.sort();
+    let mut files = Vec::new();
+    for entry in found {
+        if entry.is_dir() {
+            if recursive {
+                files.extend(manifests_of(&entry, true)?);
+            }
+        } else if entry.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|e| extension == *e)) {
+            files.push(entry);
+        }
+    }
+    Ok(files)
+}
+
+fn unreadable(path: &Path, cause: io::Error) -> Unreadable {
+    Unreadable { path: path.display().to_string(), cause }
+}

@@ -1,0 +1,58 @@
+//! A set of manifests: loaded, checked and planned. What `up`, `render` and `validate` have in common.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use keda_core::api::ScaledObject;
+use keda_core::manifest::{Loaded, Object, Source, load};
+use keda_core::problem::Severity;
+use keda_core::resolve::References;
+use keda_scalers::plan::{Plan, plan};
+
+use crate::files::{self, Unreadable};
+
+/// Loaded manifests and what follows from them.
+#[derive(Debug)]
+pub(crate) struct Project {
+    /// The documents and everything that was found wrong with them.
+    pub(crate) loaded: Loaded,
+    /// What the objects refer to.
+    pub(crate) references: References,
+    /// The plans of the ScaledObjects that have one, in the order of the input.
+    pub(crate) plans: Vec<Plan>,
+}
+
+impl Project {
+    /// Reads, loads and plans.
+    pub(crate) fn read(paths: &[PathBuf], recursive: bool, allow_missing_targets: bool) -> Result<Self, Unreadable> {
+        Ok(Project::new(&files::read(paths, recursive)?, allow_missing_targets))
+    }
+
+    /// Loads and plans.
+    pub(crate) fn new(sources: &[Source], allow_missing_targets: bool) -> Self {
+        let mut loaded = load(sources);
+        let references = References::new(&loaded).allowing_missing_targets(allow_missing_targets);
+        let objects: Vec<(usize, Arc<ScaledObject>)> = loaded
+            .documents
+            .iter()
+            .enumerate()
+            .filter_map(|(index, document)| match &document.object {
+                Object::ScaledObject(object) => Some((index, Arc::new((**object).clone()))),
+                _ => None,
+            })
+            .collect();
+        let mut plans = Vec::new();
+        for (index, object) in objects {
+            let (plan, problems) = plan(&object, &references);
+            loaded.report(index, problems);
+            plans.extend(plan);
+        }
+        loaded.findings.sort_by_key(|finding| (finding.location.source, finding.location.start));
+        Project { loaded, references, plans }
+    }
+
+    /// Whether the manifests cannot be used; with `strict` a warning is enough.
+    pub(crate) fn is_broken(&self, strict: bool) -> bool {
+        self.loaded.findings.iter().any(|finding| strict || finding.problem.severity == Severity::Error)
+    }
+}
