@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use keda_core::api::ScaledObject;
-use keda_core::manifest::{Loaded, Object, Source, load};
-use keda_core::problem::Severity;
+use keda_core::manifest::{Kind, Loaded, Object, Source, load};
+use keda_core::problem::{Path, Problem, Severity};
 use keda_core::resolve::References;
 use keda_scalers::plan::{Plan, plan};
 
@@ -49,6 +49,19 @@ impl Project {
         }
         loaded.findings.sort_by_key(|finding| (finding.location.source, finding.location.start));
         Project { loaded, references, plans }
+    }
+
+    /// Warns of objects that `keda up` does not run.
+    pub(crate) fn report_what_cannot_run(&mut self) {
+        for index in 0..self.loaded.documents.len() {
+            let is_job = self.loaded.documents.get(index).is_some_and(|document| document.known == Kind::ScaledJob);
+            if is_job {
+                let message = "a ScaledJob is not run by `keda up` yet";
+                let problem = Problem::warning("not-run", Path::root().key("kind"), message);
+                self.loaded.report(index, [problem]);
+            }
+        }
+        self.loaded.findings.sort_by_key(|finding| (finding.location.source, finding.location.start));
     }
 
     /// Whether the manifests cannot be used; with `strict` a warning is enough.

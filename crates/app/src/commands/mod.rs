@@ -1,14 +1,21 @@
 //! The commands, one file each. A command returns the exit code.
 
+mod crds;
+mod explain;
+mod get;
 mod render;
+mod up;
 mod validate;
+mod watch;
 
 use std::io::Write;
 
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::cli::{Arguments, Command, Format};
+use crate::cli::{Arguments, Command, Format, Instance};
+use crate::local::instance::{self, Answer, Question};
+use crate::settings::Settings;
 use crate::{FINE, UNUSABLE};
 
 /// Runs a command, and reports what it could not report itself.
@@ -17,7 +24,10 @@ pub(crate) fn run(arguments: Arguments) -> u8 {
         Command::Shim { folder } => return shim(&folder),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
-        _ => Ok(FINE),
+        Command::Up(arguments) => up::run(&arguments),
+        Command::Get(arguments) => get::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Crds(arguments) => crds::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         complain(&format!("error: {error:#}"));
@@ -29,6 +39,19 @@ fn shim(folder: &std::path::Path) -> u8 {
     // An exit code cannot be read back; the shim's own code tells nothing that is not in its folder.
     let _ = crate::local::process::shim::run(folder);
     FINE
+}
+
+/// Asks a running `keda up`; `None` when there is none, which has been reported then.
+fn ask(instance: &Instance, settings: &Settings, question: &Question) -> anyhow::Result<Option<Vec<Answer>>> {
+    let state_directory = instance::state_directory(instance, settings)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match runtime.block_on(instance::ask(&state_directory, question)) {
+        Ok(answers) => Ok(Some(answers)),
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            Ok(None)
+        }
+    }
 }
 
 /// A line on standard error.

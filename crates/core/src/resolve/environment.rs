@@ -76,7 +76,7 @@ fn value(
 }
 
 /// Replaces `$(NAME)` where the name is known; `$$` stands for `$`.
-pub(crate) fn expand(text: &str, known: &BTreeMap<String, String>) -> String {
+pub fn expand(text: &str, known: &BTreeMap<String, String>) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(position) = rest.find('$') {

@@ -10,7 +10,7 @@ mod references;
 use std::collections::BTreeMap;
 
 pub use authentication::{Authentication, authentication};
-pub use environment::environment;
+pub use environment::{environment, expand};
 pub use references::References;
 
 use crate::api::{PodSpec, ScaleTarget, TriggerAuthenticationSpec};

@@ -1,0 +1,153 @@
+//! `keda up`: runs Deployments as local processes and scales them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use keda_core::hpa::ControllerSettings;
+use keda_scalers::client::Sources;
+use keda_scalers::plan::SharedLookup;
+use keda_scalers::sampler::Sampler;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::cli::Up;
+use crate::local::driver::{Driver, Options};
+use crate::local::instance;
+use crate::local::output::{Level, News, Output};
+use crate::local::process::{self, Supervisor};
+use crate::local::store::Store;
+use crate::local::workloads::{Described, describe};
+use crate::project::Project;
+use crate::settings::Settings;
+use crate::{FINDINGS, FINE, report};
+
+/// How often the live table is drawn at the most.
+const DRAW_EVERY: Duration = Duration::from_millis(250);
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(arguments: &Up) -> anyhow::Result<u8> {
+    let settings = Settings::from_environment();
+    let (project, described) = read(arguments)?;
+    report::print(&project.loaded);
+    if project.is_broken(arguments.manifests.strict) {
+        return Ok(FINDINGS);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(up(arguments, &settings, project, described))
+}
+
+/// Reads the manifests and describes the processes they stand for; what cannot be run is a finding.
+fn read(arguments: &Up) -> anyhow::Result<(Project, Vec<Described>)> {
+    let manifests = &arguments.manifests;
+    let mut project = Project::read(&manifests.paths, manifests.recursive, false)?;
+    let mut described = Vec::new();
+    for index in 0..project.loaded.documents.len() {
+        let Some(document) = project.loaded.documents.get(index) else { continue };
+        if let Some((workload, problems)) = describe(document, &project.references) {
+            project.loaded.report(index, problems);
+            described.extend(workload);
+        }
+    }
+    project.report_what_cannot_run();
+    Ok((project, described))
+}
+
+async fn up(arguments: &Up, settings: &Settings, project: Project, described: Vec<Described>) -> anyhow::Result<u8> {
+    let state_directory = instance::state_directory(&arguments.instance, settings)?;
+    let options = process::Options { tail_logs: !arguments.no_logs, ..process::Options::new(&state_directory) };
+    let (supervisor, mut processes) = match Supervisor::open(options) {
+        Ok(opened) => opened,
+        Err(error) => {
+            super::complain(&format!("error: {error}"));
+            return Ok(FINDINGS);
+        }
+    };
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+    let (mut asked, _socket) = instance::serve(&state_directory)?;
+    let (output, mut sampled) = mpsc::unbounded_channel();
+    let mut changes = supervisor.changes();
+    let live = std::io::IsTerminal::is_terminal(&std::io::stdout()) && !arguments.json;
+    let lookup: SharedLookup = Arc::new(project.references.clone());
+    let mut driver = Driver::new(
+        Sampler::start(output),
+        supervisor,
+        Arc::new(Sources::new(settings.sources.clone())),
+        Arc::clone(&lookup),
+        Store::new(&state_directory),
+        Options {
+            hpa_interval: arguments.hpa_interval,
+            controller: ControllerSettings {
+                downscale_stabilization: arguments.downscale_stabilization,
+                ..ControllerSettings::default()
+            },
+            show_logs: !arguments.no_logs,
+        },
+        Output::new(live),
+    );
+    let count = format!("{} ScaledObjects, {} workloads", project.plans.len(), described.len());
+    let news = News::new(Level::Info, "keda", format!("up: {count}"));
+    driver.output.tell(&news.with("stateDirectory", state_directory.display().to_string()));
+    driver.apply(project.plans, described, lookup)?;
+    drop(project.loaded);
+    let mut files = super::watch::Watch::new(arguments.watch.then_some(&arguments.manifests.paths))?;
+    let mut draw = tokio::time::interval(DRAW_EVERY);
+    draw.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        let deadline = driver.deadline();
+        tokio::select! {
+            Some(reading) = sampled.recv() => driver.sampled(reading),
+            Some(event) = processes.next() => driver.processed(&event),
+            () = tokio::time::sleep_until(deadline) => driver.tick(),
+            Some((question, reply)) = asked.recv() => {
+                // Whoever asked may have gone.
+                let _ = reply.send(driver.answers(&question));
+            }
+            Some(()) = files.changed() => reload(&mut driver, arguments),
+            _ = draw.tick(), if live => driver.draw(),
+            _ = changes.changed() => {}
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    driver.output.tell(&News::new(Level::Info, "keda", "stopping all workers"));
+    let stop = driver.stop();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return Ok(FINE),
+            // Workers are stopped by their shims even when nobody waits for them.
+            _ = interrupt.recv() => return Ok(FINDINGS),
+            Some(event) = processes.next() => drop(event),
+        }
+    }
+}
+
+/// Takes changed manifests over; broken ones change nothing.
+fn reload(driver: &mut Driver, arguments: &Up) {
+    let (project, described) = match read(arguments) {
+        Ok(read) => read,
+        Err(error) => {
+            let news = News::new(Level::Error, "manifests", "changed, but cannot be read; nothing was changed");
+            driver.output.tell(&news.with("reason", format!("{error:#}")));
+            return;
+        }
+    };
+    if project.is_broken(arguments.manifests.strict) {
+        report::print(&project.loaded);
+        let summary = report::summary(&project.loaded.findings).unwrap_or_default();
+        let news = News::new(Level::Error, "manifests", "changed, but broken; nothing was changed");
+        driver.output.tell(&news.with("reason", summary));
+        return;
+    }
+    driver.output.tell(&News::new(Level::Info, "manifests", "changed; taking them over"));
+    let lookup: SharedLookup = Arc::new(project.references.clone());
+    if let Err(error) = driver.apply(project.plans, described, lookup) {
+        driver.output.tell(&News::new(Level::Error, "manifests", format!("{error:#}")));
+    }
+}
+
+/// The paths whose changes matter.
+pub(super) type Paths = Vec<PathBuf>;

@@ -1,0 +1,228 @@
+//! One ScaledObject under `keda up`: its plan, its part of the HPA controller, and what is told about it.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use keda_core::engine::{Now, Status, View};
+use keda_core::hpa::{Autoscaler, Cause, ControllerSettings, Decision, MetricSpec, Observed, Pods, Scale};
+use keda_core::quantity::Quantity;
+use keda_scalers::plan::Plan;
+use serde_json::{Value, json};
+
+use super::instance::{Answer, Change, Replicas};
+use super::process::{WorkloadKey, WorkloadStatus};
+use super::resources::Resources;
+use super::store::Remembered;
+use super::table::Row;
+
+/// How many changes are remembered.
+const REMEMBERED: usize = 10;
+
+/// An object, its HPA, and what was decided last.
+#[derive(Debug)]
+pub(crate) struct Managed {
+    pub(crate) plan: Plan,
+    /// The workload that it scales.
+    pub(crate) workload: WorkloadKey,
+    /// The HPA's memory.
+    pub(crate) autoscaler: Autoscaler,
+    /// When the HPA is due; time as in [`Now::monotonic`].
+    pub(crate) due: Duration,
+    /// Metrics that are being read for the HPA.
+    pub(crate) round: Option<Round>,
+    /// Whether the object is paused, so that there is no HPA.
+    pub(crate) suspended: bool,
+    /// The engine's latest status.
+    pub(crate) status: Status,
+    /// What the HPA decided last.
+    pub(crate) verdict: Option<String>,
+    /// The last changes of the replicas, latest first.
+    pub(crate) changes: VecDeque<Change>,
+    /// CPU and memory of the workers.
+    pub(crate) resources: Resources,
+    /// Whether there is something to write down.
+    pub(crate) dirty: bool,
+}
+
+/// Answers to the questions of one round of the HPA, in the order of its metrics.
+#[derive(Debug)]
+pub(crate) struct Round {
+    pub(crate) answers: Vec<Option<Result<Vec<Quantity>, String>>>,
+}
+
+impl Managed {
+    pub(crate) fn new(plan: Plan, workload: WorkloadKey, remembered: Option<Remembered>) -> Self {
+        let namespace = plan.definition.key.namespace.clone();
+        Managed {
+            workload,
+            autoscaler: remembered.map_or_else(|| Autoscaler::new(namespace), |remembered| remembered.autoscaler),
+            due: Duration::ZERO,
+            round: None,
+            suspended: false,
+            status: Status::default(),
+            verdict: None,
+            changes: VecDeque::new(),
+            resources: Resources::default(),
+            dirty: true,
+            plan,
+        }
+    }
+
+    /// The first moment after `now` at which this object's HPA is due: each has its own phase of the interval.
+    pub(crate) fn next_due(&self, now: Duration, interval: Duration) -> Duration {
+        let mut hasher = DefaultHasher::new();
+        self.plan.definition.key.hash(&mut hasher);
+        let interval = interval.as_nanos().max(1);
+        let phase = u128::from(hasher.finish()) % interval;
+        let periods = (now.as_nanos() + interval - phase) / interval;
+        Duration::from_nanos(u64::try_from(periods * interval + phase).unwrap_or(u64::MAX))
+    }
+
+    /// The names of the HPA's external metrics, with their places in its spec.
+    pub(crate) fn external_metrics(&self) -> Vec<(usize, String)> {
+        let metrics = self.plan.hpa.spec.metrics.iter().enumerate();
+        metrics
+            .filter_map(|(index, metric)| match metric {
+                MetricSpec::External(external) => Some((index, external.metric.name.clone())),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Lets the HPA decide, once all its metrics were read.
+    pub(crate) fn decide(&mut self, now: Duration, settings: &ControllerSettings, workload: &WorkloadStatus) -> Decision {
+        let readings = self.round.take().map(|round| round.answers).unwrap_or_default();
+        let readings = readings.into_iter().map(|answer| answer.unwrap_or_else(|| Ok(Vec::new()))).collect();
+        let existing = workload.replicas.iter().filter(|replica| !replica.stopping).count();
+        let observed = Observed {
+            scale: Ok(Scale {
+                spec_replicas: signed(workload.desired),
+                status_replicas: i32::try_from(existing).unwrap_or(i32::MAX),
+                has_selector: true,
+            }),
+            readings,
+            pods: self.pods(now, workload, existing),
+        };
+        let decision = self.autoscaler.decide(now, settings, &self.plan.hpa.spec, &observed);
+        self.dirty = true;
+        let decision = self.autoscaler.settle(now, settings, &self.plan.hpa.spec, decision, Ok(()));
+        self.verdict = Some(decision.cause.to_string());
+        decision
+    }
+
+    fn pods(&self, now: Duration, workload: &WorkloadStatus, existing: usize) -> Pods {
+        let only_external = self.external_metrics().len() == self.plan.hpa.spec.metrics.len();
+        if only_external {
+            let ready = usize::try_from(workload.ready).unwrap_or(usize::MAX);
+            return Pods::Counted { ready, not_ready: existing.saturating_sub(ready) };
+        }
+        Pods::Listed(self.resources.pods(now, workload))
+    }
+
+    /// Notes a change of the replicas.
+    pub(crate) fn changed(&mut self, now: Now, from: i32, to: i32, reason: &str) {
+        self.changes.push_front(Change { at: now.wall, from, to, reason: reason.to_string() });
+        self.changes.truncate(REMEMBERED);
+    }
+
+    /// What is written down of it.
+    pub(crate) fn remembered(&self) -> Remembered {
+        let restored = keda_core::engine::Restored {
+            last_active: self.status.last_active_time.or(self.plan.definition.restored.last_active),
+            health: self.status.health.clone(),
+        };
+        Remembered { created: self.plan.definition.created, restored, autoscaler: self.autoscaler.clone() }
+    }
+
+    /// Its line in the live table.
+    pub(crate) fn row(&self, view: &View, workload: Option<&WorkloadStatus>) -> Row {
+        let triggers = view.readings.iter().map(|reading| match (&reading.value, &reading.error) {
+            (Some(value), None) => format!("{value} / {}", reading.target),
+            (Some(value), Some(_)) => format!("{value} (fallback) / {}", reading.target),
+            (None, Some(_)) => format!("fails / {}", reading.target),
+            (None, None) => format!("… / {}", reading.target),
+        });
+        let reason = self.changes.front().map(|change| format!("{}→{}: {}", change.from, change.to, change.reason));
+        let verdict = view.verdict.as_ref().map(|verdict| verdict.reason.clone());
+        Row {
+            object: self.plan.definition.key.to_string(),
+            triggers: triggers.collect(),
+            ready: workload.map_or(0, |workload| workload.ready),
+            wanted: workload.map_or(0, |workload| workload.desired),
+            reason: reason.or(verdict).unwrap_or_else(|| "not read yet".to_string()),
+        }
+    }
+
+    /// The answer to a question on the local socket.
+    pub(crate) fn answer(&self, now: Now, view: View, workload: Option<&WorkloadStatus>) -> Answer {
+        let replicas = workload.map_or(Replicas { running: 0, ready: 0, wanted: 0 }, |workload| Replicas {
+            running: u32::try_from(workload.replicas.iter().filter(|replica| replica.pid.is_some()).count())
+                .unwrap_or(u32::MAX),
+            ready: workload.ready,
+            wanted: workload.desired,
+        });
+        let created = self.plan.definition.created;
+        Answer {
+            object: self.object(),
+            view,
+            age_seconds: now.wall.duration_since(created).as_secs(),
+            replicas,
+            autoscaler: self.verdict.clone(),
+            changes: self.changes.iter().cloned().collect(),
+        }
+    }
+
+    /// The ScaledObject as it would stand in a cluster, with its status.
+    fn object(&self) -> Value {
+        let mut object = serde_json::to_value(&*self.plan.object).unwrap_or_default();
+        let definition = &self.plan.definition;
+        let mut types: Vec<&str> = Vec::new();
+        for trigger in &definition.triggers {
+            if !types.contains(&trigger.trigger_type.as_str()) {
+                types.push(&trigger.trigger_type);
+            }
+        }
+        let mut authentications: Vec<&str> = Vec::new();
+        for trigger in &self.plan.object.spec.triggers {
+            if let Some(reference) = &trigger.authentication_ref
+                && !authentications.contains(&reference.name.as_str())
+            {
+                authentications.push(&reference.name);
+            }
+        }
+        let external: Vec<&str> =
+            definition.triggers.iter().flat_map(|trigger| &trigger.metrics).map(|metric| metric.name.as_str()).collect();
+        let activity = self.status.triggers_activity.iter();
+        let activity: serde_json::Map<String, Value> =
+            activity.map(|(name, active)| (name.clone(), json!({ "isActive": active }))).collect();
+        let mut status = serde_json::to_value(&self.status).unwrap_or_default();
+        status["triggersActivity"] = Value::Object(activity);
+        status["scaleTargetKind"] = json!(definition.target_kind);
+        status["hpaName"] = json!(self.plan.hpa.metadata.name);
+        status["externalMetricNames"] = json!(external);
+        status["triggersTypes"] = json!(types.join(","));
+        if !authentications.is_empty() {
+            status["authenticationsTypes"] = json!(authentications.join(","));
+        }
+        if let Some(map) = status.as_object_mut() {
+            map.retain(|_, value| !value.is_null());
+        }
+        object["apiVersion"] = json!("keda.sh/v1alpha1");
+        object["kind"] = json!("ScaledObject");
+        object["metadata"]["namespace"] = json!(definition.key.namespace);
+        object["metadata"]["creationTimestamp"] = json!(definition.created);
+        object["status"] = status;
+        object
+    }
+}
+
+/// A number of replicas as Kubernetes counts them.
+pub(crate) fn signed(replicas: u32) -> i32 {
+    i32::try_from(replicas).unwrap_or(i32::MAX)
+}
+
+/// Whether a decision says something that is worth a line although nothing changed.
+pub(crate) fn is_failure(cause: &Cause) -> bool {
+    matches!(cause, Cause::Failed { .. } | Cause::Unreadable { .. })
+}
