@@ -157,7 +157,7 @@ impl Replica {
                 }
             }
             if attending && deadline.is_none() && self.stopping() {
-                deadline = Some(self.begin_stop(&run));
+                deadline = Some(self.begin_stop(&mut run));
                 probe = Probing::detached();
             }
         }
@@ -168,7 +168,7 @@ impl Replica {
     }
 
     /// Passes the stop on and returns the moment from which on the supervisor kills by itself.
-    fn begin_stop(&self, run: &Run) -> Instant {
+    fn begin_stop(&self, run: &mut Run) -> Instant {
         let grace_period = Duration::from_millis(run.record.grace_period_millis);
         self.emit(ProcessEventKind::Stopping { grace_period });
         run.stop();
