@@ -131,3 +131,19 @@ async fn orphans_can_be_stopped() {
     until("the orphans are gone", || supervisor.statuses().is_empty()).await;
     assert!(folder.processes().is_empty());
 }
+
+#[tokio::test]
+async fn a_stop_goes_on_when_the_supervisor_is_killed_in_the_middle() {
+    let folder = Folder::new();
+    let script = "trap 'touch asked; while ! [ -e go ]; do sleep 0.02; done; touch done; exit 0' TERM; touch up; \
+                  while :; do sleep 0.02; done";
+    let harness = Harness::start(&folder, script, 1);
+    let exists = |name: &str| fs::exists(folder.path().join(name)).unwrap();
+    until("the worker is up", || exists("up")).await;
+    harness.ask_to_stop();
+    until("the stop has reached the worker", || exists("asked")).await;
+    harness.kill();
+    fs::write(folder.path().join("go"), "").unwrap();
+    until("all have ended", || folder.processes().is_empty()).await;
+    assert!(exists("done"), "in the worker's own way");
+}

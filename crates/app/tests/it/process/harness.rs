@@ -60,8 +60,12 @@ impl Harness {
         self.child.wait().unwrap();
     }
 
-    pub(super) fn terminate(mut self) {
+    pub(super) fn ask_to_stop(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    pub(super) fn terminate(mut self) {
+        self.ask_to_stop();
         assert!(self.child.wait().unwrap().success());
     }
 }
