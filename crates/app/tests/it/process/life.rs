@@ -220,6 +220,21 @@ async fn usage_covers_the_whole_family() {
 }
 
 #[tokio::test]
+async fn idle_workloads_cost_no_task() {
+    let world = World::new();
+    for number in 0..500 {
+        let mut workload = world.workload(SLEEP);
+        workload.key.name = format!("worker-{number}");
+        let key = workload.key.clone();
+        world.supervisor.apply(workload).unwrap();
+        world.supervisor.scale(&key, 0);
+    }
+    assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
+    assert_eq!(world.supervisor.statuses().len(), 500);
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn a_state_directory_has_one_supervisor_and_names_stay_inside_it() {
     let world = World::new();
     assert!(matches!(Supervisor::open(options(world.folder.path())), Err(Error::InUse(_))));
