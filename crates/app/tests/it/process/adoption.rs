@@ -107,7 +107,8 @@ async fn a_shim_that_is_killed_under_its_supervisor_costs_no_worker() {
     let (supervisor, _events) = Supervisor::open(options(folder.path())).unwrap();
     supervisor.apply(workload(folder.path(), "sleep 1000 & wait")).unwrap();
     supervisor.scale(&key(), 1);
-    until("it runs", || folder.processes().len() == 3).await;
+    let is_ready = || supervisor.status(&key()).is_some_and(|status| status.ready == 1);
+    until("it runs", || is_ready() && folder.processes().len() == 3).await;
     let worker = supervisor.status(&key()).unwrap().replicas[0].pid.unwrap();
     let parent = fs::read_to_string(format!("/proc/{worker}/stat")).unwrap();
     let shim: i32 = parent.rsplit(')').next().unwrap().split_ascii_whitespace().nth(1).unwrap().parse().unwrap();
