@@ -50,9 +50,11 @@ async fn a_supervisor_killed_at_any_moment_loses_and_doubles_nothing() {
 #[tokio::test]
 async fn the_exit_of_an_adopted_worker_is_known() {
     let folder = Folder::new();
-    let script = "trap 'exit 42' USR1; while :; do sleep 0.02; done";
+    let script = "trap 'exit 42' USR1; touch up-$REPLICA_INDEX; while :; do sleep 0.02; done";
     let first = Harness::start(&folder, script, 2);
     let workers: Vec<i32> = first.until_running(2).await.iter().filter_map(|replica| replica.pid).collect();
+    until("both are listening", || ["up-0", "up-1"].iter().all(|name| fs::exists(folder.path().join(name)).unwrap()))
+        .await;
     first.kill();
     // One ends while nobody looks, the other after its adoption.
     kill(workers[0], Signal::USR1);
@@ -64,7 +66,6 @@ async fn the_exit_of_an_adopted_worker_is_known() {
     assert_eq!(orphans[0].desired, 2, "the number of replicas is remembered");
     supervisor.apply(workload(folder.path(), script)).unwrap();
     assert!(supervisor.orphans().is_empty());
-    kill(workers[1], Signal::USR1);
     let mut exits = BTreeSet::new();
     let mut adopted = Vec::new();
     while exits.len() < 2 {
@@ -74,7 +75,10 @@ async fn the_exit_of_an_adopted_worker_is_known() {
                 assert_eq!(exit, Exit::Code(42));
                 exits.insert(event.index);
             }
-            ProcessEventKind::Adopted { pid } => adopted.push(pid),
+            ProcessEventKind::Adopted { pid } => {
+                adopted.push(pid);
+                kill(pid, Signal::USR1);
+            }
             _ => {}
         }
     }
