@@ -30,45 +30,31 @@ impl ProcessEvent {
     }
 }
 
+/// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProcessEventKind {
     /// The worker runs.
-    Started {
-        pid: i32,
-    },
+    Started { pid: i32 },
     /// A worker that an earlier supervisor started was found alive.
-    Adopted {
-        pid: i32,
-    },
+    Adopted { pid: i32 },
+    /// It runs and its readiness probe, if any, succeeded.
     Ready,
     /// The readiness probe failed as often as its threshold says.
-    NotReady {
-        reason: String,
-    },
+    NotReady { reason: String },
     /// The worker could not be started; it is tried again after the back-off.
-    StartFailed {
-        reason: String,
-    },
+    StartFailed { reason: String },
     /// The worker ended, by itself or because it was stopped.
-    Exited {
-        exit: Exit,
-    },
+    Exited { exit: Exit },
     /// The replica starts again after this wait.
-    Restarting {
-        after: Duration,
-    },
+    Restarting { after: Duration },
     /// SIGTERM is on its way.
-    Stopping {
-        grace_period: Duration,
-    },
+    Stopping { grace_period: Duration },
     /// The grace period passed and SIGKILL was needed.
     Killed,
     /// The replica is gone for good.
     Stopped,
     /// A line of the worker's stdout or stderr, without its line end.
-    Log {
-        line: String,
-    },
+    Log { line: String },
 }
 
 /// The receiving end, for one reader. Dropping it turns the tails off.

@@ -35,6 +35,7 @@
 //! Linux only: identities, usage and orphans come from `/proc` and pidfds.
 
 mod backoff;
+mod entry;
 mod event;
 mod folder;
 mod handle;
@@ -43,12 +44,15 @@ mod probe;
 mod procfs;
 mod replica;
 mod run;
+mod shared;
 pub mod shim;
+mod status;
 mod supervisor;
 mod tail;
 mod workload;
 
 pub use event::{Events, ProcessEvent, ProcessEventKind};
 pub use folder::{Exit, ExitRecord};
-pub use supervisor::{Error, Options, ReplicaStatus, ReplicaUsage, Supervisor, WorkloadStatus};
+pub use status::{ReplicaStatus, ReplicaUsage, WorkloadStatus};
+pub use supervisor::{Error, Options, Supervisor};
 pub use workload::{Probe, ProbeAction, Workload, WorkloadKey};

@@ -13,8 +13,8 @@ use super::event::ProcessEventKind;
 use super::folder::{ExitRecord, Folder, ProcessRecord};
 use super::probe::Prober;
 use super::run::Run;
+use super::shared::Shared;
 use super::shim::Launch;
-use super::supervisor::Shared;
 use super::tail::Tail;
 use super::workload::{Workload, WorkloadKey};
 use crate::clock;
@@ -157,7 +157,7 @@ impl Replica {
                 }
             }
             if attending && deadline.is_none() && self.stopping() {
-                deadline = Some(self.begin_stop(&run));
+                deadline = Some(self.begin_stop(&mut run));
                 probe = Probing::detached();
             }
         }
@@ -168,7 +168,7 @@ impl Replica {
     }
 
     /// Passes the stop on and returns the moment from which on the supervisor kills by itself.
-    fn begin_stop(&self, run: &Run) -> Instant {
+    fn begin_stop(&self, run: &mut Run) -> Instant {
         let grace_period = Duration::from_millis(run.record.grace_period_millis);
         self.emit(ProcessEventKind::Stopping { grace_period });
         run.stop();

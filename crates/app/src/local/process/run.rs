@@ -25,6 +25,7 @@ pub(super) struct Run {
     pub(super) record: ProcessRecord,
     guardian: Guardian,
     worker: Option<Arc<Handle>>,
+    stopping: bool,
 }
 
 /// Whose end is the end of the run.
@@ -48,7 +49,7 @@ impl Run {
             if let Some(record) = folder.process() {
                 let guardian = Guardian::Own(child, Handle::open(&record.shim));
                 let worker = Handle::open(&record.worker).map(Arc::new);
-                return Ok(Self { record, guardian, worker });
+                return Ok(Self { record, guardian, worker, stopping: false });
             }
             if let Some(status) = ended {
                 return Err(match folder.exit() {
@@ -74,8 +75,12 @@ impl Run {
             };
             let worker = Handle::open(&record.worker).map(Arc::new);
             return Ok(match (Handle::open(&record.shim), worker) {
-                (Some(shim), worker) => Some(Self { record, guardian: Guardian::Adopted(shim), worker }),
-                (None, Some(worker)) => Some(Self { record, guardian: Guardian::Worker, worker: Some(worker) }),
+                (Some(shim), worker) => {
+                    Some(Self { record, guardian: Guardian::Adopted(shim), worker, stopping: false })
+                }
+                (None, Some(worker)) => {
+                    Some(Self { record, guardian: Guardian::Worker, worker: Some(worker), stopping: false })
+                }
                 (None, None) => {
                     sweep(&record);
                     None
@@ -85,7 +90,8 @@ impl Run {
     }
 
     /// Asks for a graceful stop. The shim carries it out by itself, SIGKILL included.
-    pub(super) fn stop(&self) {
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
         match &self.guardian {
             Guardian::Own(_, Some(shim)) | Guardian::Adopted(shim) => shim.signal(Signal::TERM),
             Guardian::Own(_, None) => {}
@@ -134,6 +140,10 @@ impl Run {
                 return Ok(());
             }
             self.guardian = Guardian::Worker;
+            if self.stopping {
+                // The shim may have died before it passed the stop on.
+                self.stop();
+            }
         }
     }
 

@@ -1,28 +1,23 @@
 //! The supervisor: what is wanted, what there is, and the steps from one to the other.
 //!
 //! An idle workload is an entry in a map; only replicas have tasks. Every change of a replica or of a wish asks the
-//! [`plan`] again. Dropping the supervisor leaves the workers running, to be adopted by the next one.
+//! plan again. Dropping the supervisor leaves the workers running, to be adopted by the next one.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use super::event::{self, EventSender, Events};
-use super::folder::{self, ExitRecord, Folder, ProcessRecord};
-use super::plan::{Seen, Step, plan};
-use super::procfs::Table;
-use super::replica::{Directive, Phase, Replica};
+use super::entry::{Entry, ReplicaState};
+use super::event::{self, Events};
+use super::folder::{self, Folder};
+use super::replica::{Directive, Phase};
+use super::shared::Shared;
+use super::status::{ReplicaUsage, WorkloadStatus};
 use super::workload::{Workload, WorkloadKey};
-
-/// How long one look at `/proc` serves all who ask for usage.
-const USAGE_AGE: Duration = Duration::from_millis(500);
 
 /// How a supervisor works.
 #[derive(Clone, Debug)]
@@ -58,6 +53,7 @@ impl Options {
     }
 }
 
+/// Why a supervisor or a workload is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{} is in use by another keda up", .0.display())]
@@ -66,44 +62,6 @@ pub enum Error {
     State { path: PathBuf, source: io::Error },
     #[error("{0} cannot be a workload's name: it must be usable as a folder name")]
     Name(WorkloadKey),
-}
-
-/// One workload at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkloadStatus {
-    pub key: WorkloadKey,
-    pub desired: u32,
-    /// Replicas that are ready and not stopping.
-    pub ready: u32,
-    /// All that exist, stopping ones too, by index.
-    pub replicas: Vec<ReplicaStatus>,
-}
-
-/// One replica at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReplicaStatus {
-    pub name: String,
-    pub index: u32,
-    /// The worker, when it runs.
-    pub pid: Option<i32>,
-    pub ready: bool,
-    pub stopping: bool,
-    pub restarts: u32,
-    pub started: Option<Timestamp>,
-    /// Whether an earlier supervisor started the present worker.
-    pub adopted: bool,
-    pub last_exit: Option<ExitRecord>,
-    pub revision: u64,
-}
-
-/// What a replica's worker and all its descendants use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReplicaUsage {
-    pub index: u32,
-    /// Processor time since the worker's start, in nanoseconds.
-    pub cpu_nanoseconds: u64,
-    /// Resident memory in bytes.
-    pub memory_bytes: u64,
 }
 
 /// Runs workloads as processes. Cheap to clone.
@@ -123,15 +81,7 @@ impl Supervisor {
         let lock = folder::lock_file(&root.join("lock")).map_err(state)?;
         let lock = lock.ok_or_else(|| Error::InUse(path.clone()))?;
         let (events, receiver) = event::channel();
-        let shared = Shared {
-            options,
-            root,
-            events,
-            entries: Mutex::default(),
-            changed: watch::Sender::new(0),
-            usage: Mutex::default(),
-            _lock: lock,
-        };
+        let shared = Shared::new(options, root, events, lock);
         let supervisor = Self(Arc::new(shared));
         supervisor.adopt().map_err(state)?;
         Ok((supervisor, receiver))
@@ -162,7 +112,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Sets the number of replicas; a negative one counts as 0. It is remembered across a restart.
+    /// Sets the number of replicas; a negative one counts as 0, an unknown workload is
+    /// ignored. The number is remembered across a restart, but not across [`Supervisor::stop_all`].
     pub fn scale(&self, key: &WorkloadKey, replicas: i32) {
         let desired = u32::try_from(replicas).unwrap_or(0);
         if let Some(entry) = self.0.entries().get_mut(key)
@@ -185,6 +136,7 @@ impl Supervisor {
         self.0.reconcile(key);
     }
 
+    /// How a workload is; `None` for one that nobody applied or adopted.
     pub fn status(&self, key: &WorkloadKey) -> Option<WorkloadStatus> {
         self.0.entries().get(key).map(|entry| entry.status(key))
     }
@@ -271,226 +223,6 @@ impl Supervisor {
         let ready = matches!(phase, Phase::Running(_));
         entry.replicas.insert(index, ReplicaState { revision, phase, ready, adopted: true, ..replica });
         Ok(())
-    }
-}
-
-/// What the supervisor and the tasks of its replicas share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) options: Options,
-    pub(super) events: EventSender,
-    root: PathBuf,
-    entries: Mutex<BTreeMap<WorkloadKey, Entry>>,
-    changed: watch::Sender<u64>,
-    usage: Mutex<Option<(Instant, Arc<Table>)>>,
-    /// Held for as long as a task may touch the state directory.
-    _lock: File,
-}
-
-#[derive(Debug, Default)]
-struct Entry {
-    /// Absent for an orphan and for one that is being removed.
-    workload: Option<Arc<Workload>>,
-    removed: bool,
-    desired: u32,
-    replicas: BTreeMap<u32, ReplicaState>,
-}
-
-/// What is known of one replica.
-#[derive(Debug)]
-pub(super) struct ReplicaState {
-    pub(super) revision: u64,
-    pub(super) phase: Phase,
-    pub(super) ready: bool,
-    pub(super) restarts: u32,
-    pub(super) adopted: bool,
-    pub(super) last_exit: Option<ExitRecord>,
-    directive: watch::Sender<Directive>,
-}
-
-impl ReplicaState {
-    fn stopping(&self) -> bool {
-        self.directive.borrow().stop
-    }
-}
-
-impl Entry {
-    fn status(&self, key: &WorkloadKey) -> WorkloadStatus {
-        let replicas: Vec<ReplicaStatus> = self
-            .replicas
-            .iter()
-            .map(|(&index, replica)| {
-                let record = match &replica.phase {
-                    Phase::Running(record) => Some(record),
-                    Phase::Waiting => None,
-                };
-                ReplicaStatus {
-                    name: key.replica(index),
-                    index,
-                    pid: record.map(|record| record.worker.pid),
-                    ready: replica.ready,
-                    stopping: replica.stopping(),
-                    restarts: replica.restarts,
-                    started: record.map(|record| record.started),
-                    adopted: replica.adopted,
-                    last_exit: replica.last_exit.clone(),
-                    revision: replica.revision,
-                }
-            })
-            .collect();
-        let ready = replicas.iter().filter(|replica| replica.ready && !replica.stopping).count();
-        let ready = u32::try_from(ready).unwrap_or(u32::MAX);
-        WorkloadStatus { key: key.clone(), desired: self.desired, ready, replicas }
-    }
-
-    fn running(&self) -> Vec<(u32, ProcessRecord)> {
-        let running = self.replicas.iter().filter_map(|(&index, replica)| match &replica.phase {
-            Phase::Running(record) => Some((index, record.clone())),
-            Phase::Waiting => None,
-        });
-        running.collect()
-    }
-
-    fn steps(&self) -> Vec<Step> {
-        let revision = match &self.workload {
-            Some(workload) => Some(workload.revision),
-            None if self.removed => None,
-            // An orphan stays as it is until somebody decides.
-            None => return Vec::new(),
-        };
-        let seen: Vec<Seen> = self
-            .replicas
-            .iter()
-            .map(|(&index, replica)| Seen {
-                index,
-                current: Some(replica.revision) == revision,
-                ready: replica.ready,
-                stopping: replica.stopping(),
-            })
-            .collect();
-        plan(self.desired, &seen)
-    }
-}
-
-impl Shared {
-    /// Changes what is known of a replica and carries out what follows from it.
-    pub(super) fn update(self: &Arc<Self>, key: &WorkloadKey, index: u32, change: impl FnOnce(&mut ReplicaState)) {
-        if let Some(replica) = self.entries().get_mut(key).and_then(|entry| entry.replicas.get_mut(&index)) {
-            change(replica);
-        }
-        self.reconcile(key);
-    }
-
-    /// Sets the readiness of a running replica and says whether it changed.
-    pub(super) fn set_ready(self: &Arc<Self>, key: &WorkloadKey, index: u32, ready: bool) -> bool {
-        let mut changed = false;
-        self.update(key, index, |replica| {
-            let ready = ready && matches!(replica.phase, Phase::Running(_));
-            changed = replica.ready != ready;
-            replica.ready = ready;
-        });
-        changed
-    }
-
-    pub(super) fn is_ready(&self, key: &WorkloadKey, index: u32) -> bool {
-        self.entries().get(key).and_then(|entry| entry.replicas.get(&index)).is_some_and(|replica| replica.ready)
-    }
-
-    /// A replica is gone for good.
-    pub(super) fn finished(self: &Arc<Self>, key: &WorkloadKey, index: u32) {
-        if let Some(entry) = self.entries().get_mut(key) {
-            entry.replicas.remove(&index);
-        }
-        self.reconcile(key);
-    }
-
-    fn reconcile(self: &Arc<Self>, key: &WorkloadKey) {
-        {
-            let mut entries = self.entries();
-            if let Some(entry) = entries.get_mut(key) {
-                for step in entry.steps() {
-                    self.carry_out(key, entry, step);
-                }
-                if entry.removed && entry.replicas.is_empty() {
-                    entries.remove(key);
-                }
-            }
-        }
-        self.changed.send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    fn carry_out(self: &Arc<Self>, key: &WorkloadKey, entry: &mut Entry, step: Step) {
-        match step {
-            Step::Stop(index) => {
-                if let Some(replica) = entry.replicas.get(&index) {
-                    replica.directive.send_modify(|directive| directive.stop = true);
-                }
-            }
-            Step::Start(index) => {
-                let directive = Directive { workload: entry.workload.clone(), stop: false };
-                entry.replicas.insert(index, self.spawn(key, index, directive, false));
-            }
-        }
-    }
-
-    fn spawn(self: &Arc<Self>, key: &WorkloadKey, index: u32, directive: Directive, adopt: bool) -> ReplicaState {
-        let revision = directive.workload.as_ref().map_or(0, |workload| workload.revision);
-        let (sender, receiver) = watch::channel(directive);
-        let folder = self.folder(key, index);
-        let replica = Replica { shared: Arc::clone(self), key: key.clone(), index, folder, directive: receiver };
-        tokio::spawn(replica.live(adopt));
-        ReplicaState {
-            revision,
-            phase: Phase::default(),
-            ready: false,
-            restarts: 0,
-            adopted: false,
-            last_exit: None,
-            directive: sender,
-        }
-    }
-
-    fn folder(&self, key: &WorkloadKey, index: u32) -> Folder {
-        Folder::new(self.workload_folder(key).join(index.to_string()))
-    }
-
-    fn workload_folder(&self, key: &WorkloadKey) -> PathBuf {
-        self.root.join(&key.namespace).join(&key.name)
-    }
-
-    /// Remembers the number of replicas for the next supervisor.
-    fn remember(&self, key: &WorkloadKey, desired: u32) {
-        let folder = self.workload_folder(key);
-        let written =
-            folder::create_private(&folder).and_then(|()| folder::write(&folder.join("scale.json"), &desired));
-        if let Err(error) = written {
-            tracing::warn!(workload = %key, %error, "cannot remember the number of replicas");
-        }
-    }
-
-    fn forget(&self, key: &WorkloadKey) {
-        match fs::remove_file(self.workload_folder(key).join("scale.json")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(workload = %key, %error, "cannot forget the number of replicas");
-            }
-            _ => {}
-        }
-    }
-
-    fn table(&self) -> Arc<Table> {
-        let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*usage {
-            Some((at, table)) if at.elapsed() < USAGE_AGE => Arc::clone(table),
-            _ => {
-                let table = Arc::new(Table::read());
-                *usage = Some((Instant::now(), Arc::clone(&table)));
-                table
-            }
-        }
-    }
-
-    fn entries(&self) -> MutexGuard<'_, BTreeMap<WorkloadKey, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
