@@ -87,6 +87,11 @@ impl Kind {
         KINDS.iter().find(|(_, _, kind)| *kind == self).map_or("", |(_, name, _)| name)
     }
 
+    /// Whether this is one of KEDA's own kinds.
+    pub fn is_keda(self) -> bool {
+        KINDS.iter().any(|(group, _, kind)| *kind == self && group.ends_with(KEDA_GROUP))
+    }
+
     /// The API version that KEDA's own kinds are served under.
     pub fn keda_api_version(name: &str) -> Option<&'static str> {
         match KINDS.iter().find(|(group, n, _)| *n == name && group.ends_with(KEDA_GROUP))? {

@@ -9,6 +9,7 @@ use super::object::Object;
 use super::syntax::SyntaxError;
 use super::{read, secret};
 use crate::problem::{Path, Problem, Severity, Target, did_you_mean};
+use crate::schema;
 
 /// One object of a source.
 #[derive(Debug, Clone)]
@@ -250,7 +251,7 @@ fn check_identity(document: &Document, problems: &mut Vec<Problem>) {
     }
     for (field, value) in [("apiVersion", &document.api_version), ("kind", &document.kind)] {
         if value.is_empty() {
-            problems.push(missing(node, Path::root(), field));
+            problems.push(missing(node, &Path::root(), field));
         }
     }
     check_name(document, problems);
@@ -260,12 +261,12 @@ fn check_identity(document: &Document, problems: &mut Vec<Problem>) {
 fn check_name(document: &Document, problems: &mut Vec<Problem>) {
     let path = Path::root().key("metadata");
     match document.node.get("metadata") {
-        None => problems.push(missing(&document.node, Path::root(), "metadata")),
+        None => problems.push(missing(&document.node, &Path::root(), "metadata")),
         Some(metadata) => match metadata.get("name") {
             Some(Node { value: Value::String(name), .. }) if !name.is_empty() => {}
             None if metadata.get("generateName").is_some() => {}
             None | Some(Node { value: Value::Null | Value::String(_), .. }) => {
-                problems.push(missing(metadata, path, "name"));
+                problems.push(missing(metadata, &path, "name"));
             }
             Some(name) => {
                 let message = format!("expected a string, found {}", name.describe());
@@ -294,8 +295,8 @@ fn check_group(document: &Document, problems: &mut Vec<Problem>) {
     problems.push(message);
 }
 
-fn missing(node: &Node, path: Path, field: &str) -> Problem {
-    let problem = Problem::error("missing-field", path, format!("the field {field} is missing"));
+fn missing(node: &Node, path: &Path, field: &str) -> Problem {
+    let problem = Problem::error("missing-field", path.key(field), format!("the field {field} is missing"));
     let keys = node.entries().iter().map(|entry| entry.key.as_str()).filter(|key| *key != "kind" && *key != "spec");
     match did_you_mean(field, keys) {
         Some(key) => problem.with_help(format!("'{key}' looks like it")),
@@ -303,7 +304,22 @@ fn missing(node: &Node, path: Path, field: &str) -> Problem {
     }
 }
 
-fn check_schema(_document: &Document, _problems: &mut Vec<Problem>) {}
+/// Checks the document against the tables; what was already said about a place is not said again.
+fn check_schema(document: &Document, problems: &mut Vec<Problem>) {
+    if !matches!(document.node.value, Value::Mapping(_)) {
+        return;
+    }
+    let found = match document.known {
+        Kind::Other => return,
+        kind if kind.is_keda() => schema::validate(kind.name(), &document.node),
+        kind => schema::validate_leniently(kind.name(), &document.node),
+    };
+    for problem in found {
+        if !problems.iter().any(|known| known.rule == problem.rule && known.path == problem.path) {
+            problems.push(problem);
+        }
+    }
+}
 
 /// The keys that a mapping holds twice: path, place of the first and place of the other.
 fn duplicate_keys(document: &Node) -> Vec<(Path, Span, Span)> {

@@ -98,7 +98,7 @@ fn read_part(part: &str, documents: &mut Vec<Node>) -> Result<(), SyntaxError> {
         return Ok(());
     };
     // A flow mapping such as `{kind: Pod}` is YAML without being JSON.
-    let looks_like_json = start.get(1..).is_some_and(|rest| rest.trim_start().starts_with(['"', '{']));
+    let looks_like_json = start.get(1..).is_some_and(|rest| rest.trim_start().starts_with(['"', '{', '[']));
     let mut found = Vec::new();
     match yaml::read(part, &mut found) {
         Ok(()) => {

@@ -75,6 +75,10 @@ fn plain_words(info: &str) -> (Option<String>, Option<&'static str>) {
         | "while scanning a quoted scalar, found unexpected document indicator" => {
             ("a quotation mark is opened here and never closed", None)
         }
+        "invalid indentation in quoted scalar" => (
+            "the quoted text that starts here goes on in a line that is not indented",
+            Some("is its closing quotation mark missing?"),
+        ),
         "mapping values are not allowed in this context" | "illegal placement of ':' indicator" => {
             ("a ':' is not expected here", QUOTE)
         }
@@ -86,10 +90,9 @@ fn plain_words(info: &str) -> (Option<String>, Option<&'static str>) {
             ("this line does not fit the list it stands in", ALIGN)
         }
         "block sequence entries are not allowed in this context" => ("a list item ('-') is not expected here", ALIGN),
-        "invalid indentation"
-        | "invalid indentation in quoted scalar"
-        | "invalid indentation in flow construct"
-        | "wrongly indented line in block scalar" => ("this line is not indented as the lines around it", ALIGN),
+        "invalid indentation" | "invalid indentation in flow construct" | "wrongly indented line in block scalar" => {
+            ("this line is not indented as the lines around it", ALIGN)
+        }
         "while parsing a flow sequence, expected ',' or ']'" => ("a list in [ ] lacks a ',' or its ']'", None),
         "while parsing a flow mapping, did not find expected ',' or '}'" => {
             ("a mapping in { } lacks a ',' or its '}'", None)
