@@ -68,7 +68,8 @@ impl Window {
         let line = text.line(finding.location.line);
         let column = finding.location.column.saturating_sub(1);
         let skipped = if column > 2 * WINDOW { column - WINDOW } else { 0 };
-        let shown: String = line.chars().skip(skipped).take(3 * WINDOW).map(|c| if c == '\t' { ' ' } else { c }).collect();
+        let shown: String =
+            line.chars().skip(skipped).take(3 * WINDOW).map(|c| if c == '\t' { ' ' } else { c }).collect();
         let byte_at = |character: usize| shown.char_indices().nth(character).map_or(shown.len(), |(byte, _)| byte);
         let start = byte_at(column - skipped);
         let length = text

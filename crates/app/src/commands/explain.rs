@@ -34,7 +34,11 @@ pub(crate) fn run(arguments: &Explain) -> anyhow::Result<u8> {
 fn explained(name: &str, answer: &Answer) -> String {
     let mut text = String::new();
     let replicas = answer.replicas;
-    let _ = writeln!(text, "{name} has {} replicas: {} running, {} ready", replicas.wanted, replicas.running, replicas.ready);
+    let _ = writeln!(
+        text,
+        "{name} has {} replicas: {} running, {} ready",
+        replicas.wanted, replicas.running, replicas.ready
+    );
     let _ = writeln!(text, "\nTriggers");
     for reading in &answer.view.readings {
         let value = match (&reading.value, &reading.error) {
@@ -45,7 +49,11 @@ fn explained(name: &str, answer: &Answer) -> String {
         };
         let age = reading.age.map(|age| format!(", read {:.1} s ago", age.as_secs_f64())).unwrap_or_default();
         let active = if reading.active { "active" } else { "inactive" };
-        let _ = writeln!(text, "  {}: {value} (target {} {}, {active}{age})", reading.metric, reading.target, reading.target_type);
+        let _ = writeln!(
+            text,
+            "  {}: {value} (target {} {}, {active}{age})",
+            reading.metric, reading.target, reading.target_type
+        );
     }
     match &answer.view.composite {
         Some(Ok(value)) => _ = writeln!(text, "  formula: {value}"),
@@ -61,7 +69,8 @@ fn explained(name: &str, answer: &Answer) -> String {
     let _ = writeln!(text, "  {}", answer.autoscaler.as_deref().unwrap_or("nothing was decided yet"));
     let _ = writeln!(text, "\nLast changes");
     for change in &answer.changes {
-        let _ = writeln!(text, "  {}  {} → {}: {}", change.at.strftime("%H:%M:%SZ"), change.from, change.to, change.reason);
+        let _ =
+            writeln!(text, "  {}  {} → {}: {}", change.at.strftime("%H:%M:%SZ"), change.from, change.to, change.reason);
     }
     if answer.changes.is_empty() {
         let _ = writeln!(text, "  none since keda up was started");

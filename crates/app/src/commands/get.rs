@@ -1,6 +1,7 @@
 //! `keda get`: objects of a running `keda up`, with KEDA's columns.
 
-use comfy_table::{Table, presets};
+use comfy_table::Table;
+use comfy_table::presets;
 use serde_json::Value;
 
 use crate::cli::{Format, Get};
@@ -54,7 +55,7 @@ fn table(answers: &[Answer]) -> String {
     let namespace = |answer: &Answer| text(answer.object.pointer("/metadata/namespace"));
     let several = answers.iter().any(|answer| namespace(answer) != answers.first().map(namespace).unwrap_or_default());
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     let first = if several { vec!["NAMESPACE", "NAME"] } else { vec!["NAME"] };
     table.set_header(first.into_iter().chain(COLUMNS.iter().map(|(name, _)| *name)).chain(["AGE"]));
     for answer in answers {

@@ -89,7 +89,12 @@ impl Driver {
     }
 
     /// Makes plans and workloads the present ones; what is no longer there is let go.
-    pub(crate) fn apply(&mut self, plans: Vec<Plan>, described: Vec<Described>, lookup: SharedLookup) -> anyhow::Result<()> {
+    pub(crate) fn apply(
+        &mut self,
+        plans: Vec<Plan>,
+        described: Vec<Described>,
+        lookup: SharedLookup,
+    ) -> anyhow::Result<()> {
         self.lookup = lookup;
         let scaled: BTreeMap<WorkloadKey, &Plan> =
             plans.iter().map(|plan| (workload_of(&plan.definition), plan)).collect();
@@ -154,7 +159,8 @@ impl Driver {
         self.sampler.unsubscribe(&key.to_string());
         self.store.forget(key);
         self.engine.handle(self.now(), Input::Deleted(key.clone()));
-        let news = News::new(Level::Info, "scaledobject", "no longer in the manifests; its workload keeps its replicas");
+        let news =
+            News::new(Level::Info, "scaledobject", "no longer in the manifests; its workload keeps its replicas");
         self.output.tell(&news.with("object", key.to_string()));
     }
 
@@ -272,7 +278,8 @@ impl Driver {
             Some(rescale) => {
                 managed.changed(now, rescale.from, rescale.to, &reason);
                 self.supervisor.scale(&managed.workload, rescale.to);
-                let news = News::new(Level::Info, "horizontalpodautoscaler", format!("{} → {}", rescale.from, rescale.to));
+                let news =
+                    News::new(Level::Info, "horizontalpodautoscaler", format!("{} → {}", rescale.from, rescale.to));
                 let news = news.with("object", key.to_string()).with("from", rescale.from).with("to", rescale.to);
                 self.output.tell(&news.with("reason", reason));
             }

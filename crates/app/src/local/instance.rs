@@ -171,7 +171,9 @@ mod tests {
 
     #[test]
     fn ages_are_written_as_kubectl_writes_them() {
-        for (seconds, text) in [(5, "5s"), (119, "119s"), (125, "2m5s"), (600, "10m"), (11_400, "3h10m"), (90_000, "25h")] {
+        for (seconds, text) in
+            [(5, "5s"), (119, "119s"), (125, "2m5s"), (600, "10m"), (11_400, "3h10m"), (90_000, "25h")]
+        {
             assert_eq!(age(seconds), text);
         }
     }

@@ -91,7 +91,12 @@ impl Managed {
     }
 
     /// Lets the HPA decide, once all its metrics were read.
-    pub(crate) fn decide(&mut self, now: Duration, settings: &ControllerSettings, workload: &WorkloadStatus) -> Decision {
+    pub(crate) fn decide(
+        &mut self,
+        now: Duration,
+        settings: &ControllerSettings,
+        workload: &WorkloadStatus,
+    ) -> Decision {
         let readings = self.round.take().map(|round| round.answers).unwrap_or_default();
         let readings = readings.into_iter().map(|answer| answer.unwrap_or_else(|| Ok(Vec::new()))).collect();
         let existing = workload.replicas.iter().filter(|replica| !replica.stopping).count();
@@ -191,8 +196,12 @@ impl Managed {
                 authentications.push(&reference.name);
             }
         }
-        let external: Vec<&str> =
-            definition.triggers.iter().flat_map(|trigger| &trigger.metrics).map(|metric| metric.name.as_str()).collect();
+        let external: Vec<&str> = definition
+            .triggers
+            .iter()
+            .flat_map(|trigger| &trigger.metrics)
+            .map(|metric| metric.name.as_str())
+            .collect();
         let activity = self.status.triggers_activity.iter();
         let activity: serde_json::Map<String, Value> =
             activity.map(|(name, active)| (name.clone(), json!({ "isActive": active }))).collect();

@@ -22,5 +22,7 @@ pub(crate) fn of_process(event: &ProcessEvent) -> News {
         ProcessEventKind::Stopped => (Level::Info, "stopped".to_string()),
         ProcessEventKind::Log { line } => (Level::Info, line.clone()),
     };
-    News::new(level, "processes", message).with("replica", event.replica()).with("namespace", event.workload.namespace.clone())
+    News::new(level, "processes", message)
+        .with("replica", event.replica())
+        .with("namespace", event.workload.namespace.clone())
 }

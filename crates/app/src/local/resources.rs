@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keda_core::api;
-use keda_core::hpa::pods::{Container, Phase, PodSample, Readiness};
 use keda_core::hpa::Pod;
+use keda_core::hpa::pods::{Container, Phase, PodSample, Readiness};
 use keda_core::quantity::Quantity;
 
 use super::process::{ReplicaUsage, WorkloadStatus};
@@ -39,11 +39,12 @@ impl Resources {
         let mut measured = BTreeMap::new();
         for usage in usages {
             let before = self.last.get(&usage.index);
-            let cores = before.filter(|before| before.usage.cpu_nanoseconds <= usage.cpu_nanoseconds).and_then(|before| {
-                let elapsed = now.checked_sub(before.at)?.as_nanos();
-                let used = usage.cpu_nanoseconds - before.usage.cpu_nanoseconds;
-                (elapsed > 0).then(|| used as f64 / elapsed as f64)
-            });
+            let cores =
+                before.filter(|before| before.usage.cpu_nanoseconds <= usage.cpu_nanoseconds).and_then(|before| {
+                    let elapsed = now.checked_sub(before.at)?.as_nanos();
+                    let used = usage.cpu_nanoseconds - before.usage.cpu_nanoseconds;
+                    (elapsed > 0).then(|| used as f64 / elapsed as f64)
+                });
             let window = before.map_or(Duration::ZERO, |before| now.saturating_sub(before.at));
             measured.insert(usage.index, Measured { at: now, usage, cores, window });
         }
@@ -61,7 +62,9 @@ impl Resources {
             .resources
             .requests
             .iter()
-            .chain(container.resources.limits.iter().filter(|(name, _)| !container.resources.requests.contains_key(*name)))
+            .chain(
+                container.resources.limits.iter().filter(|(name, _)| !container.resources.requests.contains_key(*name)),
+            )
             .filter_map(|(name, value)| Some((name.clone(), quantity(value)?)))
             .collect();
         let replicas = workload.replicas.iter();

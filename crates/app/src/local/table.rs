@@ -20,7 +20,7 @@ pub(crate) struct Row {
 /// The table as text, each line ending with a line break.
 pub(crate) fn render(rows: &[Row]) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["OBJECT", "VALUE / TARGET", "READY", "WANTED", "REASON"]);
     for row in rows {

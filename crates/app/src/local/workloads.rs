@@ -124,7 +124,8 @@ fn readiness(probe: &api::Probe, container: &Container) -> Result<Probe, String>
     let seconds = |value: Option<i32>, default: Duration| {
         value.map_or(default, |value| Duration::from_secs(u64::try_from(value).unwrap_or(0)))
     };
-    let times = |value: Option<i32>, default: u32| value.map_or(default, |value| u32::try_from(value).unwrap_or(1).max(1));
+    let times =
+        |value: Option<i32>, default: u32| value.map_or(default, |value| u32::try_from(value).unwrap_or(1).max(1));
     Ok(Probe {
         initial_delay: seconds(probe.initial_delay_seconds, defaults.initial_delay),
         period: seconds(probe.period_seconds, defaults.period).max(Duration::from_secs(1)),
@@ -145,5 +146,7 @@ fn port(value: &Value, container: &Container) -> Result<u16, String> {
         }),
         _ => None,
     };
-    number.and_then(|number| u16::try_from(number).ok()).ok_or_else(|| format!("port {value} is neither a number nor a name"))
+    number
+        .and_then(|number| u16::try_from(number).ok())
+        .ok_or_else(|| format!("port {value} is neither a number nor a name"))
 }
