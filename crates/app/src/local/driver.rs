@@ -273,7 +273,7 @@ impl Driver {
         let Some(managed) = self.objects.get_mut(key) else { return };
         let Some(workload) = self.supervisor.status(&managed.workload) else { return };
         let decision = managed.decide(now.monotonic, &self.options.controller, &workload);
-        let reason = decision.cause.to_string();
+        let reason = decision.reason(&managed.plan.hpa.spec);
         match &decision.rescale {
             Some(rescale) => {
                 managed.changed(now, rescale.from, rescale.to, &reason);

@@ -112,7 +112,7 @@ impl Managed {
         let decision = self.autoscaler.decide(now, settings, &self.plan.hpa.spec, &observed);
         self.dirty = true;
         let decision = self.autoscaler.settle(now, settings, &self.plan.hpa.spec, decision, Ok(()));
-        self.verdict = Some(decision.cause.to_string());
+        self.verdict = Some(decision.reason(&self.plan.hpa.spec));
         decision
     }
 

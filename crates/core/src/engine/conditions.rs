@@ -47,10 +47,10 @@ pub struct Condition {
     /// Whether it holds.
     pub status: Truth,
     /// One word for tools.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// One sentence for people.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
 

@@ -246,11 +246,14 @@ pub struct Status {
     /// Its conditions.
     pub conditions: Vec<Condition>,
     /// When it was last active.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_active_time: Option<Timestamp>,
     /// How its metrics are doing; only with a fallback.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub health: BTreeMap<String, Health>,
     /// Which metrics are active.
     pub triggers_activity: BTreeMap<String, bool>,
     /// At how many replicas it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_replica_count: Option<i32>,
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::calculator::Basis;
 use super::conditions::Conditions;
-use super::object::{MetricValueStatus, ScalingPolicy};
+use super::object::{HorizontalPodAutoscalerSpec, MetricValueStatus, ScalingPolicy, TargetType};
+use crate::quantity::Quantity;
 
 /// What a reconcile came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +26,34 @@ pub struct Decision {
     /// What went wrong; there may be a scaling in spite of it.
     pub error: Option<String>,
     pub cause: Cause,
+}
+
+impl Decision {
+    /// Why the target has the replicas that it has afterwards, with the numbers that decided: what a person asks for
+    /// first.
+    pub fn reason(&self, spec: &HorizontalPodAutoscalerSpec) -> String {
+        let Cause::Metric(cause) = &self.cause else { return self.cause.to_string() };
+        let metric = spec.metrics.get(cause.index);
+        let current = self.current_metrics.get(cause.index).and_then(Option::as_ref);
+        let (Some(metric), Some(current)) = (metric, current) else { return self.cause.to_string() };
+        let target = metric.target();
+        let average = |value: &Quantity| format!("averages {value} per replica");
+        let (value, target) = match target.target_type {
+            TargetType::Utilization => (
+                current.average_utilization.map(|percent| format!("is at {percent} % of the request")),
+                target.average_utilization.map(|percent| format!("{percent} %")),
+            ),
+            TargetType::AverageValue => {
+                (current.average_value.as_ref().map(average), target.average_value.as_ref().map(Quantity::to_string))
+            }
+            TargetType::Value => (
+                current.value.as_ref().map(|value| format!("is {value}")),
+                target.value.as_ref().map(Quantity::to_string),
+            ),
+        };
+        let (Some(value), Some(target)) = (value, target) else { return self.cause.to_string() };
+        format!("{} {value} against a target of {target}: {}", metric.metric_name(), cause.outcome())
+    }
 }
 
 /// A change of the target's replicas.
@@ -148,30 +177,30 @@ impl fmt::Display for Cause {
 
 impl fmt::Display for MetricCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let MetricCause { metric, ratio, proposed, current, .. } = self;
-        match self.basis {
-            Basis::WithinTolerance => {
-                write!(f, "{metric} is at {ratio:.3} of its target, close enough to stay at {proposed}")?;
-            }
+        write!(f, "{} is at {:.3} of its target: {}", self.metric, self.ratio, self.outcome())
+    }
+}
+
+impl MetricCause {
+    /// What the metric asked for and what became of it.
+    fn outcome(&self) -> String {
+        let MetricCause { proposed, current, .. } = self;
+        let mut text = match self.basis {
+            Basis::WithinTolerance => format!("close enough to stay at {proposed}"),
             Basis::Undecided => {
-                write!(
-                    f,
-                    "{metric} is at {ratio:.3} of its target, but pods without a sample might turn that round, "
-                )?;
-                write!(f, "so it stays at {proposed}")?;
+                format!("pods without a sample might turn that round, so it stays at {proposed}")
             }
-            Basis::Ratio => {
-                write!(f, "{metric} is at {ratio:.3} of its target and asks for {proposed} (from {current})")?;
-            }
-        }
+            Basis::Ratio => format!("{proposed} replicas wanted (from {current})"),
+        };
         for limit in &self.limits {
-            write!(f, "; {limit}")?;
+            text.push_str(&format!("; {limit}"));
         }
         match self.failed {
-            0 => Ok(()),
-            1 => f.write_str("; 1 metric failed"),
-            failed => write!(f, "; {failed} metrics failed"),
+            0 => {}
+            1 => text.push_str("; 1 metric failed"),
+            failed => text.push_str(&format!("; {failed} metrics failed")),
         }
+        text
     }
 }
 
@@ -218,7 +247,7 @@ mod tests {
         };
         assert_eq!(
             Cause::Metric(cause).to_string(),
-            "external metric s0-queue(nil) is at 2.500 of its target and asks for 10 (from 4); \
+            "external metric s0-queue(nil) is at 2.500 of its target: 10 replicas wanted (from 4); \
              the scale-up policy of 4 pods per 15 s allows 8; 1 metric failed"
         );
     }

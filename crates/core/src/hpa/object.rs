@@ -102,6 +102,17 @@ pub enum MetricSpec {
 }
 
 impl MetricSpec {
+    /// The metric's name, whatever the source.
+    pub fn metric_name(&self) -> &str {
+        match self {
+            MetricSpec::External(metric) => &metric.metric.name,
+            MetricSpec::Object(metric) => &metric.metric.name,
+            MetricSpec::Pods(metric) => &metric.metric.name,
+            MetricSpec::Resource(metric) => &metric.name,
+            MetricSpec::ContainerResource(metric) => &metric.name,
+        }
+    }
+
     /// The target, whatever the source.
     pub fn target(&self) -> &MetricTarget {
         match self {
