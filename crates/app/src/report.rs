@@ -44,9 +44,14 @@ fn rendered(renderer: &Renderer, text: &Text, finding: &Finding) -> String {
     let window = Window::around(text, finding);
     let path = problem.path.to_string();
     let label = if path.is_empty() { "here".to_string() } else { path };
+    // The renderer adds line and column; of a line that is shown in part it would give the wrong column.
+    let place = match window.skipped {
+        0 => text.name().to_string(),
+        _ => format!("{} (column {})", text.name(), finding.location.column),
+    };
     let snippet = Snippet::source(window.line.as_str())
         .line_start(finding.location.line)
-        .path(format!("{}:{}:{}", text.name(), finding.location.line, finding.location.column))
+        .path(place)
         .annotation(AnnotationKind::Primary.span(window.start..window.end).label(label.as_str()));
     let group = title.element(snippet);
     let group = match &problem.help {
@@ -61,6 +66,8 @@ struct Window {
     line: String,
     start: usize,
     end: usize,
+    /// Characters before it.
+    skipped: usize,
 }
 
 impl Window {
@@ -78,6 +85,6 @@ impl Window {
             .and_then(|span| span.lines().next())
             .map_or(1, |span| span.chars().take(3 * WINDOW).count().max(1));
         let end = byte_at(column - skipped + length).max(start);
-        Window { line: shown, start, end }
+        Window { line: shown, start, end, skipped }
     }
 }

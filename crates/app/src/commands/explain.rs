@@ -73,7 +73,7 @@ fn explained(name: &str, answer: &Answer) -> String {
             writeln!(text, "  {}  {} → {}: {}", change.at.strftime("%H:%M:%SZ"), change.from, change.to, change.reason);
     }
     if answer.changes.is_empty() {
-        let _ = writeln!(text, "  none since keda up was started");
+        let _ = writeln!(text, "  none yet");
     }
     text
 }

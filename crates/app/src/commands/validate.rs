@@ -8,5 +8,8 @@ pub(crate) fn run(arguments: &Validate) -> anyhow::Result<u8> {
     let manifests = &arguments.manifests;
     let project = Project::read(&manifests.paths, manifests.recursive, arguments.allow_missing_target)?;
     report::print(&project.loaded);
+    if project.loaded.findings.is_empty() {
+        super::print(&format!("{} objects, no problems\n", project.loaded.documents.len()))?;
+    }
     Ok(if project.is_broken(manifests.strict) { FINDINGS } else { FINE })
 }

@@ -54,15 +54,19 @@ pub(crate) struct Round {
 impl Managed {
     pub(crate) fn new(plan: Plan, workload: WorkloadKey, remembered: Option<Remembered>) -> Self {
         let namespace = plan.definition.key.namespace.clone();
+        let (autoscaler, changes) = match remembered {
+            Some(remembered) => (remembered.autoscaler, remembered.changes.into()),
+            None => (Autoscaler::new(namespace), VecDeque::new()),
+        };
         Managed {
             workload,
-            autoscaler: remembered.map_or_else(|| Autoscaler::new(namespace), |remembered| remembered.autoscaler),
+            autoscaler,
+            changes,
             due: Duration::ZERO,
             round: None,
             suspended: false,
             status: Status::default(),
             verdict: None,
-            changes: VecDeque::new(),
             resources: Resources::default(),
             dirty: true,
             plan,
@@ -129,6 +133,7 @@ impl Managed {
     pub(crate) fn changed(&mut self, now: Now, from: i32, to: i32, reason: &str) {
         self.changes.push_front(Change { at: now.wall, from, to, reason: reason.to_string() });
         self.changes.truncate(REMEMBERED);
+        self.dirty = true;
     }
 
     /// What is written down of it.
@@ -137,7 +142,12 @@ impl Managed {
             last_active: self.status.last_active_time.or(self.plan.definition.restored.last_active),
             health: self.status.health.clone(),
         };
-        Remembered { created: self.plan.definition.created, restored, autoscaler: self.autoscaler.clone() }
+        Remembered {
+            created: self.plan.definition.created,
+            restored,
+            autoscaler: self.autoscaler.clone(),
+            changes: self.changes.iter().cloned().collect(),
+        }
     }
 
     /// Its line in the live table.

@@ -10,6 +10,8 @@ use keda_core::engine::{ObjectKey, Restored};
 use keda_core::hpa::Autoscaler;
 use serde::{Deserialize, Serialize};
 
+use super::instance::Change;
+
 /// The remembered state of one object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,6 +22,9 @@ pub(crate) struct Remembered {
     pub(crate) restored: Restored,
     /// For the replica arithmetic.
     pub(crate) autoscaler: Autoscaler,
+    /// For `keda explain`: the last changes of the replicas.
+    #[serde(default)]
+    pub(crate) changes: Vec<Change>,
 }
 
 /// The folder of remembered objects.
