@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use keda_core::engine::{Definition, Effect, Engine, Input, Now, ObjectKey, Observation, Severity};
 use keda_core::hpa::ControllerSettings;
+use keda_core::sample::SourceError;
 use keda_scalers::client::Sources;
 use keda_scalers::plan::{Plan, SharedLookup};
 use keda_scalers::sampler::{Sampled, Sampler};
@@ -44,6 +45,8 @@ pub(crate) struct Driver {
     lookup: SharedLookup,
     store: Store,
     objects: BTreeMap<ObjectKey, Managed>,
+    /// The failures that were told of, by object and trigger, so that each is told once.
+    failures: HashMap<(ObjectKey, usize), String>,
     /// Which object's HPA asked, for which of its metrics.
     questions: HashMap<u64, (ObjectKey, usize)>,
     next_question: u64,
@@ -72,6 +75,7 @@ impl Driver {
             lookup,
             store,
             objects: BTreeMap::new(),
+            failures: HashMap::new(),
             questions: HashMap::new(),
             next_question: 0,
             options,
@@ -157,6 +161,7 @@ impl Driver {
     fn remove(&mut self, key: &ObjectKey) {
         self.objects.remove(key);
         self.sampler.unsubscribe(&key.to_string());
+        self.failures.retain(|(object, _), _| object != key);
         self.store.forget(key);
         self.engine.handle(self.now(), Input::Deleted(key.clone()));
         let news =
@@ -168,9 +173,30 @@ impl Driver {
     pub(crate) fn sampled(&mut self, sampled: Sampled) {
         let (object, trigger) = sampled.subscriber;
         let Some(key) = self.objects.keys().find(|key| key.to_string() == object).cloned() else { return };
+        self.tell_of_failure(&key, trigger, sampled.result.as_ref().err());
         let input = Input::Sampled { object: key, trigger, result: sampled.result };
         self.engine.handle(self.now(), input);
         self.pump();
+    }
+
+    /// Tells when a source begins to fail, fails otherwise than before, or answers again.
+    fn tell_of_failure(&mut self, key: &ObjectKey, trigger: usize, error: Option<&SourceError>) {
+        let place = (key.clone(), trigger);
+        let before = self.failures.get(&place);
+        let news = match error {
+            Some(error) if before != Some(&error.message) => {
+                let news = News::new(Level::Warning, "scalers", error.message.clone());
+                let news = news.with("kind", error.kind.to_string());
+                self.failures.insert(place, error.message.clone());
+                news
+            }
+            None if before.is_some() => {
+                self.failures.remove(&place);
+                News::new(Level::Info, "scalers", "the source answers again")
+            }
+            _ => return,
+        };
+        self.output.tell(&news.with("object", key.to_string()).with("trigger", trigger));
     }
 
     /// A worker did something.
@@ -272,8 +298,9 @@ impl Driver {
         let now = self.now();
         let Some(managed) = self.objects.get_mut(key) else { return };
         let Some(workload) = self.supervisor.status(&managed.workload) else { return };
+        let before = managed.verdict.clone();
         let decision = managed.decide(now.monotonic, &self.options.controller, &workload);
-        let reason = decision.reason(&managed.plan.hpa.spec);
+        let reason = managed.verdict.clone().unwrap_or_default();
         match &decision.rescale {
             Some(rescale) => {
                 managed.changed(now, rescale.from, rescale.to, &reason);
@@ -283,7 +310,7 @@ impl Driver {
                 let news = news.with("object", key.to_string()).with("from", rescale.from).with("to", rescale.to);
                 self.output.tell(&news.with("reason", reason));
             }
-            None if is_failure(&decision.cause) => {
+            None if is_failure(&decision.cause) && before.as_ref() != Some(&reason) => {
                 let news = News::new(Level::Warning, "horizontalpodautoscaler", "replicas are held");
                 self.output.tell(&news.with("object", key.to_string()).with("reason", reason));
             }
@@ -338,8 +365,8 @@ impl Driver {
             }
             Effect::Event { object, severity, reason, message } => {
                 let level = if severity == Severity::Warning { Level::Warning } else { Level::Info };
-                // Scaling is told with its reason where it is carried out.
-                if !reason.starts_with("KEDAScaleTarget") {
+                // Scaling is told with its reason where it is carried out, a failing source where it is read.
+                if !reason.starts_with("KEDAScaleTarget") && reason != "KEDAScalerFailed" {
                     let news = News::new(level, "events", message).with("object", object.to_string());
                     self.output.tell(&news.with("event", reason));
                 }

@@ -113,10 +113,15 @@ impl Managed {
             readings,
             pods: self.pods(now, workload, existing),
         };
-        let decision = self.autoscaler.decide(now, settings, &self.plan.hpa.spec, &observed);
+        let spec = &self.plan.hpa.spec;
+        let decision = self.autoscaler.decide(now, settings, spec, &observed);
+        let decision = self.autoscaler.settle(now, settings, spec, decision, Ok(()));
         self.dirty = true;
-        let decision = self.autoscaler.settle(now, settings, &self.plan.hpa.spec, decision, Ok(()));
-        self.verdict = Some(decision.reason(&self.plan.hpa.spec));
+        let failed = observed.readings.iter().find_map(|reading| reading.as_ref().err());
+        self.verdict = Some(match (&decision.cause, failed) {
+            (Cause::Failed { .. }, Some(error)) => format!("no decision: {error}"),
+            _ => decision.reason(spec),
+        });
         decision
     }
 

@@ -377,7 +377,7 @@ impl Object {
         let (name, worth) = found.ok_or_else(|| format!("no matching metrics found for {metric}"))?;
         match worth.quantity() {
             Ok(value) => Ok((name.clone(), value)),
-            Err(error) => Err(format!("metric:{metric} encountered error: {error}")),
+            Err(error) => Err(format!("{name} cannot be read: {error}")),
         }
     }
 

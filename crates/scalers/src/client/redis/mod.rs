@@ -290,7 +290,11 @@ fn classify(context: &str, error: &RedisError) -> SourceError {
     } else {
         ErrorKind::Configuration
     };
-    let what = if error.is_timeout() { "no answer in time".to_string() } else { error.to_string() };
+    let what = match (error.code(), error.detail()) {
+        _ if error.is_timeout() => "no answer in time".to_string(),
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        _ => error.to_string(),
+    };
     SourceError::new(kind, format!("{context}: {what}"))
 }
 
