@@ -25,6 +25,7 @@ macro_rules! catalogue {
 catalogue! {
     cron = "triggers/time/cron.rs" => Cron serves ["cron"];
     metrics_api = "triggers/http/metrics_api.rs" => MetricsApi serves ["metrics-api"];
+    postgresql = "triggers/databases/postgresql.rs" => PostgreSql serves ["postgresql"];
     rabbitmq = "triggers/messaging/rabbitmq/mod.rs" => RabbitMq serves ["rabbitmq"];
     redis = "triggers/databases/redis.rs" => RedisList serves ["redis", "redis-cluster", "redis-sentinel"];
 }
