@@ -25,8 +25,10 @@ macro_rules! catalogue {
 catalogue! {
     cron = "triggers/time/cron.rs" => Cron serves ["cron"];
     metrics_api = "triggers/http/metrics_api.rs" => MetricsApi serves ["metrics-api"];
-    resource_metrics = "triggers/kubernetes/resource_metrics.rs" => ResourceMetrics serves ["cpu", "memory"];
+    postgresql = "triggers/databases/postgresql.rs" => PostgreSql serves ["postgresql"];
+    rabbitmq = "triggers/messaging/rabbitmq/mod.rs" => RabbitMq serves ["rabbitmq"];
     redis = "triggers/databases/redis.rs" => RedisList serves ["redis", "redis-cluster", "redis-sentinel"];
+    resource_metrics = "triggers/kubernetes/resource_metrics.rs" => ResourceMetrics serves ["cpu", "memory"];
 }
 
 /// A row of the catalogue.

@@ -59,6 +59,17 @@ pub trait Scaler: Send + Sync {
     }
 }
 
+/// The reader of a source that can never be read: it says why.
+#[derive(Debug)]
+pub struct Unreadable(pub SourceError);
+
+#[async_trait]
+impl Scaler for Unreadable {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        Err(self.0.clone())
+    }
+}
+
 /// What a trigger remembers between readings: offsets, entity tags, the last good host. The sampler owns it, so it
 /// survives a rebuild of the scaler.
 #[derive(Default)]

@@ -6,6 +6,7 @@ use keda_core::secret::Secret;
 use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::oauth2::ClientCredentials;
 use super::tls::TlsOptions;
 
 /// How a trigger proves who it is. Without modes nothing is checked and nothing is sent.
@@ -141,6 +142,17 @@ impl Authentication {
             key: self.key.clone().filter(|_| own),
             key_password: None,
         }
+    }
+
+    /// What the oauth mode asks for a token with.
+    pub fn client_credentials(&self) -> Option<ClientCredentials> {
+        self.has("oauth").then(|| ClientCredentials {
+            token_uri: self.oauth_token_uri.clone(),
+            client_id: self.client_id.clone(),
+            client_secret: self.client_secret.clone(),
+            scopes: self.scopes.clone(),
+            parameters: self.endpoint_params.0.clone(),
+        })
     }
 
     /// Adds the key of the apiKey mode.

@@ -6,6 +6,7 @@
 pub mod amqp;
 pub mod authentication;
 pub mod http;
+pub mod oauth2;
 pub mod pool;
 pub mod postgres;
 pub mod redis;
@@ -54,6 +55,8 @@ pub struct Sources {
     pub tls: Arc<tls::Tls>,
     /// HTTP clients.
     pub http: http::Http,
+    /// OAuth 2.0 access tokens.
+    pub tokens: Arc<oauth2::Tokens>,
     /// Redis, its clusters and sentinels.
     pub redis: Arc<redis::RedisPool>,
     /// AMQP 0-9-1.
@@ -68,6 +71,7 @@ impl Sources {
         Sources {
             tls: Arc::new(tls::Tls::new(&settings)),
             http: http::Http::new(&settings),
+            tokens: Arc::default(),
             redis: Arc::default(),
             amqp: Arc::default(),
             postgres: Arc::default(),

@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::SourceSettings;
 
@@ -34,12 +35,38 @@ pub struct TlsOptions {
     pub key_password: Option<Secret>,
 }
 
+impl TlsOptions {
+    /// Whether certificates and key can be used; asks nobody.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`].
+    pub fn check(&self) -> Result<(), SourceError> {
+        if let Some(ca) = &self.ca {
+            roots_of(ca, RootCertStore::empty())?;
+        }
+        if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
+            certificates(cert)?;
+            private_key(key, self.key_password.as_ref())?;
+        }
+        Ok(())
+    }
+}
+
+/// How a server's certificate is judged, where it is not as usual.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Verification {
+    /// Only `ca` is trusted, when there is one; the system's roots are not.
+    pub only_own_roots: bool,
+    /// The certificate may be for another name.
+    pub any_name: bool,
+}
+
 /// Makes TLS configurations and keeps those that were made.
 pub struct Tls {
     provider: Arc<CryptoProvider>,
     settings: SourceSettings,
     roots: OnceLock<Arc<RootCertStore>>,
-    made: Mutex<HashMap<TlsOptions, Arc<ClientConfig>>>,
+    made: Mutex<HashMap<(TlsOptions, Verification), Arc<ClientConfig>>>,
 }
 
 impl fmt::Debug for Tls {
@@ -64,17 +91,30 @@ impl Tls {
     /// # Errors
     /// [`ErrorKind::Configuration`] for a certificate or key that cannot be used.
     pub fn config(&self, options: &TlsOptions) -> Result<Arc<ClientConfig>, SourceError> {
+        self.config_with(options, Verification::default())
+    }
+
+    /// As [`Tls::config`], for protocols with their own rules on certificates.
+    ///
+    /// # Errors
+    /// As for [`Tls::config`].
+    pub fn config_with(
+        &self,
+        options: &TlsOptions,
+        verification: Verification,
+    ) -> Result<Arc<ClientConfig>, SourceError> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = made.get(options) {
+        let key = (options.clone(), verification);
+        if let Some(config) = made.get(&key) {
             return Ok(Arc::clone(config));
         }
-        let config = Arc::new(self.build(options)?);
+        let config = Arc::new(self.build(options, verification)?);
         made.retain(|_, config| Arc::strong_count(config) > 1);
-        made.insert(options.clone(), Arc::clone(&config));
+        made.insert(key, Arc::clone(&config));
         Ok(config)
     }
 
-    fn build(&self, options: &TlsOptions) -> Result<ClientConfig, SourceError> {
+    fn build(&self, options: &TlsOptions, verification: Verification) -> Result<ClientConfig, SourceError> {
         let versions: &[_] = if self.settings.tls13_only {
             &[&rustls::version::TLS13]
         } else {
@@ -86,7 +126,15 @@ impl Tls {
         let builder = if options.insecure {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(Arc::clone(&self.provider))))
         } else {
-            builder.with_root_certificates(self.roots_with(options.ca.as_ref())?)
+            let roots = self.roots_with(options.ca.as_ref(), verification.only_own_roots)?;
+            if verification.any_name {
+                let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider))
+                    .build()
+                    .map_err(|error| unusable(&format!("error setting up TLS: {error}")))?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(verifier)))
+            } else {
+                builder.with_root_certificates(roots)
+            }
         };
         match (&options.cert, &options.key) {
             (Some(cert), Some(key)) => builder
@@ -96,16 +144,21 @@ impl Tls {
         }
     }
 
-    fn roots_with(&self, ca: Option<&Secret>) -> Result<Arc<RootCertStore>, SourceError> {
+    fn roots_with(&self, ca: Option<&Secret>, only: bool) -> Result<Arc<RootCertStore>, SourceError> {
         let roots = self.roots.get_or_init(|| Arc::new(trusted(&self.settings)));
         let Some(ca) = ca else { return Ok(Arc::clone(roots)) };
-        let mut roots = RootCertStore::clone(roots);
-        let (added, _) = roots.add_parsable_certificates(certificates(ca).unwrap_or_default());
-        if added == 0 {
-            return Err(unusable("error appending CA certs: there is no usable certificate in it"));
-        }
-        Ok(Arc::new(roots))
+        let roots = if only { RootCertStore::empty() } else { RootCertStore::clone(roots) };
+        roots_of(ca, roots).map(Arc::new)
     }
+}
+
+/// `roots` and the certificates of `ca`.
+fn roots_of(ca: &Secret, mut roots: RootCertStore) -> Result<RootCertStore, SourceError> {
+    let (added, _) = roots.add_parsable_certificates(certificates(ca).unwrap_or_default());
+    if added == 0 {
+        return Err(unusable("error appending CA certs: there is no usable certificate in it"));
+    }
+    Ok(roots)
 }
 
 /// The system's roots and those of the CA folders; what cannot be read is left out.
@@ -199,6 +252,51 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Wants a certificate from a trusted root, for whatever name.
+#[derive(Debug)]
+struct AnyName(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        // The name is looked at last, so a complaint about it means that the rest is in order.
+        match self.0.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
     }
 }
 

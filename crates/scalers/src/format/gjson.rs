@@ -13,7 +13,13 @@ pub fn get(root: &Value, path: &str) -> Option<Value> {
         '[' | '{' => return multipath(root, path),
         _ => split(path),
     };
-    let next = if head.raw == "#" { array_hash(root, rest) } else { step(root, &head).map(Found::One) };
+    let all = head.raw.starts_with("#(") && head.raw.ends_with('#') && rest.is_some_and(|rest| !rest.piped);
+    let next = match head.raw.as_str() {
+        "#" => array_hash(root, rest),
+        // What follows a query for all is for each that fits.
+        _ if all => array_hash(&step(root, &head)?, rest),
+        _ => step(root, &head).map(Found::One),
+    };
     match (next?, rest) {
         (Found::Done(value), _) => Some(value),
         (Found::One(value), None) => Some(value),

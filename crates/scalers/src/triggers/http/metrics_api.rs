@@ -16,7 +16,7 @@ use crate::client::authentication::Authentication;
 use crate::client::http;
 use crate::format::gjson;
 use crate::format::prometheus_text::Selector;
-use crate::trigger::{Memory, Scaler, Specs, Trigger};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
 
 /// Scale on a number that an HTTP endpoint gives.
 #[derive(Debug, Metadata)]
@@ -48,6 +48,7 @@ pub struct MetricsApi {
     aggregate_from_kube_service_endpoints: bool,
     /// How to aggregate.
     #[meta(trigger, default = "average", one_of("average", "sum", "max", "min"))]
+    #[expect(dead_code, reason = "checked as KEDA does; of use only where a Kubernetes Service can be asked")]
     aggregation_type: String,
     #[meta(group)]
     authentication: Authentication,
@@ -75,15 +76,19 @@ impl Trigger for MetricsApi {
             let message = "aggregateFromKubeServiceEndpoints needs a Kubernetes cluster, which is not at hand here";
             return Err(SourceError::new(ErrorKind::Unsupported, message));
         }
-        let url: Url = self
-            .url
-            .parse()
-            .map_err(|error| SourceError::new(ErrorKind::Configuration, format!("url is not an address: {error}")))?;
         let mut tls = self.authentication.tls(self.unsafe_ssl);
         if !self.authentication.has("tls") {
             tls.ca = None;
         }
         let client = sources.http.client(&sources.tls, &tls)?;
+        let url: Url = match self.url.parse() {
+            Ok(url) => url,
+            Err(error) => {
+                // KEDA finds out when it asks.
+                let error = SourceError::new(ErrorKind::Configuration, format!("url is not an address: {error}"));
+                return Ok(Box::new(Unreadable(error)));
+            }
+        };
         let timeout = if self.timeout.is_zero() { sources.settings.timeout } else { self.timeout };
         Ok(Box::new(Endpoint { metric_name: self.metric_name(), client, url, timeout, options: self }))
     }

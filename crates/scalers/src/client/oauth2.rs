@@ -1,0 +1,161 @@
+//! OAuth 2.0 client credentials: one token for all who have the same credentials (`scalers/COMMON.md`).
+//!
+//! A token is fetched when first needed and again shortly before it expires. Client and secret go into the
+//! `Authorization` header first, as the standard wants; where that is refused they go into the form, and the next
+//! time at once.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use keda_core::names::query_escape;
+use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::secret::Secret;
+use reqwest::{Client, RequestBuilder, Url};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::http;
+use super::pool::{Pool, Slot};
+
+/// How long before its end a token is no longer used.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// Who we are, and for what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientCredentials {
+    /// Where tokens are given.
+    pub token_uri: String,
+    /// The client.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+    /// What the token shall allow.
+    pub scopes: Vec<String>,
+    /// More fields of the form.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// The tokens of the process.
+#[derive(Default)]
+pub struct Tokens {
+    pool: Pool<ClientCredentials, Token>,
+    /// Places that want client and secret in the form.
+    in_form: Mutex<HashSet<String>>,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pool.fmt(f)
+    }
+}
+
+/// An access token.
+#[derive(Debug)]
+pub struct Token {
+    text: Secret,
+    /// `None` for a token that does not expire.
+    expires: Option<Instant>,
+}
+
+/// Gets the token of one trigger.
+#[derive(Debug)]
+pub struct TokenSource {
+    credentials: ClientCredentials,
+    client: Client,
+    tokens: Arc<Tokens>,
+    slot: Arc<Slot<Token>>,
+}
+
+impl TokenSource {
+    /// A source that asks for a token when one is first needed.
+    pub fn new(credentials: ClientCredentials, client: Client, tokens: &Arc<Tokens>) -> Self {
+        let slot = tokens.pool.slot(credentials.clone());
+        TokenSource { credentials, client, tokens: Arc::clone(tokens), slot }
+    }
+
+    /// The token, to be handed back to [`TokenSource::refused`] if it is not accepted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] when the client is refused, [`ErrorKind::Unreachable`], [`ErrorKind::Malformed`].
+    pub async fn token(&self) -> Result<Arc<Token>, SourceError> {
+        let token = self.slot.get(|| self.fetch()).await?;
+        if token.expires.is_none_or(|end| Instant::now() + MARGIN < end) {
+            return Ok(token);
+        }
+        self.slot.discard(&token).await;
+        self.slot.get(|| self.fetch()).await
+    }
+
+    /// Forgets a token that was not accepted.
+    pub async fn refused(&self, token: &Arc<Token>) {
+        self.slot.discard(token).await;
+    }
+
+    async fn fetch(&self) -> Result<Token, SourceError> {
+        self.ask().await.map_err(|error| error.within("cannot get an OAuth2 token"))
+    }
+
+    async fn ask(&self) -> Result<Token, SourceError> {
+        let place = &self.credentials.token_uri;
+        let url: Url = place.parse().map_err(|error| {
+            SourceError::new(ErrorKind::Configuration, format!("oauthTokenURI is not an address: {error}"))
+        })?;
+        let mut in_form = self.tokens.in_form.lock().unwrap_or_else(PoisonError::into_inner).contains(place);
+        let mut answer = http::send(self.request(&url, in_form)).await?;
+        if !answer.status.is_success() && !in_form {
+            in_form = true;
+            answer = http::send(self.request(&url, in_form)).await?;
+        }
+        if !answer.status.is_success() {
+            let kind = match answer.status.as_u16() {
+                400..=403 => ErrorKind::Denied,
+                _ => http::status_kind(answer.status),
+            };
+            return Err(SourceError::new(kind, format!("{}: {}", http::presentable(&url), answer.status)));
+        }
+        if in_form {
+            self.tokens.in_form.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone());
+        }
+        read(&answer.body)
+            .ok_or_else(|| SourceError::new(ErrorKind::Malformed, "there is no access_token in the answer"))
+    }
+
+    fn request(&self, url: &Url, in_form: bool) -> RequestBuilder {
+        let ClientCredentials { client_id, client_secret, scopes, parameters, .. } = &self.credentials;
+        let scope = scopes.iter().filter(|scope| !scope.is_empty()).cloned().collect::<Vec<_>>().join(" ");
+        let mut form: Vec<(&str, &str)> = vec![("grant_type", "client_credentials")];
+        if !scope.is_empty() {
+            form.push(("scope", &scope));
+        }
+        form.extend(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let request = self.client.post(url.clone());
+        if in_form {
+            form.extend([("client_id", client_id.as_str()), ("client_secret", client_secret.expose())]);
+            return request.form(&form);
+        }
+        request.basic_auth(query_escape(client_id), Some(query_escape(client_secret.expose()))).form(&form)
+    }
+}
+
+impl Token {
+    /// The token itself, for the call that sends it.
+    pub fn expose(&self) -> &str {
+        self.text.expose()
+    }
+}
+
+fn read(body: &str) -> Option<Token> {
+    #[derive(Deserialize)]
+    struct Answer {
+        access_token: String,
+        /// Some write it as a text.
+        #[serde(default)]
+        expires_in: serde_json::Value,
+    }
+    let answer: Answer = serde_json::from_str(body).ok()?;
+    let seconds = answer.expires_in.as_u64().or_else(|| answer.expires_in.as_str()?.parse().ok()).filter(|s| *s > 0);
+    let expires = seconds.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
+    (!answer.access_token.is_empty()).then(|| Token { text: Secret::new(answer.access_token), expires })
+}

@@ -1,4 +1,0 @@
-//! (being written)
-/// Placeholder.
-#[derive(Debug, Default)]
-pub struct PostgresPool;
