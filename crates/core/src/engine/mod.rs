@@ -103,7 +103,7 @@ impl Engine {
             Input::Asked { object, metric, question } => match self.objects.get_mut(&object) {
                 Some(object) => object.asked(now, metric, question, outbox),
                 None => {
-                    outbox.push(Effect::Answer { question, result: Err(format!("there is no ScaledObject {object}")) })
+                    outbox.push(Effect::Answer { question, result: Err(format!("there is no ScaledObject {object}")) });
                 }
             },
             Input::Observed { id, observation } => self.settle(now, id, Ok(observation)),
@@ -162,7 +162,7 @@ impl Engine {
                 object.observed(now, result.unwrap_or_else(unreadable), &mut self.outbox);
             }
             Purpose::Scale { from, to, cause } => {
-                object.scaled(now, from, to, &cause, result.map(|_| ()), &mut self.outbox);
+                object.scaled(now, (from, to), &cause, result.is_ok(), &mut self.outbox);
             }
         }
     }

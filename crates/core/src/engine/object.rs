@@ -300,10 +300,9 @@ impl Object {
     pub(super) fn scaled(
         &mut self,
         now: Now,
-        from: i32,
-        to: i32,
+        (from, to): (i32, i32),
         cause: &Cause,
-        result: Result<(), String>,
+        succeeded: bool,
         outbox: &mut Outbox,
     ) {
         self.scaling = false;
@@ -312,9 +311,9 @@ impl Object {
             self.definition.target_kind, self.definition.key.namespace, self.definition.target_name
         );
         let up = to > from;
-        match (&result, cause) {
+        match (succeeded, cause) {
             (_, Cause::PausedAt(_)) => {}
-            (Ok(()), _) if up => {
+            (true, _) if up => {
                 self.last_active = match self.condition(ConditionType::Active) {
                     Some(Truth::True) => Some(Moment::at(now)),
                     _ => self.last_active,
@@ -323,20 +322,20 @@ impl Object {
                 let message = format!("Scaled {target} from {from} to {to}, {trigger}");
                 self.event(Severity::Normal, "KEDAScaleTargetActivated", message, outbox);
             }
-            (Ok(()), _) => {
+            (true, _) => {
                 let message = format!("Deactivated {target} from {from} to {to}");
                 self.event(Severity::Normal, "KEDAScaleTargetDeactivated", message, outbox);
             }
-            (Err(_), _) if up => {
+            (false, _) if up => {
                 let message = format!("Failed to scale {target} from {from} to {to}");
                 self.event(Severity::Warning, "KEDAScaleTargetActivationFailed", message, outbox);
             }
-            (Err(_), _) => {
+            (false, _) => {
                 let message = format!("Failed to deactivate {target} from {from} to {to}");
                 self.event(Severity::Warning, "KEDAScaleTargetDeactivationFailed", message, outbox);
             }
         }
-        if result.is_ok() {
+        if succeeded {
             let change = Verdict { at: now.wall, from: Some(from), to: Some(to), reason: cause.to_string() };
             self.changes.push_front(change);
             self.changes.truncate(REMEMBERED);

@@ -121,7 +121,7 @@ fn of_one(function: &str, value: &Value) -> Option<Value> {
         ("reverse", Value::Array(elements)) => Some(Value::Array(elements.iter().rev().cloned().collect())),
         ("uniq", Value::Array(elements)) => Some(Value::Array(unique(elements))),
         ("flatten", Value::Array(elements)) => Some(Value::Array(flatten(elements))),
-        ("sort", Value::Array(elements)) => sorted(elements, |value| value.clone(), false),
+        ("sort", Value::Array(elements)) => sorted(elements, Value::clone, false),
         ("join", Value::Array(_)) => of_two("join", value, &Value::Text(String::new())),
         ("bitnot", Value::Integer(number)) => Some(Value::Integer(!number)),
         _ => None,
@@ -137,9 +137,7 @@ fn of_two(function: &str, left: &Value, right: &Value) -> Option<Value> {
         ("take", Value::Array(elements), Value::Integer(number)) => {
             Some(Value::Array(elements.iter().take(usize::try_from(*number).ok()?).cloned().collect()))
         }
-        ("sort", Value::Array(elements), Value::Text(order)) => {
-            sorted(elements, |value| value.clone(), order == "desc")
-        }
+        ("sort", Value::Array(elements), Value::Text(order)) => sorted(elements, Value::clone, order == "desc"),
         ("join", Value::Array(elements), Value::Text(glue)) => {
             let texts: Option<Vec<_>> = elements
                 .iter()

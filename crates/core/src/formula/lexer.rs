@@ -100,17 +100,12 @@ fn number(rest: &str) -> Result<(Kind, usize), String> {
             _ => break,
         }
     }
-    if bytes.get(length).is_some_and(|byte| byte.is_ascii_alphabetic()) {
+    if bytes.get(length).is_some_and(u8::is_ascii_alphabetic) {
         return Err("bad number syntax".to_string());
     }
     let digits = rest.get(..length).unwrap_or_default().replace('_', "");
-    let bad = |_| format!("bad number syntax {digits:?}");
-    let kind = if float {
-        Kind::Float(digits.parse().map_err(|_| format!("bad number syntax {digits:?}"))?)
-    } else {
-        Kind::Integer(digits.parse().map_err(|error: std::num::ParseIntError| bad(error))?)
-    };
-    Ok((kind, length))
+    let kind = if float { digits.parse().ok().map(Kind::Float) } else { digits.parse().ok().map(Kind::Integer) };
+    kind.map(|kind| (kind, length)).ok_or_else(|| format!("bad number syntax {digits:?}"))
 }
 
 fn text(rest: &str, quote: char) -> Result<(Kind, usize), String> {

@@ -89,7 +89,7 @@ fn parse(formula: &str) -> Result<Node, String> {
 /// fit becomes the smallest number, as in Go.
 pub fn composite_quantity(number: f64) -> Quantity {
     let scaled = (number * 1000.0).trunc();
-    let fits = scaled >= -9_223_372_036_854_775_808.0 && scaled < 9_223_372_036_854_775_808.0;
+    let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&scaled);
     #[allow(clippy::cast_possible_truncation)] // Checked on the line above.
     Quantity::from_milli(if fits { scaled as i64 } else { i64::MIN })
 }

@@ -87,7 +87,7 @@ impl Collector<'_> {
             let value = variables.and_then(Result::ok).and_then(|mut variables| variables.remove(&variable.name));
             if value.is_none() {
                 let message = format!("the target's container has no environment variable {:?}", variable.name);
-                self.warn(&variable.parameter, message);
+                self.warn(&variable.parameter, &message);
             }
             self.parameters.insert(variable.parameter.clone(), value.unwrap_or_default());
         }
@@ -114,14 +114,14 @@ impl Collector<'_> {
     fn take(&mut self, kind: &str, reference: &AuthTargetRef, data: Option<BTreeMap<String, String>>) {
         let value = match data {
             None => {
-                self.warn(&reference.parameter, missing(kind, self.namespace, &reference.name));
+                self.warn(&reference.parameter, &missing(kind, self.namespace, &reference.name));
                 None
             }
             Some(mut data) => {
                 let value = data.remove(&reference.key);
                 if value.is_none() {
                     let message = format!("{kind} {:?} has no key {:?}", reference.name, reference.key);
-                    self.warn(&reference.parameter, message);
+                    self.warn(&reference.parameter, &message);
                 }
                 value
             }
@@ -129,7 +129,7 @@ impl Collector<'_> {
         self.parameters.insert(reference.parameter.clone(), value.unwrap_or_default());
     }
 
-    fn warn(&mut self, parameter: &str, cause: String) {
+    fn warn(&mut self, parameter: &str, cause: &str) {
         let message = format!("parameter {parameter:?} of the trigger's authentication is empty: {cause}");
         self.problems.push(Problem::warning("missing-authentication-value", place(), message));
     }
@@ -154,7 +154,7 @@ impl Collector<'_> {
         let client_secret =
             secret.and_then(|reference| self.lookup.secret(self.namespace, &reference.name)?.remove(&reference.key));
         if secret.is_some() && client_secret.is_none() {
-            self.warn("clientSecret", "its Secret or key is missing".to_string());
+            self.warn("clientSecret", "its Secret or key is missing");
         }
         let mut set = |name: &str, value: String| self.parameters.insert(name.to_string(), value);
         set("oauthTokenURI", oauth2.token_url.clone());
