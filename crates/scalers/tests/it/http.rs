@@ -35,15 +35,14 @@ fn guarded(header: &'static str, value: &'static str) -> axum::routing::MethodRo
 }
 
 #[tokio::test]
-async fn metrics_api_reads_every_format() {
+async fn metrics_api_reads_json_xml_and_prometheus_text() {
     let router = Router::new()
         .route("/json", get(|| async { r#"{"queue":{"length":"1k"},"tasks":[4,5]}"# }))
         .route("/xml", get(|| async { "<stats><queue><length>7</length></queue></stats>" }))
-        .route("/yaml", get(|| async { "queue:\n  length: 3\n" }))
         .route("/prometheus", get(|| async { "# TYPE q gauge\nq{name=\"a\"} 1\nq{name=\"b\"} 2.5\n" }))
         .route("/broken", get(|| async { "<html>" }))
         .route("/busy", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
-        .route("/slow", get(|| std::future::pending::<String>()));
+        .route("/slow", get(std::future::pending::<String>));
     let (base, sources) = (serve(router).await, sources());
     let api = |path: &str, format: &str, location: &str| {
         let url = format!("{base}/{path}");
@@ -60,7 +59,6 @@ async fn metrics_api_reads_every_format() {
         ("json", "queue.length", 1000.0),
         ("json", "tasks.#", 2.0),
         ("xml", "queue.length", 7.0),
-        ("yaml", "queue.length", 3.0),
         ("prometheus", "q{name=\"b\"}", 2.5),
     ] {
         assert_eq!(api(format, format, location).value().await, value, "{format}");
@@ -72,6 +70,14 @@ async fn metrics_api_reads_every_format() {
         assert_eq!(error.kind, kind, "{path}: {error}");
         assert!(error.message.starts_with("error requesting metrics endpoint: "), "{error}");
     }
+}
+
+#[tokio::test]
+async fn metrics_api_reads_yaml() {
+    let base = serve(Router::new().route("/", get(|| async { "queue:\n  length: 3\n" }))).await;
+    let metadata =
+        [("url", base.as_str()), ("format", "yaml"), ("valueLocation", "queue.length"), ("targetValue", "1")];
+    assert_eq!(Source::new(&sources(), "metrics-api", &metadata, &[]).value().await, 3.0);
 }
 
 #[tokio::test]
@@ -115,7 +121,7 @@ async fn one_oauth2_token_serves_all_who_have_the_credentials() {
         (StatusCode::OK, r#"{"access_token":"the-token","token_type":"Bearer","expires_in":3600}"#)
     });
     let queue = get(|headers: HeaderMap| async move {
-        match headers.get("authorization").map(|value| value.as_bytes()) {
+        match headers.get("authorization").map(axum::http::HeaderValue::as_bytes) {
             Some(b"Bearer the-token") => (StatusCode::OK, r#"{"messages":4}"#),
             _ => (StatusCode::UNAUTHORIZED, "no"),
         }

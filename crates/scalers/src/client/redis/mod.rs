@@ -305,9 +305,11 @@ fn classify(context: &str, error: &RedisError) -> SourceError {
     let code = error.code().unwrap_or_default();
     let kind = if matches!(code, "NOAUTH" | "WRONGPASS" | "NOPERM") || is_authentication(error) {
         ErrorKind::Denied
-    } else if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() {
-        ErrorKind::Unreachable
-    } else if matches!(code, "LOADING" | "BUSY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN") {
+    } else if error.is_io_error()
+        || error.is_timeout()
+        || error.is_connection_dropped()
+        || matches!(code, "LOADING" | "BUSY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN")
+    {
         ErrorKind::Unreachable
     } else {
         ErrorKind::Configuration
