@@ -198,20 +198,21 @@ impl Task {
     }
 
     fn subscribe(&mut self, subscriber: Subscriber, query: Query) {
-        if self.subscriptions.get(&subscriber) != Some(&query.fingerprint) {
+        let Query { fingerprint, interval, build } = query;
+        if self.subscriptions.get(&subscriber) != Some(&fingerprint) {
             self.leave(&subscriber);
         }
-        let state = self.queries.entry(query.fingerprint).or_insert_with(|| State {
-            build: Arc::clone(&query.build),
+        let state = self.queries.entry(fingerprint).or_insert_with(|| State {
+            build,
             subscribers: Vec::new(),
             scaler: None,
             memory: Some(Memory::default()),
             reading: false,
         });
         state.subscribers.retain(|(known, _)| *known != subscriber);
-        state.subscribers.push((subscriber.clone(), query.interval));
-        self.subscriptions.insert(subscriber, query.fingerprint);
-        self.read(query.fingerprint);
+        state.subscribers.push((subscriber.clone(), interval));
+        self.subscriptions.insert(subscriber, fingerprint);
+        self.read(fingerprint);
     }
 
     fn leave(&mut self, subscriber: &Subscriber) {

@@ -82,8 +82,10 @@ fn is_name(text: &str) -> bool {
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
 }
 
+type Labels = Vec<(String, String)>;
+
 /// A line's name, labels, and the rest with its value.
-fn split_sample(line: &str) -> Result<(&str, Vec<(String, String)>, &str), String> {
+fn split_sample(line: &str) -> Result<(&str, Labels, &str), String> {
     let end = line.find(|c: char| c == '{' || c.is_whitespace()).ok_or("there is no value")?;
     let (name, rest) = line.split_at(end);
     let Some(inner) = rest.strip_prefix('{') else { return Ok((name, Vec::new(), rest)) };

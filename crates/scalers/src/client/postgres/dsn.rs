@@ -179,7 +179,7 @@ fn options(mut options: String, settings: &BTreeMap<String, String>) -> String {
 /// `user:password@host:port,host:port/database?key=value`.
 fn url_settings(rest: &str) -> Result<BTreeMap<String, String>, String> {
     let decode = |text: &str| {
-        percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| "not UTF-8".to_string())
+        percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| "not UTF-8".to_string())
     };
     let mut settings = BTreeMap::new();
     let rest = rest.split('#').next().unwrap_or_default();

@@ -122,15 +122,17 @@ impl Redis {
                     self.remember(Some(endpoint));
                     return Ok(value);
                 }
-                Err(error) => match error.redirect_node() {
-                    Some((address, _)) => {
-                        endpoint = Endpoint { address: self.announced(&endpoint, address), ..endpoint };
-                    }
-                    None => {
+                Err(failure) => {
+                    let redirected = match &failure {
+                        Failure::Exchange(error) => error.redirect_node(),
+                        Failure::Dial(_) => None,
+                    };
+                    let Some((address, _)) = redirected else {
                         self.remember(None);
-                        return Err(classify(self.failed(), &error));
-                    }
-                },
+                        return Err(failure.within(self.failed()));
+                    };
+                    endpoint = Endpoint { address: self.announced(&endpoint, address), ..endpoint };
+                }
             }
         }
         self.remember(None);
@@ -190,7 +192,7 @@ impl Redis {
         for endpoint in endpoints {
             match self.sources.run(endpoint, command).await {
                 Ok(value) => return Ok((endpoint.clone(), value)),
-                Err(error) => failure = classify(self.failed(), &error),
+                Err(error) => failure = error.within(self.failed()),
             }
         }
         Err(failure)
@@ -203,12 +205,12 @@ pub fn join_host_port(host: &str, port: &str) -> String {
 }
 
 impl Connections {
-    async fn run<T: FromRedisValue>(&self, endpoint: &Endpoint, command: &Cmd) -> Result<T, RedisError> {
+    async fn run<T: FromRedisValue>(&self, endpoint: &Endpoint, command: &Cmd) -> Result<T, Failure> {
         let slot = {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(held.entry(endpoint.clone()).or_insert_with(|| self.pool.slot(endpoint.clone())))
         };
-        let connection = slot.get(|| self.dial(endpoint)).await.map_err(from_source_error)?;
+        let connection = slot.get(|| self.dial(endpoint)).await?;
         let mut handle = MultiplexedConnection::clone(&connection);
         let result = command.query_async(&mut handle).await;
         if let Err(error) = &result
@@ -216,28 +218,28 @@ impl Connections {
         {
             slot.discard(&connection).await;
         }
-        result
+        Ok(result?)
     }
 
     async fn dial(&self, endpoint: &Endpoint) -> Result<MultiplexedConnection, SourceError> {
         let dial = async {
-            let stream = TcpStream::connect(&endpoint.address).await.map_err(RedisError::from)?;
+            let stream = TcpStream::connect(&endpoint.address).await?;
             // Small exchanges: do not wait for more to send. A failure costs only time.
             let _ = stream.set_nodelay(true);
             match &endpoint.tls {
-                None => handshake(endpoint, stream).await,
+                None => Ok(handshake(endpoint, stream).await?),
                 Some(options) => {
-                    let config = self.tls.config(options).map_err(from_source_error)?;
+                    let config = self.tls.config(options)?;
                     let host = endpoint.address.rsplit_once(':').map_or(endpoint.address.as_str(), |(host, _)| host);
                     let name = host.trim_matches(['[', ']']).to_string().try_into().map_err(std::io::Error::other)?;
-                    let stream = TlsConnector::from(config).connect(name, stream).await.map_err(RedisError::from)?;
-                    handshake(endpoint, stream).await
+                    let stream = TlsConnector::from(config).connect(name, stream).await?;
+                    Ok::<_, Failure>(handshake(endpoint, stream).await?)
                 }
             }
         };
         match tokio::time::timeout(DIAL, dial).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(classify(&endpoint.address, &error)),
+            Ok(Err(failure)) => Err(failure.within(&endpoint.address)),
             Err(_) => Err(SourceError::new(ErrorKind::Unreachable, format!("{}: no answer in time", endpoint.address))),
         }
     }
@@ -266,26 +268,48 @@ fn spawn(driver: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(driver);
 }
 
-/// Carries an error of the pool through the library's error type; [`classify`] takes it out again.
-fn from_source_error(error: SourceError) -> RedisError {
-    std::io::Error::other(error).into()
+/// Why a command failed: before it reached a server, or because of what the server or the connection did.
+enum Failure {
+    Dial(SourceError),
+    Exchange(RedisError),
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        Failure::Dial(error)
+    }
+}
+
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        Failure::Exchange(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Failure::Exchange(error.into())
+    }
+}
+
+impl Failure {
+    fn within(self, context: &str) -> SourceError {
+        match self {
+            Failure::Dial(error) => error.within(context),
+            Failure::Exchange(error) => classify(context, &error),
+        }
+    }
 }
 
 fn classify(context: &str, error: &RedisError) -> SourceError {
-    use std::error::Error;
-    let inner = error.source().and_then(|source| {
-        let io = source.downcast_ref::<std::io::Error>()?;
-        io.get_ref()?.downcast_ref::<SourceError>().cloned()
-    });
-    if let Some(inner) = inner {
-        return inner.within(context);
-    }
     let code = error.code().unwrap_or_default();
     let kind = if matches!(code, "NOAUTH" | "WRONGPASS" | "NOPERM") || is_authentication(error) {
         ErrorKind::Denied
-    } else if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() {
-        ErrorKind::Unreachable
-    } else if matches!(code, "LOADING" | "BUSY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN") {
+    } else if error.is_io_error()
+        || error.is_timeout()
+        || error.is_connection_dropped()
+        || matches!(code, "LOADING" | "BUSY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN")
+    {
         ErrorKind::Unreachable
     } else {
         ErrorKind::Configuration

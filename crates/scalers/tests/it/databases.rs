@@ -1,0 +1,228 @@
+//! `redis`, `redis-cluster`, `redis-sentinel` and `postgresql`.
+
+use keda_core::sample::ErrorKind;
+use redis::AsyncTypedCommands;
+
+use crate::servers::postgresql::{self, PostgreSql};
+use crate::servers::redis::{Cluster, PASSWORD, Redis, connect};
+use crate::servers::{installed, poll_until};
+use crate::{Source, sources};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_has_a_length_for_each_kind_of_key() {
+    if !installed("redis-server", "redis-server") {
+        return;
+    }
+    let server = Redis::start();
+    let mut own = server.connect().await;
+    own.rpush("list", &["a", "b", "c"]).await.unwrap();
+    own.sadd("set", &["a", "b"]).await.unwrap();
+    own.zadd("zset", "a", 1).await.unwrap();
+    own.hset_multiple("hash", &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]).await.unwrap();
+    own.set("text", "a").await.unwrap();
+    let sources = sources();
+    let address = format!("127.0.0.1:{}", server.port);
+    let key = |name: &str| {
+        let metadata = [("address", address.as_str()), ("listName", name), ("activationListLength", "2")];
+        Source::new(&sources, "redis", &metadata, &[("password", PASSWORD)])
+    };
+    for (name, length) in [("list", 3.0), ("set", 2.0), ("zset", 1.0), ("hash", 4.0), ("missing", 0.0)] {
+        let sample = key(name).sample().await.unwrap();
+        assert_eq!((sample.value, sample.active), (length, length > 2.0), "{name}");
+    }
+    let error = key("text").error().await;
+    assert_eq!(error.kind, ErrorKind::Configuration);
+    assert!(error.message.contains("text is a string"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_logs_in_by_password_by_user_and_over_tls() {
+    if !installed("redis-server", "redis-server") {
+        return;
+    }
+    let server = Redis::start();
+    let mut own = server.connect().await;
+    own.rpush("list", &["a", "b", "c"]).await.unwrap();
+    let user = ["ACL", "SETUSER", "bob", "on", ">bobs-password", "~*", "+@all"];
+    redis::cmd(user[0]).arg(&user[1..]).exec_async(&mut own).await.unwrap();
+    let sources = sources();
+    let list = |port: u16, authentication: &[(&str, &str)]| {
+        let address = format!("localhost:{port}");
+        Source::new(&sources, "redis", &[("address", &address), ("listName", "list")], authentication)
+    };
+    let (wrong, bob) = ([("password", "hunter2")], [("username", "bob"), ("password", "bobs-password")]);
+    let error = list(server.port, &wrong).error().await;
+    assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+    assert!(!error.message.contains("hunter2"), "{error}");
+    assert_eq!(error.message.matches("authentication failed").count(), 1, "{error}");
+    assert_eq!(list(server.port, &[]).error().await.kind, ErrorKind::Denied);
+    assert_eq!(list(server.port, &bob).value().await, 3.0);
+    let tls = [("password", PASSWORD), ("tls", "enable"), ("ca", server.certificates.ca.as_str())];
+    assert_eq!(list(server.tls_port, &tls).value().await, 3.0);
+    let untrusted = list(server.tls_port, &tls[..2]).error().await;
+    assert_eq!(untrusted.kind, ErrorKind::Unreachable, "{untrusted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_triggers_hold_one_connection_and_survive_a_restart() {
+    if !installed("redis-server", "redis-server") {
+        return;
+    }
+    let mut server = Redis::start();
+    let mut own = server.connect().await;
+    let sources = sources();
+    let address = format!("127.0.0.1:{}", server.port);
+    let triggers: Vec<Source> = (0..200)
+        .map(|number| {
+            let name = format!("list-{number}");
+            let metadata = [("address", address.as_str()), ("listName", name.as_str())];
+            Source::new(&sources, "redis", &metadata, &[("password", PASSWORD)])
+        })
+        .collect();
+    let samples = futures::future::join_all(triggers.iter().map(Source::sample)).await;
+    assert!(samples.iter().all(Result::is_ok));
+    let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut own).await.unwrap();
+    assert_eq!(clients.lines().count(), 2, "one for the triggers, one for the test: {clients}");
+    server.start_again();
+    let trigger = &triggers[0];
+    assert!(poll_until(10, || async { trigger.sample().await.is_ok() }).await);
+    drop(triggers);
+    let mut own = server.connect().await;
+    let alone = poll_until(10, || {
+        let mut own = own.clone();
+        async move {
+            let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut own).await.unwrap();
+            clients.lines().count() == 1
+        }
+    });
+    assert!(alone.await, "the last trigger closes the connection");
+    own.ping().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_sentinels_know_the_server() {
+    if !installed("redis-server", "redis-server") || !installed("redis-sentinel", "redis-sentinel") {
+        return;
+    }
+    let server = Redis::start();
+    server.connect().await.rpush("list", &["a", "b", "c"]).await.unwrap();
+    let (port, _sentinel, _folder) = server.start_sentinel("sentinel-password");
+    let sources = sources();
+    let address = format!("127.0.0.1:{port}");
+    let list = |master: &str, password: &str| {
+        let metadata = [("addresses", address.as_str()), ("listName", "list"), ("sentinelMaster", master)];
+        let authentication = [("password", PASSWORD), ("sentinelPassword", password)];
+        Source::new(&sources, "redis-sentinel", &metadata, &authentication)
+    };
+    assert_eq!(list("mymaster", "sentinel-password").value().await, 3.0);
+    assert_eq!(list("mymaster", "wrong").error().await.kind, ErrorKind::Denied);
+    assert!(list("nobody", "sentinel-password").error().await.message.contains("no sentinel knows"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_clusters_say_where_a_key_is() {
+    if !installed("redis-server", "redis-server") {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    let sources = sources();
+    let mut elsewhere = 0;
+    for name in (0..10).map(|number| format!("list-{number}")) {
+        for port in cluster.ports {
+            let mut own = connect(&format!("redis://127.0.0.1:{port}/")).await;
+            match own.rpush(&name, &["a", "b"]).await {
+                Ok(_) if port != cluster.ports[0] => elsewhere += 1,
+                _ => {}
+            }
+        }
+        let address = format!("127.0.0.1:{}", cluster.ports[0]);
+        let metadata = [("addresses", address.as_str()), ("listName", name.as_str())];
+        assert_eq!(Source::new(&sources, "redis-cluster", &metadata, &[]).value().await, 2.0, "{name}");
+    }
+    assert!(elsewhere > 0, "no key was on the other server");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_reads_one_number() {
+    if postgresql::programs().is_none() && !installed("initdb", "postgresql") {
+        return;
+    }
+    let mut server = PostgreSql::start();
+    let sources = sources();
+    let query = |text: &str, more: &str| {
+        let metadata = [("query", text), ("targetQueryValue", "5"), ("activationTargetQueryValue", "2.5")];
+        Source::new(&sources, "postgresql", &metadata, &[("connection", &server.connection(more))])
+    };
+    let numbers = [
+        ("SELECT 7", 7.0),
+        ("SELECT 7::bigint", 7.0),
+        ("SELECT 2.25::float8", 2.25),
+        ("SELECT 2.5::numeric", 2.5),
+        ("SELECT '12.75'::text", 12.75),
+        ("SELECT count(*) FROM generate_series(1, 5)", 5.0),
+        ("SELECT n FROM generate_series(3, 9) AS n", 3.0),
+    ];
+    for (text, number) in numbers {
+        let sample = query(text, "").sample().await.unwrap();
+        assert_eq!((sample.value, sample.active), (number, number > 2.5), "{text}");
+    }
+    assert!(query("SELECT 'NaN'::numeric", "").value().await.is_nan());
+    let failures = [
+        ("SELECT NULL::int", ErrorKind::Malformed, "NULL"),
+        ("SELECT 1 WHERE false", ErrorKind::Malformed, "sql: no rows in result set"),
+        ("SELECT 1, 2", ErrorKind::Malformed, "expected 2 destination arguments"),
+        ("SELECT 'many'", ErrorKind::Malformed, "\"many\" is not a number"),
+        ("SELECT true", ErrorKind::Malformed, "not a number"),
+        ("SELECT * FROM nowhere", ErrorKind::Configuration, "relation \"nowhere\" does not exist"),
+    ];
+    for (text, kind, message) in failures {
+        let error = query(text, "").error().await;
+        assert_eq!(error.kind, kind, "{text}: {error}");
+        assert!(error.message.starts_with("error inspecting postgreSQL: could not query postgreSQL: "), "{error}");
+        assert!(error.message.contains(message), "{text}: {error}");
+    }
+    let before = query("SELECT 1", "");
+    before.value().await;
+    let connections = query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'keda'", "");
+    assert_eq!(connections.value().await, 1.0, "one connection for all queries");
+    server.stop();
+    assert_eq!(before.error().await.kind, ErrorKind::Unreachable);
+    server.start_again();
+    assert_eq!(before.value().await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_refuses_and_proves_itself() {
+    if postgresql::programs().is_none() && !installed("initdb", "postgresql") {
+        return;
+    }
+    let server = PostgreSql::start();
+    let sources = sources();
+    let query = |connection: &str| {
+        let metadata =
+            [("query", "SELECT ssl::int FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), ("targetQueryValue", "5")];
+        Source::new(&sources, "postgresql", &metadata, &[("connection", connection)])
+    };
+    let ca = server.certificates.ca_file.display();
+    for (mode, encrypted) in [
+        ("sslmode=disable".to_string(), 0.0),
+        ("sslmode=allow".to_string(), 0.0),
+        ("sslmode=prefer".to_string(), 1.0),
+        ("sslmode=require".to_string(), 1.0),
+        (format!("sslmode=verify-ca sslrootcert={ca}"), 1.0),
+        (format!("sslmode=verify-full sslrootcert={ca}"), 1.0),
+    ] {
+        assert_eq!(query(&server.connection(&mode)).value().await, encrypted, "{mode}");
+    }
+    for mode in ["sslmode=verify-full", "sslmode=verify-ca"] {
+        assert_eq!(query(&server.connection(mode)).error().await.kind, ErrorKind::Unreachable, "{mode}");
+    }
+    let elsewhere = format!("postgresql://postgres:{}@ip6-localhost:{}/", postgresql::PASSWORD, server.port);
+    let unreachable = query(&elsewhere).error().await;
+    assert_eq!(unreachable.kind, ErrorKind::Unreachable, "{unreachable}");
+    let wrong = query(&format!("postgresql://postgres:hunter2@127.0.0.1:{}/", server.port)).error().await;
+    assert_eq!(wrong.kind, ErrorKind::Denied, "{wrong}");
+    assert!(!wrong.message.contains("hunter2"), "{wrong}");
+    let nowhere = query(&server.connection("dbname=nowhere")).error().await;
+    assert_eq!(nowhere.kind, ErrorKind::Configuration, "{nowhere}");
+}

@@ -1,0 +1,160 @@
+//! `metrics-api`, OAuth 2.0 for `rabbitmq`, and Prometheus.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::extract::RawQuery;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use keda_core::sample::ErrorKind;
+use tokio::net::TcpListener;
+
+use crate::servers::prometheus::Prometheus;
+use crate::servers::{installed, poll_until};
+use crate::{Source, sources};
+
+/// Serves `router` until the test ends, and says where.
+async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+/// 5 for whoever has the header, or the query, that the path names; 401 for others.
+fn guarded(header: &'static str, value: &'static str) -> axum::routing::MethodRouter {
+    get(move |headers: HeaderMap, RawQuery(query): RawQuery| async move {
+        let shown = if header == "query" {
+            query.as_deref() == Some(value)
+        } else {
+            headers.get(header).is_some_and(|found| found.as_bytes() == value.as_bytes())
+        };
+        if shown { (StatusCode::OK, r#"{"v":5}"#) } else { (StatusCode::UNAUTHORIZED, "no") }
+    })
+}
+
+#[tokio::test]
+async fn metrics_api_reads_json_xml_and_prometheus_text() {
+    let router = Router::new()
+        .route("/json", get(|| async { r#"{"queue":{"length":"1k"},"tasks":[4,5]}"# }))
+        .route("/xml", get(|| async { "<stats><queue><length>7</length></queue></stats>" }))
+        .route("/prometheus", get(|| async { "# TYPE q gauge\nq{name=\"a\"} 1\nq{name=\"b\"} 2.5\n" }))
+        .route("/broken", get(|| async { "<html>" }))
+        .route("/busy", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
+        .route("/slow", get(std::future::pending::<String>));
+    let (base, sources) = (serve(router).await, sources());
+    let api = |path: &str, format: &str, location: &str| {
+        let url = format!("{base}/{path}");
+        let metadata = [
+            ("url", url.as_str()),
+            ("format", format),
+            ("valueLocation", location),
+            ("targetValue", "1"),
+            ("timeout", "300"),
+        ];
+        Source::new(&sources, "metrics-api", &metadata, &[])
+    };
+    for (format, location, value) in [
+        ("json", "queue.length", 1000.0),
+        ("json", "tasks.#", 2.0),
+        ("xml", "queue.length", 7.0),
+        ("prometheus", "q{name=\"b\"}", 2.5),
+    ] {
+        assert_eq!(api(format, format, location).value().await, value, "{format}");
+    }
+    for (path, kind) in
+        [("broken", ErrorKind::Malformed), ("busy", ErrorKind::Unreachable), ("slow", ErrorKind::Unreachable)]
+    {
+        let error = api(path, "json", "v").error().await;
+        assert_eq!(error.kind, kind, "{path}: {error}");
+        assert!(error.message.starts_with("error requesting metrics endpoint: "), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_api_reads_yaml() {
+    let base = serve(Router::new().route("/", get(|| async { "queue:\n  length: 3\n" }))).await;
+    let metadata =
+        [("url", base.as_str()), ("format", "yaml"), ("valueLocation", "queue.length"), ("targetValue", "1")];
+    assert_eq!(Source::new(&sources(), "metrics-api", &metadata, &[]).value().await, 3.0);
+}
+
+#[tokio::test]
+async fn metrics_api_shows_who_it_is() {
+    let router = Router::new()
+        .route("/header", guarded("x-key", "secret"))
+        .route("/default", guarded("x-api-key", "secret"))
+        .route("/query", guarded("query", "api_key=secret"))
+        .route("/basic", guarded("authorization", "Basic dTpw"))
+        .route("/bearer", guarded("authorization", "Bearer secret"));
+    let (base, sources) = (serve(router).await, sources());
+    let api = |path: &str, modes: &str, authentication: &[(&str, &str)]| {
+        let url = format!("{base}/{path}");
+        let metadata = [("url", url.as_str()), ("valueLocation", "v"), ("targetValue", "1"), ("authMode", modes)];
+        Source::new(&sources, "metrics-api", &metadata, authentication)
+    };
+    let key = ("apiKey", "secret");
+    assert_eq!(api("header", "apiKey", &[key, ("keyParamName", "X-Key")]).value().await, 5.0);
+    assert_eq!(api("default", "apiKey", &[key]).value().await, 5.0);
+    assert_eq!(api("query", "apiKey", &[key, ("method", "query")]).value().await, 5.0);
+    assert_eq!(api("basic", "basic", &[("username", "u"), ("password", "p")]).value().await, 5.0);
+    assert_eq!(api("bearer", "bearer", &[("token", "secret")]).value().await, 5.0);
+    let error = api("bearer", "bearer", &[("token", "hunter2")]).error().await;
+    assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+    assert!(!error.message.contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn one_oauth2_token_serves_all_who_have_the_credentials() {
+    let given = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&given);
+    let token = post(move |headers: HeaderMap, form: String| async move {
+        if headers.contains_key("authorization") {
+            return (StatusCode::UNAUTHORIZED, "only in the form");
+        }
+        assert_eq!(
+            form,
+            "grant_type=client_credentials&scope=read+write&audience=rabbit&client_id=me&client_secret=s%2Fs"
+        );
+        counter.fetch_add(1, Ordering::SeqCst);
+        (StatusCode::OK, r#"{"access_token":"the-token","token_type":"Bearer","expires_in":3600}"#)
+    });
+    let queue = get(|headers: HeaderMap| async move {
+        match headers.get("authorization").map(axum::http::HeaderValue::as_bytes) {
+            Some(b"Bearer the-token") => (StatusCode::OK, r#"{"messages":4}"#),
+            _ => (StatusCode::UNAUTHORIZED, "no"),
+        }
+    });
+    let router = Router::new().route("/token", token).route("/api/queues/{vhost}/{queue}", queue);
+    let (base, sources) = (serve(router).await, sources());
+    let token_uri = format!("{base}/token");
+    let trigger = |name: &str| {
+        let authentication = [
+            ("oauthTokenURI", token_uri.as_str()),
+            ("clientID", "me"),
+            ("clientSecret", "s/s"),
+            ("scopes", "read,write"),
+            ("endpointParams", "audience=rabbit"),
+        ];
+        Source::new(&sources, "rabbitmq", &[("host", &base), ("queueName", name)], &authentication)
+    };
+    let triggers = ["a", "b", "c"].map(trigger);
+    for sample in futures::future::join_all(triggers.iter().map(Source::sample)).await {
+        assert_eq!(sample.unwrap().value, 4.0);
+    }
+    assert_eq!(given.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_api_reads_prometheus_itself() {
+    if !installed("prometheus", "prometheus") {
+        return;
+    }
+    let server = Prometheus::start(&[]);
+    let url = format!("http://127.0.0.1:{}/metrics", server.port);
+    let location = "prometheus_build_info";
+    let metadata = [("url", url.as_str()), ("format", "prometheus"), ("valueLocation", location), ("targetValue", "1")];
+    let api = Source::new(&sources(), "metrics-api", &metadata, &[]);
+    assert!(poll_until(10, || async { api.sample().await.is_ok_and(|sample| sample.value == 1.0) }).await);
+}

@@ -1,0 +1,62 @@
+//! Triggers against real servers.
+//!
+//! Every test starts its servers itself, on free ports and in a temporary folder, and stops them at the end. Where a
+//! server is not installed a test says so and passes; with `KEDA_TEST_REQUIRE_SERVERS=1` it fails.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "these are tests")]
+#![allow(unreachable_pub, missing_debug_implementations, reason = "nobody uses this crate")]
+
+mod databases;
+mod http;
+mod messaging;
+mod servers;
+
+use std::sync::Arc;
+
+use keda_core::metadata::{Context, Inputs};
+use keda_core::sample::{Sample, SourceError};
+use keda_scalers::client::{SourceSettings, Sources};
+use keda_scalers::registry;
+use keda_scalers::trigger::{Memory, Scaler};
+
+/// Connections of their own for one test.
+pub fn sources() -> Arc<Sources> {
+    Arc::new(Sources::new(SourceSettings::default()))
+}
+
+/// A trigger of a ScaledObject `test/app`, ready to be read.
+pub struct Source(Box<dyn Scaler>);
+
+impl Source {
+    /// Makes a trigger from its metadata and the parameters of its authentication.
+    pub fn new(sources: &Sources, kind: &str, metadata: &[(&str, &str)], authentication: &[(&str, &str)]) -> Self {
+        let context = Context {
+            trigger_type: kind.to_string(),
+            namespace: "test".to_string(),
+            name: "app".to_string(),
+            ..Context::default()
+        };
+        let inputs =
+            Inputs::from_metadata(metadata.iter().copied()).with_authentication(authentication.iter().copied());
+        let parsed = registry::find(kind).expect("the type exists").parse(&inputs, &context);
+        assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
+        Source(parsed.connect(&context, sources).expect("the trigger can be set up"))
+    }
+
+    /// The reading of its one metric.
+    pub async fn sample(&self) -> Result<Sample, SourceError> {
+        let reading = self.0.sample(&mut Memory::default()).await?;
+        let [(_, sample)] = reading.as_slice() else { panic!("one metric expected: {reading:?}") };
+        Ok(*sample)
+    }
+
+    /// The value of its one metric.
+    pub async fn value(&self) -> f64 {
+        self.sample().await.expect("the source can be read").value
+    }
+
+    /// Why it cannot be read.
+    pub async fn error(&self) -> SourceError {
+        self.sample().await.expect_err("the source cannot be read")
+    }
+}
