@@ -47,11 +47,16 @@ pub(crate) fn manifests_of(path: &Path, recursive: bool) -> Result<Vec<PathBuf>,
             if recursive {
                 files.extend(manifests_of(&entry, true)?);
             }
-        } else if entry.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|e| extension == *e)) {
+        } else if is_manifest(&entry) {
             files.push(entry);
         }
     }
     Ok(files)
+}
+
+/// Whether a file in a folder is taken for a manifest.
+pub(crate) fn is_manifest(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
 }
 
 fn unreadable(path: &Path, cause: io::Error) -> Unreadable {

@@ -1,6 +1,5 @@
 //! `keda up`: runs Deployments as local processes and scales them.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,7 +91,7 @@ async fn up(arguments: &Up, settings: &Settings, project: Project, described: Ve
     driver.output.tell(&news.with("stateDirectory", state_directory.display().to_string()));
     driver.apply(project.plans, described, lookup)?;
     drop(project.loaded);
-    let mut files = super::watch::Watch::new(arguments.watch.then_some(&arguments.manifests.paths))?;
+    let mut files = super::watch::Watch::new(arguments.watch.then_some(&arguments.manifests))?;
     let mut draw = tokio::time::interval(DRAW_EVERY);
     draw.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -148,6 +147,3 @@ fn reload(driver: &mut Driver, arguments: &Up) {
         driver.output.tell(&News::new(Level::Error, "manifests", format!("{error:#}")));
     }
 }
-
-/// The paths whose changes matter.
-pub(super) type Paths = Vec<PathBuf>;

@@ -1,49 +1,74 @@
 //! Notices that manifests have changed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use super::up::Paths;
+use crate::cli::Manifests;
 
-/// Quiet time after a change: editors write a file in several steps.
-const SETTLE: Duration = Duration::from_millis(200);
+/// Time between a change and its being taken over: editors write a file in several steps.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// Watches paths, or nothing.
 #[derive(Debug)]
 pub(super) struct Watch {
     changes: mpsc::UnboundedReceiver<()>,
+    /// When the change that was seen has settled.
+    settled: Option<Instant>,
     /// Ends the watch when dropped.
     _watcher: Option<RecommendedWatcher>,
 }
 
 impl Watch {
     /// Watches the folders of these paths: a file that is replaced would otherwise be lost sight of.
-    pub(super) fn new(paths: Option<&Paths>) -> anyhow::Result<Self> {
+    pub(super) fn new(manifests: Option<&Manifests>) -> anyhow::Result<Self> {
         let (sender, changes) = mpsc::unbounded_channel();
-        let Some(paths) = paths else { return Ok(Watch { changes, _watcher: None }) };
+        let Some(manifests) = manifests else { return Ok(Watch { changes, settled: None, _watcher: None }) };
+        let recursive = manifests.recursive;
+        let mut places = Vec::new();
+        for path in manifests.paths.iter().filter(|path| path.as_os_str() != "-") {
+            places.push(path.canonicalize().with_context(|| format!("cannot watch {}", path.display()))?);
+        }
+        let watched = places.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !event.kind.is_access()) {
+            let Ok(event) = event else { return };
+            let concerns = |path: &PathBuf| watched.iter().any(|place| is_manifest_of(place, path, recursive));
+            if !event.kind.is_access() && event.paths.iter().any(concerns) {
                 // Nobody listens any more at the end.
                 let _ = sender.send(());
             }
         })?;
-        for path in paths.iter().filter(|path| path.as_os_str() != "-") {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let folder = if path.is_dir() { path } else { parent };
-            let watched = watcher.watch(folder, RecursiveMode::Recursive);
-            watched.with_context(|| format!("cannot watch {}", folder.display()))?;
+        for place in &places {
+            let folder = if place.is_dir() { place } else { place.parent().unwrap_or(place) };
+            let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+            watcher.watch(folder, mode).with_context(|| format!("cannot watch {}", folder.display()))?;
         }
-        Ok(Watch { changes, _watcher: Some(watcher) })
+        Ok(Watch { changes, settled: None, _watcher: Some(watcher) })
     }
 
-    /// The next change, once it has settled; `None` when nothing is watched.
+    /// The next change, once it has settled; `None` when nothing is watched. Nothing is lost when the caller gives up
+    /// waiting and comes back.
     pub(super) async fn changed(&mut self) -> Option<()> {
-        self.changes.recv().await?;
-        while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.changes.recv()).await {}
+        let settled = match self.settled {
+            Some(settled) => settled,
+            None => {
+                self.changes.recv().await?;
+                *self.settled.insert(Instant::now() + SETTLE)
+            }
+        };
+        tokio::time::sleep_until(settled).await;
+        self.settled = None;
+        while self.changes.try_recv().is_ok() {}
         Some(())
     }
+}
+
+/// Whether a path that changed is the manifest `place`, or one in the folder `place`.
+fn is_manifest_of(place: &Path, path: &Path, recursive: bool) -> bool {
+    let inside = if recursive { path.starts_with(place) } else { path.parent() == Some(place) };
+    path == place || (inside && crate::files::is_manifest(path))
 }

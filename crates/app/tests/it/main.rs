@@ -1,6 +1,10 @@
 //! The integration tests of the binary and its shells.
 
-// Clippy spares test functions alone, not what they share.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "these are tests")]
+#![allow(unreachable_pub, missing_debug_implementations, dead_code, reason = "nobody uses this crate")]
 
+mod broken_manifests;
 mod process;
+#[path = "../../../scalers/tests/it/servers/mod.rs"]
+mod servers;
+mod up;

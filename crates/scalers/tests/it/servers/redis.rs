@@ -31,6 +31,11 @@ impl Redis {
     }
 
     /// Stops the server, if it runs, and starts it on the same ports, empty.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Stops the server, if it runs, and starts it on the same port.
     pub fn start_again(&mut self) {
         self.process = None;
         let mut command = server(self.port, self.folder.path());

@@ -1,0 +1,368 @@
+//! `keda up` with real sources: 0 → N → 0, restarts, failures.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::servers::{self, installed, wait_until};
+
+/// A running `keda up` on manifests of its own.
+struct Up {
+    folder: TempDir,
+    child: Option<Child>,
+    /// A word in the command line of every worker.
+    mark: String,
+}
+
+impl Up {
+    /// Starts it with one Deployment and one ScaledObject `jobs`, whose spec ends with `spec`.
+    fn start(spec: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let mark = format!("mark-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+        let folder = TempDir::new().expect("a folder");
+        let mut up = Up { folder, child: None, mark };
+        up.write(spec);
+        up.start_again();
+        up
+    }
+
+    fn write(&self, spec: &str) {
+        let indented = |line: &str| if line == "---" { "---\n".to_string() } else { format!("  {line}\n") };
+        let spec: String = spec.lines().map(indented).collect();
+        let text = format!(
+            "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: worker}}
+spec:
+  selector: {{matchLabels: {{app: worker}}}}
+  template:
+    metadata: {{labels: {{app: worker}}}}
+    spec:
+      terminationGracePeriodSeconds: 2
+      containers:
+      - name: main
+        command: [sh, -c, 'echo up $POD_NAME; while :; do sleep 0.2; done', {mark}]
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {{name: jobs}}
+spec:
+  scaleTargetRef: {{name: worker}}
+  pollingInterval: 1
+  cooldownPeriod: 2
+  maxReplicaCount: 20
+{spec}",
+            mark = self.mark
+        );
+        std::fs::write(self.path("app.yaml"), text).expect("a manifest");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn start_again(&mut self) {
+        let log = File::options().create(true).append(true).open(self.path("log")).expect("a log");
+        let child = self
+            .keda("up")
+            .args(["--hpa-interval", "500ms", "--downscale-stabilization", "1s", "--watch", "-f"])
+            .arg(self.path("app.yaml"))
+            .stdout(log.try_clone().expect("a handle"))
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("keda starts");
+        self.child = Some(child);
+        assert!(wait_until(10, || self.keda("get").arg("so").output().is_ok_and(|output| output.status.success())));
+    }
+
+    fn keda(&self, command: &str) -> Command {
+        let mut keda = Command::new(env!("CARGO_BIN_EXE_keda"));
+        keda.arg(command).arg("--state-dir").arg(self.path("state"));
+        keda
+    }
+
+    /// What `keda explain` knows.
+    fn explained(&self) -> Value {
+        let output = self.keda("explain").args(["so/jobs", "-o", "json"]).output().expect("keda runs");
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Waits until the workload has `replicas`, all of them running.
+    fn reaches(&self, replicas: u64) {
+        let reached = wait_until(25, || {
+            let replicas = Value::from(replicas);
+            let explained = self.explained();
+            explained["replicas"]["wanted"] == replicas && explained["replicas"]["running"] == replicas
+        });
+        assert!(reached, "not at {replicas}: {}\n{}", self.explained(), self.log());
+    }
+
+    /// Process ids of the workers.
+    fn workers(&self) -> Vec<String> {
+        let output = Command::new("pgrep").args(["-f", &format!("sleep 0.2; done {}$", self.mark)]).output();
+        let text = String::from_utf8_lossy(&output.expect("pgrep").stdout).into_owned();
+        let mut found: Vec<String> = text.lines().map(str::to_string).collect();
+        found.sort();
+        found
+    }
+
+    fn signal(&mut self, signal: Signal) -> Option<i32> {
+        let mut child = self.child.take().expect("it runs");
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid")).expect("a pid");
+        kill_process(pid, signal).expect("a signal");
+        child.wait().expect("its end").code()
+    }
+
+    /// Ends it in order: every worker stops in time, and nothing is left.
+    fn stop(mut self) {
+        assert_eq!(self.signal(Signal::TERM), Some(0), "{}", self.log());
+        assert_eq!(self.workers(), Vec::<String>::new());
+        assert!(!self.path("state/socket").exists());
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
+            let _ = child.wait();
+        }
+    }
+}
+
+fn redis_trigger(server: &servers::redis::Redis) -> String {
+    format!(
+        "triggers:\n- type: redis\n  metadata: {{address: '127.0.0.1:{}', listName: jobs, listLength: '5', password: {}}}\n",
+        server.port,
+        servers::redis::PASSWORD
+    )
+}
+
+fn redis(server: &servers::redis::Redis, arguments: &[&str]) {
+    let port = server.port.to_string();
+    let mut command = Command::new("redis-cli");
+    command.args(["-p", &port, "-a", servers::redis::PASSWORD, "--no-auth-warning"]).args(arguments);
+    let output = command.output().expect("redis-cli");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Puts that many elements into the list.
+fn push(server: &servers::redis::Redis, count: usize) {
+    let elements = vec!["x"; count];
+    redis(server, &[["rpush", "jobs"].as_slice(), &elements].concat());
+}
+
+#[test]
+fn redis_takes_a_workload_from_0_to_n_and_back() {
+    if !installed("redis-server", "redis-server") {
+        return;
+    }
+    let server = servers::redis::Redis::start();
+    let up = Up::start(&redis_trigger(&server));
+    up.reaches(0);
+    push(&server, 23);
+    up.reaches(5);
+    let explained = up.explained();
+    assert_eq!(explained["view"]["readings"][0]["metric"], "s0-redis-jobs");
+    assert_eq!(explained["view"]["readings"][0]["value"], "23");
+    assert_eq!(explained["object"]["status"]["hpaName"], "keda-hpa-jobs");
+    let table = up.keda("get").arg("scaledobject").output().expect("keda runs").stdout;
+    let table = String::from_utf8_lossy(&table).into_owned();
+    let words =
+        |line: usize| table.lines().nth(line).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        words(0),
+        "NAME SCALETARGETKIND SCALETARGETNAME MIN MAX READY ACTIVE FALLBACK PAUSED TRIGGERS AUTHENTICATIONS AGE"
+    );
+    assert!(words(1).starts_with("jobs apps/v1.Deployment worker 20 True True False False redis "), "{table}");
+    redis(&server, &["del", "jobs"]);
+    up.reaches(0);
+    assert!(up.log().contains("longer than the cooldown"), "{}", up.log());
+    up.stop();
+}
+
+#[test]
+fn workers_survive_a_kill_and_are_adopted() {
+    if !installed("redis-server", "redis-server") {
+        return;
+    }
+    let server = servers::redis::Redis::start();
+    let mut up = Up::start(&redis_trigger(&server));
+    push(&server, 12);
+    up.reaches(3);
+    let before = up.workers();
+    assert_eq!(before.len(), 3);
+    up.signal(Signal::KILL);
+    assert_eq!(up.workers(), before, "they outlive keda up");
+    up.start_again();
+    up.reaches(3);
+    assert_eq!(up.workers(), before, "the same processes, none doubled");
+    up.stop();
+}
+
+#[test]
+fn a_source_that_goes_away_holds_the_replicas_until_it_is_back() {
+    if !installed("redis-server", "redis-server") {
+        return;
+    }
+    let mut server = servers::redis::Redis::start();
+    let up = Up::start(&redis_trigger(&server));
+    push(&server, 12);
+    up.reaches(3);
+    server.stop();
+    assert!(wait_until(15, || up.explained()["view"]["readings"][0]["error"].is_string()), "{}", up.log());
+    assert!(wait_until(5, || {
+        let verdict = up.explained()["view"]["verdict"]["reason"].as_str().unwrap_or_default().to_string();
+        verdict.contains("replicas are held")
+    }));
+    up.reaches(3);
+    assert_eq!(up.log().matches("Connection refused").count(), 1, "told once: {}", up.log());
+    server.start_again();
+    push(&server, 30);
+    up.reaches(6);
+    assert!(up.log().contains("the source answers again"));
+    up.stop();
+}
+
+#[test]
+fn a_fallback_applies_after_its_threshold_and_a_wrong_password_never_scales_down() {
+    if !installed("redis-server", "redis-server") {
+        return;
+    }
+    let mut server = servers::redis::Redis::start();
+    let fallback = "fallback: {failureThreshold: 2, replicas: 4, behavior: static}\n";
+    let up = Up::start(&format!("{fallback}{}", redis_trigger(&server)));
+    push(&server, 7);
+    up.reaches(2);
+    server.stop();
+    up.reaches(4);
+    assert_eq!(up.explained()["view"]["readings"][0]["fallback"], true);
+    up.stop();
+    server.start_again();
+    push(&server, 7);
+    let wrong = redis_trigger(&server);
+    let up = Up::start(&wrong);
+    up.reaches(2);
+    up.write(&wrong.replace(servers::redis::PASSWORD, "not-the-password"));
+    assert!(wait_until(10, || up.explained()["view"]["readings"][0]["error"].is_string()), "{}", up.log());
+    up.reaches(2);
+    let log = up.log();
+    assert!(log.contains("wrong user or password") && !log.contains("not-the-password"), "{log}");
+    up.stop();
+}
+
+#[test]
+fn a_pause_is_picked_up_from_the_changed_manifest() {
+    if !installed("redis-server", "redis-server") {
+        return;
+    }
+    let server = servers::redis::Redis::start();
+    let up = Up::start(&redis_trigger(&server));
+    push(&server, 12);
+    up.reaches(3);
+    let file = up.path("app.yaml");
+    let text = std::fs::read_to_string(&file).expect("the manifest");
+    let paused = "metadata: {name: jobs, annotations: {autoscaling.keda.sh/paused-replicas: '1'}}";
+    std::fs::write(&file, text.replace("metadata: {name: jobs}", paused)).expect("the manifest");
+    up.reaches(1);
+    std::fs::write(&file, "not: [a manifest").expect("a broken manifest");
+    assert!(wait_until(5, || up.log().contains("nothing was changed")), "{}", up.log());
+    up.reaches(1);
+    std::fs::write(&file, text).expect("the manifest");
+    up.reaches(3);
+    up.stop();
+}
+
+#[test]
+fn rabbitmq_takes_a_workload_from_0_to_n_and_back() {
+    if !installed("rabbitmq-server", "rabbitmq-server") {
+        return;
+    }
+    let server = servers::rabbitmq::RabbitMq::start();
+    management(&server, "PUT", "/api/queues/%2F/jobs", "{}");
+    let up = Up::start(&format!(
+        "triggers:\n- type: rabbitmq\n  metadata: {{host: '{}', queueName: jobs, mode: QueueLength, value: '4'}}\n",
+        server.amqp()
+    ));
+    up.reaches(0);
+    for _ in 0..14 {
+        let message = r#"{"properties":{},"routing_key":"jobs","payload":"x","payload_encoding":"string"}"#;
+        management(&server, "POST", "/api/exchanges/%2F/amq.default/publish", message);
+    }
+    up.reaches(4);
+    assert_eq!(up.explained()["view"]["readings"][0]["metric"], "s0-rabbitmq-jobs");
+    assert_eq!(up.explained()["view"]["readings"][0]["value"], "14");
+    management(&server, "DELETE", "/api/queues/%2F/jobs/contents", "");
+    up.reaches(0);
+    up.stop();
+}
+
+/// A request to the management API.
+fn management(server: &servers::rabbitmq::RabbitMq, method: &str, path: &str, body: &str) {
+    let url = format!("{}{path}", server.http());
+    let output = Command::new("curl")
+        .args(["-sf", "-X", method, "-H", "content-type: application/json", "-d", body, &url])
+        .output();
+    assert!(output.expect("curl").status.success(), "{method} {path}");
+}
+
+#[test]
+fn postgresql_takes_a_workload_from_0_to_n_and_back() {
+    let Some(programs) = servers::postgresql::programs() else {
+        assert!(!installed("postgres", "postgresql"), "looked for elsewhere");
+        return;
+    };
+    let server = servers::postgresql::PostgreSql::start();
+    let sql = |statement: &str| psql(&programs, &server, statement);
+    sql("create table jobs (id int)");
+    let up = Up::start(&format!(
+        "triggers:
+- type: postgresql
+  metadata:
+    host: 127.0.0.1
+    port: '{}'
+    userName: postgres
+    dbName: postgres
+    sslmode: disable
+    query: select count(*) from jobs
+    targetQueryValue: '2.5'
+  authenticationRef: {{name: db}}
+---
+apiVersion: keda.sh/v1alpha1
+kind: TriggerAuthentication
+metadata: {{name: db}}
+spec: {{secretTargetRef: [{{parameter: password, name: db, key: password}}]}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: db}}
+stringData: {{password: {}}}",
+        server.port,
+        servers::postgresql::PASSWORD
+    ));
+    up.reaches(0);
+    sql("insert into jobs select generate_series(1, 8)");
+    up.reaches(4);
+    assert_eq!(up.explained()["view"]["readings"][0]["metric"], "s0-postgresql");
+    assert!(!up.log().contains(servers::postgresql::PASSWORD));
+    sql("delete from jobs");
+    up.reaches(0);
+    up.stop();
+}
+
+fn psql(programs: &Path, server: &servers::postgresql::PostgreSql, statement: &str) {
+    let connection = server.connection("sslmode=disable");
+    let output = Command::new(programs.join("psql")).args([&connection, "-c", statement]).output().expect("psql");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
