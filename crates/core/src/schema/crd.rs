@@ -143,7 +143,7 @@ impl Definition {
                 "names": names,
                 "scope": if self.namespaced { "Namespaced" } else { "Cluster" },
                 "versions": [{
-                    "additionalPrinterColumns": self.columns.iter().map(Column::to_json).collect::<Vec<_>>(),
+                    "additionalPrinterColumns": self.columns.iter().map(|column| column.to_json()).collect::<Vec<_>>(),
                     "name": VERSION,
                     "schema": { "openAPIV3Schema": self.schema() },
                     "served": true,
@@ -162,7 +162,7 @@ impl Definition {
 }
 
 impl Column {
-    fn to_json(&self) -> Json {
+    fn to_json(self) -> Json {
         let mut column = json!({ "jsonPath": self.path, "name": self.name, "type": self.r#type });
         if self.priority > 0 {
             column["priority"] = json!(self.priority);
