@@ -150,3 +150,17 @@ fn hostile_texts_end_in_a_finding_and_soon() {
         ["1:4 syntax: a quotation mark is opened here and never closed"]
     );
 }
+
+#[test]
+fn a_flood_of_mistakes_is_summed_up() {
+    let mut spec: String = (0..100_000).map(|index| format!("  field{index}: 1\n")).collect();
+    spec.push_str("  scaleTargetRef: {name: web}\n  triggers: []\n");
+    let loaded = load(&[Source::new("a.yaml", scaled_object(&spec))]);
+    assert!(loaded.has_errors());
+    let found = describe(&loaded);
+    assert_eq!(found.len(), 101);
+    assert!(found.iter().any(|finding| finding.contains("further problems of this object are not shown")));
+    let data: String = (0..100_000).map(|index| format!("  key{index}: 1\n  key{index}: 2\n")).collect();
+    let map = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n{data}");
+    assert_eq!(load(&[Source::new("a.yaml", map)]).findings.len(), 201);
+}
