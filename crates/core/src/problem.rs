@@ -137,9 +137,16 @@ impl fmt::Display for Problem {
 /// The candidate that a misspelt `word` most likely means, if one is close enough.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
+    let length = word.chars().count();
+    // Texts of very different length are never close; comparing them would take long.
+    let similar = |candidate: &&str| {
+        let other = candidate.chars().count();
+        length.abs_diff(other) <= (length.max(other) / 3).max(1) && length.max(other) <= 200
+    };
     candidates
         .into_iter()
         .filter(|candidate| *candidate != word)
+        .filter(similar)
         .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(word.chars().count()) / 3).max(1))
         .min_by_key(|(distance, candidate)| (*distance, candidate.len()))

@@ -6,6 +6,7 @@
 mod cloud_event_source;
 mod fallback;
 mod meta;
+mod pod;
 mod scaled_job;
 mod scaled_object;
 mod status;
@@ -17,6 +18,7 @@ mod workload;
 pub use cloud_event_source::*;
 pub use fallback::*;
 pub use meta::*;
+pub use pod::*;
 pub use scaled_job::*;
 pub use scaled_object::*;
 pub use status::*;

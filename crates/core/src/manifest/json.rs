@@ -7,9 +7,9 @@ use super::scalar;
 use super::syntax::SyntaxError;
 use super::yaml::MAX_DEPTH;
 
-/// Reads all the values of a text; on an error nothing is added to `documents`.
-pub(super) fn read(text: &str, documents: &mut Vec<Node>) -> Result<(), SyntaxError> {
-    let mut reader = Reader { text, at: 0, depth: 0 };
+/// Reads all the values of a text from byte `start` on; on an error nothing is added to `documents`.
+pub(super) fn read(text: &str, start: usize, documents: &mut Vec<Node>) -> Result<(), SyntaxError> {
+    let mut reader = Reader { text, at: start, depth: 0 };
     let mut found = Vec::new();
     while reader.skip_blanks() {
         found.push(reader.value()?);

@@ -6,6 +6,7 @@ use super::kind::{self, Kind};
 use super::location::{Location, Source, Text, span_of};
 use super::node::{Entry, Node, Span, Value};
 use super::object::Object;
+use super::place::Place;
 use super::syntax::SyntaxError;
 use super::{read, secret};
 use crate::problem::{Path, Problem, Severity, Target, did_you_mean};
@@ -159,7 +160,7 @@ impl Loaded {
     fn report_duplicate_keys(&mut self, document: usize, duplicates: Vec<(Path, Span, Span)>) {
         let Some(source) = self.documents.get(document).map(|document| document.origin.source) else { return };
         let Some(text) = self.sources.get(source) else { return };
-        for (path, first, again) in duplicates {
+        for (path, first, again) in duplicates.into_iter().take(100) {
             let line = text.location(source, first).line;
             let message = format!("the key is already given on line {line}");
             let problem = Problem::error("duplicate-key", path, message).at_key();
@@ -324,34 +325,27 @@ fn check_schema(document: &Document, problems: &mut Vec<Problem>) {
 /// The keys that a mapping holds twice: path, place of the first and place of the other.
 fn duplicate_keys(document: &Node) -> Vec<(Path, Span, Span)> {
     let mut found = Vec::new();
-    collect_duplicates(document, &Path::root(), &mut found);
+    collect_duplicates(document, &Place::Root, &mut found);
     found
 }
 
-fn collect_duplicates(node: &Node, path: &Path, found: &mut Vec<(Path, Span, Span)>) {
+fn collect_duplicates(node: &Node, place: &Place<'_>, found: &mut Vec<(Path, Span, Span)>) {
     match &node.value {
         Value::Sequence(items) => {
-            for (index, item) in items.iter().enumerate().filter(|(_, item)| is_collection(item)) {
-                collect_duplicates(item, &path.index(index), found);
+            for (index, item) in items.iter().enumerate() {
+                collect_duplicates(item, &place.index(index), found);
             }
         }
         Value::Mapping(entries) => {
             let mut seen: HashMap<&str, &Entry> = HashMap::with_capacity(entries.len());
             for entry in entries {
-                if let Some(first) = seen.get(entry.key.as_str()) {
-                    found.push((path.key(&entry.key), first.key_span, entry.key_span));
-                } else {
-                    seen.insert(&entry.key, entry);
+                let first = *seen.entry(&entry.key).or_insert(entry);
+                if !std::ptr::eq(first, entry) {
+                    found.push((place.key(&entry.key).path(), first.key_span, entry.key_span));
                 }
-                if is_collection(&entry.value) {
-                    collect_duplicates(&entry.value, &path.key(&entry.key), found);
-                }
+                collect_duplicates(&entry.value, &place.key(&entry.key), found);
             }
         }
         _ => {}
     }
-}
-
-fn is_collection(node: &Node) -> bool {
-    matches!(node.value, Value::Sequence(_) | Value::Mapping(_))
 }

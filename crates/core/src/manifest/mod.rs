@@ -11,6 +11,7 @@ mod node;
 mod object;
 mod objects;
 mod offsets;
+mod place;
 mod read;
 mod scalar;
 mod secret;
@@ -23,6 +24,7 @@ pub use location::{Location, Source, Text, span_of};
 pub use node::{Entry, Node, Span, Value};
 pub use object::Object;
 pub use objects::Objects;
+pub(crate) use place::Place;
 pub use secret::Secret;
 pub use syntax::SyntaxError;
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Number, Value as Json};
 
+use super::scalar;
 use crate::problem::{Path, Step};
 
 /// A range of bytes in a source's text; `end` is exclusive.
@@ -58,9 +59,10 @@ impl Node {
         let value = match json {
             Json::Null => Value::Null,
             Json::Bool(value) => Value::Bool(*value),
-            Json::Number(number) => {
-                number.as_i64().map_or_else(|| Value::Float(number.as_f64().unwrap_or_default()), Value::Integer)
-            }
+            Json::Number(number) => match number.as_i64().or_else(|| scalar::whole(number.as_f64()?)) {
+                Some(integer) => Value::Integer(integer),
+                None => Value::Float(number.as_f64().unwrap_or_default()),
+            },
             Json::String(text) => Value::String(text.clone()),
             Json::Array(items) => Value::Sequence(items.iter().map(Node::from_json).collect()),
             Json::Object(fields) => Value::Mapping(

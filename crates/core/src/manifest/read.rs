@@ -90,15 +90,15 @@ fn is_empty(part: &str) -> bool {
 }
 
 fn read_part(part: &str, documents: &mut Vec<Node>) -> Result<(), SyntaxError> {
-    let start = part.trim_start();
-    if !start.starts_with(['{', '[']) {
+    let content = part.strip_prefix("---").unwrap_or(part).trim_start();
+    if !content.starts_with(['{', '[']) {
         return yaml::read(part, documents);
     }
-    let Err(json_error) = json::read(part, documents) else {
+    let Err(json_error) = json::read(part, part.len() - content.len(), documents) else {
         return Ok(());
     };
     // A flow mapping such as `{kind: Pod}` is YAML without being JSON.
-    let looks_like_json = start.get(1..).is_some_and(|rest| rest.trim_start().starts_with(['"', '{', '[']));
+    let looks_like_json = content.get(1..).is_some_and(|rest| rest.trim_start().starts_with(['"', '{', '[']));
     let mut found = Vec::new();
     match yaml::read(part, &mut found) {
         Ok(()) => {

@@ -21,11 +21,7 @@ pub(super) fn resolve(text: &str) -> Result<Value, NotFinite> {
         _ => {}
     }
     match text.as_bytes().first() {
-        Some(b'.') => match text.parse::<f64>() {
-            Ok(number) if is_decimal(text) => finite(number),
-            _ => Ok(Value::String(text.to_owned())),
-        },
-        Some(b'0'..=b'9' | b'+' | b'-') => number(text),
+        Some(b'.' | b'0'..=b'9' | b'+' | b'-') => Ok(number(text)),
         _ => Ok(Value::String(text.to_owned())),
     }
 }
@@ -41,17 +37,10 @@ pub(super) fn resolve_key(text: &str) -> String {
     }
 }
 
-fn number(text: &str) -> Result<Value, NotFinite> {
+fn number(text: &str) -> Value {
     let plain = text.replace('_', "");
-    if let Some(integer) = integer(&plain) {
-        return Ok(integer);
-    }
-    if is_decimal(&plain)
-        && let Ok(number) = plain.parse::<f64>()
-    {
-        return finite(number);
-    }
-    Ok(Value::String(text.to_owned()))
+    let float = || plain.parse::<f64>().ok().filter(|_| is_decimal(&plain)).and_then(finite);
+    integer(&plain).or_else(float).unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 /// Decimal, `0x`, `0o`, `0b` and C-style octal (`0777`) integers.
@@ -98,12 +87,9 @@ fn is_decimal(text: &str) -> bool {
         })
 }
 
-/// A float without a fraction travels through JSON as a whole number.
-fn finite(number: f64) -> Result<Value, NotFinite> {
-    if !number.is_finite() {
-        return Err(NotFinite);
-    }
-    Ok(whole(number).map_or(Value::Float(number), Value::Integer))
+/// A float without a fraction travels through JSON as a whole number; none when it is too large.
+fn finite(number: f64) -> Option<Value> {
+    number.is_finite().then(|| whole(number).map_or(Value::Float(number), Value::Integer))
 }
 
 /// The integer that a float holds exactly, as far as floats count every integer.
@@ -148,7 +134,7 @@ mod tests {
 
     #[test]
     fn dates_and_versions_stay_text() {
-        for text in ["2024-01-02", "1.2.3", "1Gi", "-", "+", "5m", "0x", "12:30:45", "1e", "e5"] {
+        for text in ["2024-01-02", "1.2.3", "1Gi", "-", "+", "5m", "0x", "12:30:45", "1e", "e5", "1e400"] {
             assert_eq!(resolve(text), Ok(Value::String(text.into())), "{text}");
         }
     }

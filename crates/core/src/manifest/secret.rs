@@ -55,6 +55,7 @@ pub(super) fn check(document: &Node) -> Vec<Problem> {
     let entries = document.get("data").map(Node::entries).unwrap_or_default();
     let broken = entries.iter().filter(|entry| entry.value.as_str().is_some_and(|text| decode(text).is_none()));
     broken
+        .take(100)
         .map(|entry| {
             Problem::error("not-base64", path.key(&entry.key), "the value is not base64")
                 .with_help("encode it, or move it to stringData")

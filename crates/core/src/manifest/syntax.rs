@@ -44,6 +44,9 @@ impl SyntaxError {
             return SyntaxError::at(tab, "a tab is used for indentation")
                 .with_help("YAML is indented with spaces only");
         }
+        // What is missing at the end of the text is missed after its last visible character.
+        let last = text.trim_end().char_indices().next_back().map_or(0, |(at, _)| at);
+        let offset = offset.min(last);
         let (message, help) = plain_words(info);
         let error = SyntaxError::at(offset, message.unwrap_or_else(|| format!("this is not valid YAML: {info}")));
         SyntaxError { help, ..error }

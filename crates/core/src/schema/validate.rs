@@ -1,9 +1,9 @@
 //! Checks a document against its structure, as the API server would, and finds all the mistakes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::table::{ListType, Rule, Schema, Shape, Structure, Tables, tables};
-use crate::manifest::{Entry, Node, Value};
+use crate::manifest::{Entry, Node, Place, Value};
 use crate::problem::{Path, Problem, Severity, did_you_mean};
 
 /// The structure that an object's `metadata` has, which CustomResourceDefinitions leave to Kubernetes.
@@ -23,11 +23,11 @@ const METADATA: Schema = Schema {
 ///
 /// Unknown fields are warnings, since the API server drops them; everything else is an error.
 pub fn validate(structure: &str, document: &Node) -> Vec<Problem> {
-    let mut check = Check { tables: tables(), problems: Vec::new() };
+    let mut check = Check { tables: tables(), problems: Vec::new(), dropped: 0, worst: Severity::Warning };
     if let Some(structure) = check.tables.get(structure) {
-        check.structure(structure, document, &Path::root(), false);
+        check.structure(structure, document, &Place::Root, false);
     }
-    check.problems
+    check.finish()
 }
 
 /// The same for objects that are only looked at: of the errors only wrong types stay errors.
@@ -42,99 +42,125 @@ pub fn validate_leniently(structure: &str, document: &Node) -> Vec<Problem> {
 struct Check {
     tables: &'static Tables,
     problems: Vec<Problem>,
+    /// How many problems were found beyond the limit, and how bad they are.
+    dropped: usize,
+    worst: Severity,
 }
 
+/// Problems of one document that are told one by one: nobody reads more, and a hostile text could hold millions.
+const LIMIT: usize = 100;
+
 impl Check {
-    fn structure(&mut self, structure: &Structure, node: &Node, path: &Path, preserve: bool) {
+    fn report(&mut self, problem: Problem) {
+        if self.problems.len() < LIMIT {
+            self.problems.push(problem);
+        } else {
+            self.dropped += 1;
+            self.worst = self.worst.max(problem.severity);
+        }
+    }
+
+    fn finish(mut self) -> Vec<Problem> {
+        if self.dropped > 0 {
+            let message = format!("{} further problems of this object are not shown", self.dropped);
+            let problem = Problem::error("too-many-problems", Path::root(), message);
+            self.problems.push(Problem { severity: self.worst, ..problem });
+        }
+        self.problems
+    }
+
+    fn structure(&mut self, structure: &Structure, node: &Node, place: &Place<'_>, preserve: bool) {
         let Value::Mapping(entries) = &node.value else {
-            self.wrong_type("a mapping", node, path);
+            self.wrong_type("a mapping", node, place);
             return;
         };
         let mut unknown = Vec::new();
         for entry in last_of_each(entries) {
             match structure.field(&entry.key) {
                 Some(_) if entry.value.value == Value::Null => {}
-                Some(field) if path.0.is_empty() && field.name == "metadata" => {
-                    self.value(&METADATA, &entry.value, &path.key(&entry.key));
+                Some(field) if place.is_root() && field.name == "metadata" => {
+                    self.value(&METADATA, &entry.value, &place.key(&entry.key));
                 }
-                Some(field) => self.value(&field.schema, &entry.value, &path.key(&entry.key)),
+                Some(field) => self.value(&field.schema, &entry.value, &place.key(&entry.key)),
                 None => unknown.push(entry.key.as_str()),
             }
         }
-        self.missing_fields(structure, node, path, &unknown);
+        self.missing_fields(structure, node, place, &unknown);
         if !preserve {
-            self.unknown_fields(structure, node, path, &unknown);
+            self.unknown_fields(structure, node, place, &unknown);
         }
         for rule in structure.rules.iter().filter(|rule| is_broken(rule, node)) {
-            self.problems.push(Problem::error("broken-rule", path.key("minReplicaCount"), rule.message));
+            self.report(Problem::error("broken-rule", place.key("minReplicaCount").path(), rule.message));
         }
     }
 
-    fn missing_fields(&mut self, structure: &Structure, node: &Node, path: &Path, unknown: &[&str]) {
+    fn missing_fields(&mut self, structure: &Structure, node: &Node, place: &Place<'_>, unknown: &[&str]) {
         let required = structure.fields.iter().filter(|field| field.required && field.schema.default.is_none());
         for field in required.filter(|field| is_absent(node, field.name)) {
             let message = match node.entry(field.name) {
                 Some(_) => format!("the field {} is required and empty", field.name),
                 None => format!("the field {} is missing", field.name),
             };
-            let problem = Problem::error("missing-field", path.key(field.name), message);
+            let problem = Problem::error("missing-field", place.key(field.name).path(), message);
             let help = did_you_mean(field.name, unknown.iter().copied());
-            self.problems.push(match help {
+            self.report(match help {
                 Some(key) => problem.with_help(format!("'{key}' looks like it")),
                 None => problem,
             });
         }
     }
 
-    fn unknown_fields(&mut self, structure: &Structure, node: &Node, path: &Path, unknown: &[&str]) {
+    fn unknown_fields(&mut self, structure: &Structure, node: &Node, place: &Place<'_>, unknown: &[&str]) {
+        let absent: Vec<&str> =
+            structure.fields.iter().map(|field| field.name).filter(|name| is_absent(node, name)).collect();
         for key in unknown {
-            let problem = Problem::warning("unknown-field", path.key(*key), format!("the field {key} is unknown"));
-            let fields = structure.fields.iter().map(|field| field.name).filter(|name| is_absent(node, name));
-            self.problems.push(match did_you_mean(key, fields) {
+            let problem =
+                Problem::warning("unknown-field", place.key(key).path(), format!("the field {key} is unknown"));
+            self.report(match did_you_mean(key, absent.iter().copied()) {
                 Some(name) => problem.at_key().with_help(format!("did you mean '{name}'?")),
                 None => problem.at_key(),
             });
         }
     }
 
-    fn value(&mut self, schema: &Schema, node: &Node, path: &Path) {
+    fn value(&mut self, schema: &Schema, node: &Node, place: &Place<'_>) {
         match (&schema.shape, &node.value) {
             (Shape::Structure(name), _) => {
                 if let Some(structure) = self.tables.get(name) {
-                    self.structure(structure, node, path, schema.preserve_unknown_fields);
+                    self.structure(structure, node, place, schema.preserve_unknown_fields);
                 }
             }
-            (Shape::List(items), Value::Sequence(nodes)) => self.list(schema, items, nodes, path),
+            (Shape::List(items), Value::Sequence(nodes)) => self.list(schema, items, nodes, place),
             (Shape::Map(values), Value::Mapping(entries)) => {
                 for entry in last_of_each(entries).filter(|entry| entry.value.value != Value::Null) {
-                    self.value(values, &entry.value, &path.key(&entry.key));
+                    self.value(values, &entry.value, &place.key(&entry.key));
                 }
             }
-            (Shape::String, Value::String(text)) => self.text(schema, text, path),
+            (Shape::String, Value::String(text)) => self.text(schema, text, place),
             (Shape::DateTime, Value::String(text)) if text.parse::<jiff::Timestamp>().is_err() => {
                 let message = format!("expected a time such as 2025-01-31T12:00:00Z, found {}", node.describe());
-                self.problems.push(Problem::error("invalid-time", path.clone(), message));
+                self.report(Problem::error("invalid-time", place.path(), message));
             }
             (Shape::Quantity, Value::String(text)) if !is_quantity(text) => {
                 let message = format!("expected a quantity such as 500m or 1Gi, found {}", node.describe());
-                self.problems.push(Problem::error("invalid-quantity", path.clone(), message));
+                self.report(Problem::error("invalid-quantity", place.path(), message));
             }
-            (Shape::Int32 | Shape::Int64, Value::Integer(number)) => self.number(schema, *number, path),
+            (Shape::Int32 | Shape::Int64, Value::Integer(number)) => self.number(schema, *number, place),
             (Shape::IntOrString | Shape::Quantity, Value::Integer(_) | Value::String(_))
             | (Shape::DateTime, Value::String(_))
             | (Shape::Boolean, Value::Bool(_))
             | (Shape::Object, Value::Mapping(_)) => {}
-            (shape, _) => self.wrong_type(expected(shape), node, path),
+            (shape, _) => self.wrong_type(expected(shape), node, place),
         }
     }
 
-    fn list(&mut self, schema: &Schema, items: &Schema, nodes: &[Node], path: &Path) {
+    fn list(&mut self, schema: &Schema, items: &Schema, nodes: &[Node], place: &Place<'_>) {
         if schema.min_items.is_some_and(|fewest| nodes.len() < fewest) {
             let message = "the list is empty and needs at least one element";
-            self.problems.push(Problem::error("too-few-items", path.clone(), message));
+            self.report(Problem::error("too-few-items", place.path(), message));
         }
         for (index, node) in nodes.iter().enumerate() {
-            self.value(items, node, &path.index(index));
+            self.value(items, node, &place.index(index));
         }
         let keys: &[&str] = match &schema.list_type {
             Some(ListType::KeyedBy(keys)) => keys,
@@ -147,26 +173,26 @@ impl Check {
             if identity.as_ref().is_some_and(|identity| !seen.insert(identity.clone())) {
                 let what = if keys.is_empty() { "value".to_owned() } else { keys.join(" and ") };
                 let message = format!("an element with the same {what} is already in the list");
-                self.problems.push(Problem::error("duplicate-item", path.index(index), message));
+                self.report(Problem::error("duplicate-item", place.index(index).path(), message));
             }
         }
     }
 
-    fn text(&mut self, schema: &Schema, text: &str, path: &Path) {
+    fn text(&mut self, schema: &Schema, text: &str, place: &Place<'_>) {
         if schema.min_length.is_some_and(|fewest| text.chars().count() < fewest) {
-            self.problems.push(Problem::error("too-short", path.clone(), "the text must not be empty"));
+            self.report(Problem::error("too-short", place.path(), "the text must not be empty"));
         }
         if !schema.one_of.is_empty() && !schema.one_of.contains(&text) {
             let allowed: Vec<String> = schema.one_of.iter().map(|value| format!("{value:?}")).collect();
-            let problem = Problem::error("not-allowed-value", path.clone(), format!("{text:?} is not allowed here"));
-            self.problems.push(match did_you_mean(text, schema.one_of.iter().copied()) {
+            let problem = Problem::error("not-allowed-value", place.path(), format!("{text:?} is not allowed here"));
+            self.report(match did_you_mean(text, schema.one_of.iter().copied()) {
                 Some(value) => problem.with_help(format!("did you mean '{value}'?")),
                 None => problem.with_help(format!("allowed are {}", allowed.join(", "))),
             });
         }
     }
 
-    fn number(&mut self, schema: &Schema, number: i64, path: &Path) {
+    fn number(&mut self, schema: &Schema, number: i64, place: &Place<'_>) {
         let (lowest, highest) = match schema.shape {
             Shape::Int32 => (i64::from(i32::MIN), i64::from(i32::MAX)),
             _ => (i64::MIN, i64::MAX),
@@ -180,19 +206,19 @@ impl Check {
         } else {
             return;
         };
-        self.problems.push(Problem::error("out-of-range", path.clone(), message));
+        self.report(Problem::error("out-of-range", place.path(), message));
     }
 
-    fn wrong_type(&mut self, expected: &str, node: &Node, path: &Path) {
+    fn wrong_type(&mut self, expected: &str, node: &Node, place: &Place<'_>) {
         let message = format!("expected {expected}, found {}", node.describe());
-        let problem = Problem::error("wrong-type", path.clone(), message);
+        let problem = Problem::error("wrong-type", place.path(), message);
         let help = match &node.value {
             Value::Bool(_) | Value::Integer(_) | Value::Float(_) if expected == "a string" => Some("put it in quotes"),
             Value::String(text) if expected == "an integer" && text.parse::<i64>().is_ok() => Some("remove the quotes"),
             Value::String(text) if expected == "a boolean" && text.parse::<bool>().is_ok() => Some("remove the quotes"),
             _ => None,
         };
-        self.problems.push(match help {
+        self.report(match help {
             Some(help) => problem.with_help(help),
             None => problem,
         });
@@ -201,11 +227,20 @@ impl Check {
 
 /// The entries that count: of a repeated key only the last one.
 fn last_of_each(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
-    let mut seen = HashSet::with_capacity(entries.len());
-    let mut last: Vec<&Entry> = entries.iter().rev().filter(|entry| seen.insert(entry.key.as_str())).collect();
-    last.reverse();
-    last.into_iter()
+    // Keys of large mappings, which are data, are told apart by hashing; structures are small.
+    let mut last = HashMap::new();
+    if entries.len() > SMALL {
+        last.extend(entries.iter().enumerate().map(|(index, entry)| (entry.key.as_str(), index)));
+    }
+    let is_last = move |index: usize, entry: &Entry| match last.get(entry.key.as_str()) {
+        Some(last) => *last == index,
+        None => !entries.iter().skip(index + 1).any(|later| later.key == entry.key),
+    };
+    entries.iter().enumerate().filter(move |(index, entry)| is_last(*index, entry)).map(|(_, entry)| entry)
 }
+
+/// Entries up to which comparing each key with each other is faster than hashing.
+const SMALL: usize = 24;
 
 /// Whether a field is left out, or `null`, which the API server drops.
 fn is_absent(node: &Node, field: &str) -> bool {
@@ -226,7 +261,7 @@ fn expected(shape: &Shape) -> &'static str {
 /// What tells a list's element from the others; `None` when part of it is missing.
 fn identity(tables: &Tables, items: &Schema, node: &Node, keys: &[&str]) -> Option<Vec<String>> {
     if keys.is_empty() {
-        return Some(vec![node.describe()]);
+        return Some(vec![node.to_json().to_string()]);
     }
     let Shape::Structure(name) = items.shape else { return None };
     let structure = tables.get(name)?;
