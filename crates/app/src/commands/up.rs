@@ -7,10 +7,11 @@ use anyhow::Context;
 use keda_core::hpa::ControllerSettings;
 use keda_scalers::client::Sources;
 use keda_scalers::plan::SharedLookup;
-use keda_scalers::sampler::Sampler;
-use tokio::signal::unix::{SignalKind, signal};
+use keda_scalers::sampler::{Sampled, Sampler};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::watch::Watch;
 use crate::cli::Up;
 use crate::local::driver::{Driver, Options};
 use crate::local::instance;
@@ -56,70 +57,99 @@ fn read(arguments: &Up) -> anyhow::Result<(Project, Vec<Described>)> {
 async fn up(arguments: &Up, settings: &Settings, project: Project, described: Vec<Described>) -> anyhow::Result<u8> {
     let state_directory = instance::state_directory(&arguments.instance, settings)?;
     let options = process::Options { tail_logs: !arguments.no_logs, ..process::Options::new(&state_directory) };
-    let (supervisor, mut processes) = match Supervisor::open(options) {
+    let (supervisor, processes) = match Supervisor::open(options) {
         Ok(opened) => opened,
         Err(error) => {
             super::complain(&format!("error: {error}"));
             return Ok(FINDINGS);
         }
     };
-    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let (mut asked, _socket) = instance::serve(&state_directory)?;
-    let (output, mut sampled) = mpsc::unbounded_channel();
-    let mut changes = supervisor.changes();
-    let live = std::io::IsTerminal::is_terminal(&std::io::stdout()) && !arguments.json;
+    let (asked, socket) = instance::serve(&state_directory)?;
+    let (output, sampled) = mpsc::unbounded_channel();
+    let inbox = Inbox {
+        sampled,
+        processes,
+        asked,
+        files: Watch::new(arguments.watch.then_some(&arguments.manifests))?,
+        terminate: signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?,
+        interrupt: signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?,
+    };
     let lookup: SharedLookup = Arc::new(project.references.clone());
+    let live = std::io::IsTerminal::is_terminal(&std::io::stdout()) && !arguments.json;
     let mut driver = Driver::new(
         Sampler::start(output),
         supervisor,
         Arc::new(Sources::new(settings.sources.clone())),
         Arc::clone(&lookup),
         Store::new(&state_directory),
-        Options {
-            hpa_interval: arguments.hpa_interval,
-            controller: ControllerSettings {
-                downscale_stabilization: arguments.downscale_stabilization,
-                ..ControllerSettings::default()
-            },
-            show_logs: !arguments.no_logs,
-        },
+        driver_options(arguments),
         Output::new(live),
     );
     let count = format!("{} ScaledObjects, {} workloads", project.plans.len(), described.len());
     let news = News::new(Level::Info, "keda", format!("up: {count}"));
     driver.output.tell(&news.with("stateDirectory", state_directory.display().to_string()));
     driver.apply(project.plans, described, lookup)?;
+    // The texts of the manifests are not needed any more.
     drop(project.loaded);
-    let mut files = super::watch::Watch::new(arguments.watch.then_some(&arguments.manifests))?;
-    let mut draw = tokio::time::interval(DRAW_EVERY);
-    draw.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    loop {
-        let deadline = driver.deadline();
-        tokio::select! {
-            Some(reading) = sampled.recv() => driver.sampled(reading),
-            Some(event) = processes.next() => driver.processed(&event),
-            () = tokio::time::sleep_until(deadline) => driver.tick(),
-            Some((question, reply)) = asked.recv() => {
-                // Whoever asked may have gone.
-                let _ = reply.send(driver.answers(&question));
-            }
-            Some(()) = files.changed() => reload(&mut driver, arguments),
-            _ = draw.tick(), if live => driver.draw(),
-            _ = changes.changed() => {}
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-        }
+    let code = inbox.serve(driver, arguments, live).await;
+    drop(socket);
+    Ok(code)
+}
+
+fn driver_options(arguments: &Up) -> Options {
+    let downscale_stabilization = arguments.downscale_stabilization;
+    Options {
+        hpa_interval: arguments.hpa_interval,
+        controller: ControllerSettings { downscale_stabilization, ..ControllerSettings::default() },
+        show_logs: !arguments.no_logs,
     }
-    driver.output.tell(&News::new(Level::Info, "keda", "stopping all workers"));
-    let stop = driver.stop();
-    tokio::pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => return Ok(FINE),
-            // Workers are stopped by their shims even when nobody waits for them.
-            _ = interrupt.recv() => return Ok(FINDINGS),
-            Some(event) = processes.next() => drop(event),
+}
+
+/// Everything that can happen to a running `keda up`.
+struct Inbox {
+    sampled: mpsc::UnboundedReceiver<Sampled>,
+    processes: process::Events,
+    asked: mpsc::Receiver<instance::Asked>,
+    files: Watch,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Inbox {
+    /// Serves the driver until a signal ends it; the exit code.
+    async fn serve(mut self, mut driver: Driver, arguments: &Up, live: bool) -> u8 {
+        let mut draw = tokio::time::interval(DRAW_EVERY);
+        draw.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            let deadline = driver.deadline();
+            tokio::select! {
+                Some(reading) = self.sampled.recv() => driver.sampled(reading),
+                Some(event) = self.processes.next() => driver.processed(&event),
+                () = tokio::time::sleep_until(deadline) => driver.tick(),
+                Some((question, reply)) = self.asked.recv() => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(driver.answers(&question));
+                }
+                Some(()) = self.files.changed() => reload(&mut driver, arguments),
+                _ = draw.tick(), if live => driver.draw(),
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
+            }
+        }
+        driver.output.tell(&News::new(Level::Info, "keda", "stopping all workers"));
+        self.stop(driver).await
+    }
+
+    async fn stop(mut self, mut driver: Driver) -> u8 {
+        let stop = driver.stop();
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return FINE,
+                // Workers are stopped by their shims even when nobody waits for them.
+                _ = self.interrupt.recv() => return FINDINGS,
+                Some(_) = self.processes.next() => {}
+            }
         }
     }
 }

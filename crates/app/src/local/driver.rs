@@ -114,7 +114,7 @@ impl Driver {
             }
         }
         for status in self.supervisor.statuses() {
-            if !containers.contains_key(&status.key) && !(status.desired == 0 && status.replicas.is_empty()) {
+            if !containers.contains_key(&status.key) && (status.desired > 0 || !status.replicas.is_empty()) {
                 let news = News::new(Level::Info, "processes", "stopping: it is no longer in the manifests");
                 self.output.tell(&news.with("object", status.key.to_string()));
                 self.supervisor.remove(&status.key);

@@ -1,7 +1,6 @@
 //! ScaledObject: a workload whose replicas follow event sources.
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use super::{Fallback, ObjectMeta, ScaledObjectStatus, Trigger};
 
@@ -117,27 +116,6 @@ pub struct ScalingModifiers {
     pub metric_type: Option<String>,
 }
 
-/// Replica bounds that contradict each other; the texts are KEDA's (behaviour.md §1.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum ReplicaBoundsError {
-    /// The minimum is above the maximum.
-    #[error("MinReplicaCount={min} must be less than MaxReplicaCount={max}")]
-    MinAboveMax {
-        /// The minimum.
-        min: i32,
-        /// The maximum.
-        max: i32,
-    },
-    /// The idle number is not below the minimum.
-    #[error("IdleReplicaCount={idle} must be less than MinReplicaCount={min}")]
-    IdleNotBelowMin {
-        /// The idle number.
-        idle: i32,
-        /// The minimum.
-        min: i32,
-    },
-}
-
 impl ScaledObject {
     /// The name that the HorizontalPodAutoscaler shall have.
     pub fn hpa_name(&self) -> String {
@@ -161,53 +139,6 @@ impl ScaledObject {
     /// Whether the target gets its first number of replicas back on deletion.
     pub fn restores_original_replica_count(&self) -> bool {
         self.spec.advanced.as_ref().is_some_and(|advanced| advanced.restore_to_original_replica_count)
-    }
-}
-
-impl ScaledObjectSpec {
-    /// Seconds between polls: 30 unless set.
-    pub fn polling_interval(&self) -> i32 {
-        self.polling_interval.unwrap_or(30)
-    }
-
-    /// Seconds after the last activity before the target goes to zero: 300 unless set.
-    pub fn cooldown_period(&self) -> i32 {
-        self.cooldown_period.unwrap_or(300)
-    }
-
-    /// Seconds after the creation before the cooldown counts: 0 unless set.
-    pub fn initial_cooldown_period(&self) -> i32 {
-        self.initial_cooldown_period.unwrap_or(0)
-    }
-
-    /// Fewest replicas: 0 unless set.
-    pub fn min_replica_count(&self) -> i32 {
-        self.min_replica_count.unwrap_or(0)
-    }
-
-    /// Most replicas: 100 unless set.
-    pub fn max_replica_count(&self) -> i32 {
-        self.max_replica_count.unwrap_or(100)
-    }
-
-    /// `minReplicas` of the HorizontalPodAutoscaler, which is never below 1 (behaviour.md §1.7).
-    pub fn hpa_min_replicas(&self) -> i32 {
-        self.min_replica_count().max(1)
-    }
-
-    /// Checks minimum, maximum and idle number against each other (behaviour.md §1.3).
-    ///
-    /// An explicit minimum of 0 counts as 1 here, and one left out as 0.
-    pub fn check_replica_bounds(&self) -> Result<(), ReplicaBoundsError> {
-        let min = self.min_replica_count.map_or(0, |min| min.max(1));
-        let max = self.max_replica_count();
-        if min > max {
-            return Err(ReplicaBoundsError::MinAboveMax { min, max });
-        }
-        match self.idle_replica_count {
-            Some(idle) if idle >= min => Err(ReplicaBoundsError::IdleNotBelowMin { idle, min }),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -244,38 +175,13 @@ impl ScalingModifiers {
 mod tests {
     use super::*;
 
-    fn with_bounds(idle: Option<i32>, min: Option<i32>, max: Option<i32>) -> ScaledObjectSpec {
-        ScaledObjectSpec {
-            idle_replica_count: idle,
-            min_replica_count: min,
-            max_replica_count: max,
-            ..ScaledObjectSpec::default()
-        }
-    }
-
     #[test]
     fn what_is_left_out_has_a_default() {
         let object = ScaledObject {
             metadata: ObjectMeta { name: "web".into(), ..ObjectMeta::default() },
             ..ScaledObject::default()
         };
-        assert_eq!((object.spec.polling_interval(), object.spec.cooldown_period()), (30, 300));
-        assert_eq!((object.spec.hpa_min_replicas(), object.spec.max_replica_count()), (1, 100));
         assert_eq!(object.hpa_name(), "keda-hpa-web");
         assert_eq!(object.spec.scale_target_ref.kind(), "Deployment");
-    }
-
-    #[test]
-    fn an_explicit_minimum_of_zero_counts_as_one() {
-        assert_eq!(with_bounds(Some(0), Some(0), None).check_replica_bounds(), Ok(()));
-        let error = with_bounds(Some(0), None, None).check_replica_bounds();
-        assert_eq!(error, Err(ReplicaBoundsError::IdleNotBelowMin { idle: 0, min: 0 }));
-    }
-
-    #[test]
-    fn the_minimum_may_equal_the_maximum() {
-        assert_eq!(with_bounds(None, Some(5), Some(5)).check_replica_bounds(), Ok(()));
-        let error = with_bounds(None, Some(101), None).check_replica_bounds().unwrap_err();
-        assert_eq!(error.to_string(), "MinReplicaCount=101 must be less than MaxReplicaCount=100");
     }
 }

@@ -31,7 +31,7 @@ fn a_scaled_object_is_typed_and_knows_its_places() {
     let document = &loaded.documents[0];
     assert_eq!((document.known, document.namespace.as_deref()), (Kind::ScaledObject, Some("shop")));
     let Object::ScaledObject(object) = &document.object else { panic!("{:?}", document.object) };
-    assert_eq!(object.spec.hpa_min_replicas(), 2);
+    assert_eq!(object.spec.min_replica_count, Some(2));
     let metadata = Path::root().key("spec").key("triggers").index(0).key("metadata");
     let place = |path: &Path, target| {
         let place = loaded.locate(document, path, target).unwrap();

@@ -24,6 +24,7 @@ pub struct ResourceMetrics {
         trigger,
         deprecated = "The 'type' setting is DEPRECATED and is removed in v2.18 - Use 'metricType' instead."
     )]
+    #[allow(dead_code, reason = "it exists to be refused")]
     removed_type: Option<String>,
 }
 

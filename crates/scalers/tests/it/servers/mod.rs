@@ -1,5 +1,7 @@
 //! Servers for the tests: a small file for each, and what they have in common.
 
+#![allow(dead_code, reason = "two test binaries use it, each in part")]
+
 mod certificates;
 pub mod postgresql;
 pub mod prometheus;
