@@ -121,9 +121,11 @@ struct Query {
 #[async_trait]
 impl Scaler for Query {
     async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
-        let value = self.postgres.number(&self.text).await.map_err(|error| {
-            error.within("error inspecting postgreSQL: could not query postgreSQL")
-        })?;
+        let value = self
+            .postgres
+            .number(&self.text)
+            .await
+            .map_err(|error| error.within("error inspecting postgreSQL: could not query postgreSQL"))?;
         Ok(vec![(METRIC.to_string(), Sample::above(value, self.activation))])
     }
 }

@@ -86,7 +86,8 @@ mod tests {
         let inputs = Inputs::from_metadata(entries.iter().copied())
             .with_authentication(authentication.iter().copied())
             .with_environment([("H", "one,two"), ("P", "1,2")]);
-        let (_, problems) = parse::<RedisList>(&inputs, &Context { trigger_type: "redis".into(), ..Context::default() });
+        let (_, problems) =
+            parse::<RedisList>(&inputs, &Context { trigger_type: "redis".into(), ..Context::default() });
         problems.into_iter().map(|problem| problem.message).collect()
     }
 
@@ -118,7 +119,8 @@ mod tests {
     #[test]
     fn a_misspelt_required_key_is_told_from_a_missing_one() {
         let inputs = Inputs::from_metadata([("listNam", "l"), ("address", "r:1")]);
-        let (_, problems) = parse::<RedisList>(&inputs, &Context { trigger_type: "redis".into(), ..Context::default() });
+        let (_, problems) =
+            parse::<RedisList>(&inputs, &Context { trigger_type: "redis".into(), ..Context::default() });
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert_eq!(problems[0].path.to_string(), "metadata.listNam");
         assert!(problems[0].help.as_ref().is_some_and(|help| help.contains("did you mean \"listName\"?")));

@@ -115,7 +115,8 @@ impl Endpoint {
         let authentication = &self.options.authentication;
         let request = self.client.get(self.url.clone()).timeout(self.timeout);
         let request = authentication.with_api_key(request, self.url.clone())?;
-        let request = if authentication.has("custom") { request } else { authentication.with_authorization(request)? };
+        let request =
+            if authentication.has("custom") { request } else { authentication.with_authorization(request)? };
         let answer = http::send(request).await?;
         if answer.status.as_u16() != 200 {
             let message = format!("{}: api returned {}", self.url.path(), answer.status.as_u16());
@@ -134,7 +135,8 @@ fn value_at(format: &str, body: &str, location: &str) -> Result<f64, String> {
             number(gjson::get(&json, location).as_ref(), location)
         }
         "yaml" => {
-            let yaml = keda_core::manifest::parse_value(body).map_err(|error| format!("the answer is not YAML: {error}"))?;
+            let yaml =
+                keda_core::manifest::parse_value(body).map_err(|error| format!("the answer is not YAML: {error}"))?;
             number(Some(&walk(&yaml, location)?), location)
         }
         "xml" => {
@@ -161,9 +163,7 @@ fn number(value: Option<&Value>, location: &str) -> Result<f64, String> {
 }
 
 fn not_a_number(location: &str, found: &str) -> String {
-    format!(
-        "valueLocation {location:?} must point to a numeric value or a string parseable as a Quantity, got {found}"
-    )
+    format!("valueLocation {location:?} must point to a numeric value or a string parseable as a Quantity, got {found}")
 }
 
 /// Follows names and positions with dots between them, up to the first scalar (`COMMON.md`, "value-by-path").

@@ -49,9 +49,7 @@ impl ResourceMetrics {
                 .parse::<Quantity>()
                 .map(ResourceTarget::AverageValue)
                 .map_err(|error| format!("value {:?} must be a quantity such as 500m or 1Gi: {error}", self.value)),
-            other => {
-                Err(format!("unknown metric type: {other}, allowed values are 'Utilization' or 'AverageValue'"))
-            }
+            other => Err(format!("unknown metric type: {other}, allowed values are 'Utilization' or 'AverageValue'")),
         }
     }
 }
@@ -75,8 +73,7 @@ mod tests {
     use super::*;
 
     fn specs(metric_type: &str, value: &str) -> Result<Specs, String> {
-        let context =
-            Context { trigger_type: "cpu".into(), metric_type: metric_type.into(), ..Context::default() };
+        let context = Context { trigger_type: "cpu".into(), metric_type: metric_type.into(), ..Context::default() };
         let (metrics, problems) = parse::<ResourceMetrics>(&Inputs::from_metadata([("value", value)]), &context);
         match problems.first() {
             None => Ok(metrics.specs(&context)),

@@ -88,9 +88,10 @@ impl Window {
     /// The value at `now`. The window is open when it closes before it opens again; a schedule that never fires counts
     /// as the past.
     fn at(&self, now: Timestamp) -> Result<Sample, SourceError> {
-        let zone = self.time_zone.as_ref().map_err(|error| {
-            SourceError::new(ErrorKind::Configuration, format!("unable to load timezone: {error}"))
-        })?;
+        let zone = self
+            .time_zone
+            .as_ref()
+            .map_err(|error| SourceError::new(ErrorKind::Configuration, format!("unable to load timezone: {error}")))?;
         let outside = match (self.start.next(now, zone), self.end.next(now, zone)) {
             (None, _) => false,
             (Some(_), None) => true,

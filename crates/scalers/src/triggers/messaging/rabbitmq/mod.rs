@@ -141,7 +141,8 @@ impl RabbitMq {
         require(http || !identity, "workload identity is not supported for amqp protocol currently")?;
         let oauth = [self.oauth_token_uri.is_empty(), self.client_id.is_empty(), self.client_secret.is_empty()];
         if oauth.contains(&false) {
-            let missing = "OAuth2 requires tokenUrl clientId and clientSecret to be configured in TriggerAuthentication";
+            let missing =
+                "OAuth2 requires tokenUrl clientId and clientSecret to be configured in TriggerAuthentication";
             require(!oauth.contains(&true), missing)?;
             require(http, "OAuth2 authentication is only supported for HTTP protocol")?;
             let combined = "OAuth2 authentication cannot be combined with username/password authentication or \
@@ -205,9 +206,12 @@ impl RabbitMq {
             endpoint.vhost.clone_from(&self.vhost_name);
         }
         let certificate = self.tls == "enable" && self.cert.is_some() && self.key.is_some();
-        let password_in_address = self.host.expose().split('@').next().is_some_and(|user| {
-            user.len() < self.host.expose().len() && user.splitn(3, ':').count() == 3
-        });
+        let password_in_address = self
+            .host
+            .expose()
+            .split('@')
+            .next()
+            .is_some_and(|user| user.len() < self.host.expose().len() && user.splitn(3, ':').count() == 3);
         if !self.username.is_empty() {
             endpoint.login = Login::Plain { username: self.username.clone(), password: self.password.clone() };
         } else if certificate && !password_in_address {

@@ -66,9 +66,7 @@ impl Mode {
             (float(figures.messages), figures.publish_rate, figures.deliver_get_rate);
         match self {
             Mode::QueueLength => Sample::above(messages, activation),
-            Mode::MessageRate => {
-                Sample { value: published, active: published > activation || messages > activation }
-            }
+            Mode::MessageRate => Sample { value: published, active: published > activation || messages > activation },
             Mode::DeliverGetRate => Sample::above(delivered, activation),
             Mode::PublishedToDeliveredRatio if published > 0.0 && delivered == 0.0 => {
                 Sample { value: activation, active: true }

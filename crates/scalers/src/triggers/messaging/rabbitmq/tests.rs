@@ -3,8 +3,7 @@ use keda_core::metadata::{Inputs, parse};
 use super::*;
 
 fn parsed(metadata: &[(&str, &str)], authentication: &[(&str, &str)]) -> (RabbitMq, Vec<String>) {
-    let inputs =
-        Inputs::from_metadata(metadata.iter().copied()).with_authentication(authentication.iter().copied());
+    let inputs = Inputs::from_metadata(metadata.iter().copied()).with_authentication(authentication.iter().copied());
     let (trigger, problems) = parse::<RabbitMq>(&inputs, &Context::default());
     (trigger, problems.into_iter().map(|problem| problem.message).collect())
 }
