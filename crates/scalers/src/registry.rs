@@ -26,6 +26,7 @@ catalogue! {
     cron = "triggers/time/cron.rs" => Cron serves ["cron"];
     metrics_api = "triggers/http/metrics_api.rs" => MetricsApi serves ["metrics-api"];
     postgresql = "triggers/databases/postgresql.rs" => PostgreSql serves ["postgresql"];
+    prometheus = "triggers/observability/prometheus.rs" => Prometheus serves ["prometheus"];
     rabbitmq = "triggers/messaging/rabbitmq/mod.rs" => RabbitMq serves ["rabbitmq"];
     redis = "triggers/databases/redis.rs" => RedisList serves ["redis", "redis-cluster", "redis-sentinel"];
     resource_metrics = "triggers/kubernetes/resource_metrics.rs" => ResourceMetrics serves ["cpu", "memory"];

@@ -158,3 +158,32 @@ async fn metrics_api_reads_prometheus_itself() {
     let api = Source::new(&sources(), "metrics-api", &metadata, &[]);
     assert!(poll_until(10, || async { api.sample().await.is_ok_and(|sample| sample.value == 1.0) }).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_answers_a_query_with_one_element() {
+    if !installed("prometheus", "prometheus") {
+        return;
+    }
+    let server = Prometheus::start(&[]);
+    let address = format!("http://127.0.0.1:{}", server.port);
+    let sources = sources();
+    let query = |query: &str, more: &[(&str, &str)]| {
+        let required = [("serverAddress", address.as_str()), ("query", query), ("threshold", "10")];
+        Source::new(&sources, "prometheus", &[&required, more].concat(), &[])
+    };
+    assert!(query("vector(7.5)", &[("activationThreshold", "7")]).sample().await.unwrap().active);
+    assert_eq!(query("nosuch_metric", &[]).value().await, 0.0);
+    assert_eq!(query("vector(1)/0", &[]).value().await, 0.0);
+    for (wrong, words, kind) in [
+        ("scalar(vector(1))", "wrap it in vector()", ErrorKind::Malformed),
+        ("vector(1) or label_replace(vector(2), \"a\", \"b\", \"\", \"\")", "multiple elements", ErrorKind::Malformed),
+        ("sum(", "status: 400", ErrorKind::Configuration),
+    ] {
+        let error = query(wrong, &[]).error().await;
+        assert!(error.message.contains(words) && error.kind == kind, "{wrong}: {error:?}");
+    }
+    let strict = query("nosuch_metric", &[("ignoreNullValues", "false")]).error().await;
+    assert!(strict.message.contains("the result is empty"), "{strict:?}");
+    drop(server);
+    assert_eq!(query("vector(1)", &[]).error().await.kind, ErrorKind::Unreachable);
+}

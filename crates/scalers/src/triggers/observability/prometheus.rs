@@ -1,0 +1,248 @@
+//! `prometheus`: the value of an instant PromQL query (`scalers/prometheus.md`).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use keda_core::metadata::{Context, Map, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::query_escape;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Client, Url};
+use serde_json::Value;
+
+use crate::client::Sources;
+use crate::client::authentication::Authentication;
+use crate::client::http;
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
+
+const METRIC_NAME: &str = "prometheus";
+
+/// Scale on the result of a PromQL query.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+pub struct Prometheus {
+    /// Address of the server; it may have a path.
+    #[meta(trigger)]
+    server_address: String,
+    /// The PromQL query; its result must be a single element.
+    #[meta(trigger)]
+    query: String,
+    /// More parameters of the request.
+    #[meta(trigger, optional)]
+    query_parameters: Map,
+    /// What one replica is expected to handle.
+    #[meta(trigger)]
+    threshold: f64,
+    /// Value above which the target leaves zero.
+    #[meta(trigger, optional)]
+    activation_threshold: f64,
+    /// Namespace that the query is limited to, where the server knows namespaces.
+    #[meta(trigger, optional)]
+    namespace: String,
+    /// More headers of the request.
+    #[meta(trigger, optional)]
+    custom_headers: Map,
+    /// Whether an empty result counts as 0.
+    #[meta(trigger, default = "true")]
+    ignore_null_values: bool,
+    /// Whether to take any certificate of the server.
+    #[meta(trigger, default = "false")]
+    unsafe_ssl: bool,
+    /// Region of a managed service of AWS.
+    #[meta(trigger, auth, optional)]
+    aws_region: String,
+    /// Time limit of a request.
+    #[meta(trigger, optional)]
+    timeout: Duration,
+    #[meta(group)]
+    authentication: Authentication,
+}
+
+impl Prometheus {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if self.authentication.is_on() && reader.context().identity_provider() != "none" {
+            reader.error("pod identity cannot be enabled with other auth types");
+        }
+    }
+
+    /// What a managed service of a cloud would want, which cannot be given yet: better said than refused by the server.
+    fn unsupported(&self, context: &Context) -> Option<String> {
+        match context.identity_provider() {
+            "none" if self.aws_region.is_empty() => None,
+            "none" => Some("signing requests for AWS (awsRegion) is not supported yet for prometheus".to_string()),
+            provider => Some(format!("podIdentity {provider} is not supported yet for prometheus")),
+        }
+    }
+}
+
+impl Trigger for Prometheus {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external(METRIC_NAME, Target::Float(self.threshold)))
+    }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        if let Some(unsupported) = self.unsupported(context) {
+            return Err(SourceError::new(ErrorKind::Unsupported, unsupported));
+        }
+        let own_tls = self.authentication.is_on() && (self.authentication.has("tls") || self.authentication.has_ca());
+        let mut tls = self.authentication.tls(self.unsafe_ssl && !own_tls);
+        if !own_tls {
+            tls.ca = None;
+        }
+        let client = sources.http.client(&sources.tls, &tls)?;
+        let timeout = if self.timeout.is_zero() { sources.settings.timeout } else { self.timeout };
+        Ok(Box::new(Server { client, timeout, trigger: self }))
+    }
+}
+
+struct Server {
+    client: Client,
+    timeout: Duration,
+    trigger: Prometheus,
+}
+
+#[async_trait]
+impl Scaler for Server {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let url = self.trigger.url(crate::sampler::wall_clock())?;
+        let mut request = self.client.get(url).timeout(self.timeout);
+        for (name, value) in &self.trigger.custom_headers.0 {
+            let name: HeaderName =
+                name.parse().map_err(|_| unusable(&format!("{name:?} cannot be a header's name")))?;
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| unusable(&format!("the value of {name} cannot be a header's")))?;
+            request = request.header(name, value);
+        }
+        let answer = http::send(self.trigger.authentication.with_authorization(request)?).await?;
+        if !answer.status.is_success() {
+            let message = format!("prometheus query api returned error. status: {}", answer.status.as_u16());
+            return Err(SourceError::new(http::status_kind(answer.status), message));
+        }
+        let value = self.trigger.value(&answer.body)?;
+        Ok(vec![(METRIC_NAME.to_string(), Sample::above(value, self.trigger.activation_threshold))])
+    }
+}
+
+impl Prometheus {
+    /// The request as KEDA writes it: the time and the namespace as they are, everything else escaped.
+    fn url(&self, now: Timestamp) -> Result<Url, SourceError> {
+        let mut url = format!(
+            "{}/api/v1/query?query={}&time={}",
+            self.server_address,
+            query_escape(&self.query),
+            now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        );
+        if !self.namespace.is_empty() {
+            url.push_str(&format!("&namespace={}", self.namespace));
+        }
+        for (key, value) in &self.query_parameters.0 {
+            url.push_str(&format!("&{}={}", query_escape(key), query_escape(value)));
+        }
+        url.parse().map_err(|error| unusable(&format!("serverAddress is not an address: {error}")))
+    }
+
+    /// The single element of an answer.
+    fn value(&self, body: &str) -> Result<f64, SourceError> {
+        let malformed = |message: String| SourceError::new(ErrorKind::Malformed, message);
+        let answer: Value = serde_json::from_str(body)
+            .map_err(|error| malformed(format!("the answer of prometheus is not JSON: {error}")))?;
+        let result = answer.pointer("/data/result").and_then(Value::as_array);
+        let elements = result.ok_or_else(|| malformed("the answer of prometheus has no data.result".to_string()))?;
+        let element = match elements.as_slice() {
+            [] => return self.nothing("target may be lost, the result is empty"),
+            [element] if element.is_object() => element,
+            [_] => return Err(malformed("the query gives a scalar; wrap it in vector()".to_string())),
+            _ if elements.iter().all(Value::is_object) => {
+                return Err(malformed(format!("prometheus query {} returned multiple elements", self.query)));
+            }
+            _ => return Err(malformed("the query gives a scalar; wrap it in vector()".to_string())),
+        };
+        let value = match element.get("value").and_then(Value::as_array).map(Vec::as_slice) {
+            None | Some([]) => return self.nothing("target may be lost, the value list is empty"),
+            Some([_]) => {
+                return Err(malformed("prometheus metrics 'prometheus' didn't return enough values".to_string()));
+            }
+            Some([_, value, ..]) => value,
+        };
+        match value {
+            Value::Null => Ok(-1.0),
+            Value::String(text) => match text.parse::<f64>() {
+                Ok(number) if number.is_finite() => Ok(number),
+                Ok(number) if self.ignore_null_values => {
+                    tracing::debug!(number, "not a finite number: taken for 0");
+                    Ok(0.0)
+                }
+                Ok(_) => Err(malformed(format!("prometheus query returns {text}"))),
+                Err(_) => Err(malformed(format!("prometheus gave {text:?} where a number belongs"))),
+            },
+            other => Err(malformed(format!("prometheus gave {other} where a number in quotes belongs"))),
+        }
+    }
+
+    /// 0, or an error, as `ignoreNullValues` says.
+    fn nothing(&self, why: &str) -> Result<f64, SourceError> {
+        if self.ignore_null_values {
+            return Ok(0.0);
+        }
+        Err(SourceError::new(ErrorKind::Malformed, format!("prometheus metrics 'prometheus' {why}")))
+    }
+}
+
+fn unusable(message: &str) -> SourceError {
+    SourceError::new(ErrorKind::Configuration, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn prometheus(more: &[(&str, &str)]) -> (Prometheus, Vec<String>) {
+        let required = [("serverAddress", "http://p:9090"), ("query", "up{a=\"b\"}"), ("threshold", "100")];
+        let inputs = Inputs::from_metadata(required.iter().chain(more).copied());
+        let (prometheus, problems) = parse::<Prometheus>(&inputs, &Context::default());
+        (prometheus, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_request_is_keda_s() {
+        let (prometheus, problems) = prometheus(&[("namespace", "shop"), ("queryParameters", "key=a b")]);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(
+            prometheus.url("2026-03-01T12:00:00.9Z".parse().unwrap()).unwrap().as_str(),
+            "http://p:9090/api/v1/query?query=up%7Ba%3D%22b%22%7D&time=2026-03-01T12:00:00Z&namespace=shop&key=a+b"
+        );
+    }
+
+    #[test]
+    fn one_element_is_wanted() {
+        let (lenient, _) = prometheus(&[]);
+        let (strict, _) = prometheus(&[("ignoreNullValues", "false")]);
+        let body = |result: &str| format!("{{\"data\":{{\"result\":{result}}}}}");
+        assert_eq!(lenient.value(&body(r#"[{"metric":{},"value":["1","777"]}]"#)), Ok(777.0));
+        assert_eq!(lenient.value(&body(r#"[{"value":[1,null]}]"#)), Ok(-1.0));
+        for nothing in ["[]", r#"[{"value":[]}]"#, r#"[{"value":[1,"+Inf"]}]"#, r#"[{"values":[[1,"2"]]}]"#] {
+            assert_eq!(lenient.value(&body(nothing)), Ok(0.0), "{nothing}");
+            assert!(strict.value(&body(nothing)).is_err(), "{nothing}");
+        }
+        for wrong in
+            [r#"[{"value":[1]}]"#, r#"[{},{}]"#, r#"[1,"2"]"#, r#"[{"value":[1,"x"]}]"#, r#"[{"value":[1,2]}]"#, "{}"]
+        {
+            assert!(lenient.value(&body(wrong)).is_err(), "{wrong}");
+        }
+        assert!(lenient.value("<html>").is_err());
+    }
+
+    #[test]
+    fn maps_have_exactly_one_equals_sign_and_modes_their_secrets() {
+        assert!(prometheus(&[("customHeaders", "X-Client-Id=cid,X-Tenant-Id=tid")]).1.is_empty());
+        for (key, value) in
+            [("customHeaders", "X-Client-Id"), ("customHeaders", "a=b=c"), ("timeout", "-1"), ("authModes", "bearer")]
+        {
+            assert_eq!(prometheus(&[(key, value)]).1.len(), 1, "{key}: {value}");
+        }
+    }
+}
