@@ -55,6 +55,9 @@ fn explained(name: &str, answer: &Answer) -> String {
             reading.metric, reading.target, reading.target_type
         );
     }
+    if answer.view.readings.is_empty() {
+        let _ = writeln!(text, "  cpu and memory, which the HPA measures by itself");
+    }
     match &answer.view.composite {
         Some(Ok(value)) => _ = writeln!(text, "  formula: {value}"),
         Some(Err(error)) => _ = writeln!(text, "  formula: {error}"),

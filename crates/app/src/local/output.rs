@@ -119,7 +119,7 @@ impl Output {
     /// Draws the table anew.
     pub(crate) fn draw(&mut self, rows: &[table::Row]) {
         if let Output::Live(live) = self {
-            live.draw(&table::render(rows));
+            live.draw(&table::render(rows, width()));
         }
     }
 }
@@ -143,6 +143,11 @@ impl Live {
             lines => format!("\x1b[{lines}A\x1b[J"),
         }
     }
+}
+
+/// Columns of the terminal.
+fn width() -> u16 {
+    rustix::termios::tcgetwinsize(io::stdout()).map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col })
 }
 
 fn write(text: &str) {

@@ -17,9 +17,10 @@ pub(crate) struct Row {
     pub(crate) reason: String,
 }
 
-/// The table as text, each line ending with a line break.
-pub(crate) fn render(rows: &[Row]) -> String {
+/// The table as text of lines that fit into `width` columns, each ending with a line break.
+pub(crate) fn render(rows: &[Row], width: u16) -> String {
     let mut table = Table::new();
+    table.set_width(width);
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["OBJECT", "VALUE / TARGET", "READY", "WANTED", "REASON"]);

@@ -150,11 +150,17 @@ fn redis_trigger(server: &servers::redis::Redis) -> String {
 }
 
 fn redis(server: &servers::redis::Redis, arguments: &[&str]) {
+    redis_text(server, arguments);
+}
+
+/// What the server answers.
+fn redis_text(server: &servers::redis::Redis, arguments: &[&str]) -> String {
     let port = server.port.to_string();
     let mut command = Command::new("redis-cli");
     command.args(["-p", &port, "-a", servers::redis::PASSWORD, "--no-auth-warning"]).args(arguments);
     let output = command.output().expect("redis-cli");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Puts that many elements into the list.
@@ -315,6 +321,90 @@ fn management(server: &servers::rabbitmq::RabbitMq, method: &str, path: &str, bo
         .args(["-sf", "-X", method, "-H", "content-type: application/json", "-d", body, &url])
         .output();
     assert!(output.expect("curl").status.success(), "{method} {path}");
+}
+
+#[test]
+fn prometheus_takes_a_workload_from_0_to_n_and_back() {
+    if !installed("prometheus", "prometheus") {
+        return;
+    }
+    let server = servers::prometheus::Prometheus::start(&[]);
+    let trigger = |query: &str| {
+        format!(
+            "triggers:\n- type: prometheus\n  metadata: {{serverAddress: 'http://127.0.0.1:{}', query: '{query}', threshold: '3'}}\n",
+            server.port
+        )
+    };
+    let up = Up::start(&trigger("vector(0)"));
+    up.reaches(0);
+    up.write(&trigger("vector(10)"));
+    up.reaches(4);
+    assert_eq!(up.explained()["view"]["readings"][0]["metric"], "s0-prometheus");
+    up.write(&trigger("vector(0)"));
+    up.reaches(0);
+    drop(server);
+    up.stop();
+}
+
+#[test]
+fn hundreds_of_objects_share_one_connection_and_spread_their_polls() {
+    if !installed("redis-server", "redis-server") {
+        return;
+    }
+    const OBJECTS: usize = 300;
+    let server = servers::redis::Redis::start();
+    let folder = TempDir::new().expect("a folder");
+    let text: String = (0..OBJECTS).map(|number| one_of_many(number, server.port)).collect();
+    std::fs::write(folder.path().join("many.yaml"), text).expect("manifests");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_keda"))
+        .args(["up", "--state-dir", "state", "-f", "many.yaml"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("keda starts");
+    let reads = || {
+        let statistics = redis_text(&server, &["info", "commandstats"]);
+        let line = statistics.lines().find(|line| line.starts_with("cmdstat_type:")).unwrap_or_default();
+        let calls = line.split(['=', ',']).nth(1).and_then(|calls| calls.parse().ok());
+        calls.unwrap_or(0usize)
+    };
+    assert!(wait_until(10, || reads() >= OBJECTS), "all are read at once");
+    let mut before = reads();
+    for _ in 0..4 {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let now = reads();
+        assert!(now - before <= 2 * OBJECTS / 5, "{} reads in a second", now - before);
+        before = now;
+    }
+    let clients = redis_text(&server, &["client", "list"]);
+    assert!(clients.lines().filter(|line| !line.contains("cmd=client")).count() <= 4, "{clients}");
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid")).expect("a pid");
+    kill_process(pid, Signal::TERM).expect("a signal");
+    assert!(child.wait().expect("its end").success());
+}
+
+fn one_of_many(number: usize, port: u16) -> String {
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: w{number}}}
+spec:
+  selector: {{matchLabels: {{app: w}}}}
+  template: {{metadata: {{labels: {{app: w}}}}, spec: {{containers: [{{name: c, command: [sleep, '1000']}}]}}}}
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {{name: so{number}}}
+spec:
+  scaleTargetRef: {{name: w{number}}}
+  pollingInterval: 5
+  triggers:
+  - type: redis
+    metadata: {{address: '127.0.0.1:{port}', listName: list{number}, password: {}}}
+---
+",
+        servers::redis::PASSWORD
+    )
 }
 
 #[test]

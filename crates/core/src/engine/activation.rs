@@ -80,6 +80,9 @@ impl fmt::Display for Reason {
                 write!(f, "the replicas of the target cannot be read ({error}), so nothing is changed")
             }
             Reason::Paused => f.write_str("paused by annotation"),
+            Reason::Activated { metrics, to } if metrics.is_empty() => {
+                write!(f, "cpu and memory are the HPA's affair, so {to} replicas to start with")
+            }
             Reason::Activated { metrics, to } => {
                 write!(f, "{} above the activation value, so {to} replicas to start with", listed(metrics))
             }
@@ -92,6 +95,9 @@ impl fmt::Display for Reason {
             }
             Reason::Active { forced: true, .. } => {
                 f.write_str("activation is forced by annotation; the HPA decides how many replicas")
+            }
+            Reason::Active { metrics, .. } if metrics.is_empty() => {
+                f.write_str("cpu and memory are the HPA's affair; it decides how many replicas")
             }
             Reason::Active { metrics, .. } => {
                 write!(f, "{} above the activation value; the HPA decides how many replicas", listed(metrics))
@@ -124,7 +130,7 @@ impl fmt::Display for Reason {
 
 fn listed(metrics: &[String]) -> String {
     match metrics {
-        [] => "a trigger is".to_string(),
+        [] => "nothing is".to_string(),
         [one] => format!("{one} is"),
         many => format!("{} are", many.join(", ")),
     }
