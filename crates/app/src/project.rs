@@ -1,5 +1,6 @@
 //! A set of manifests: loaded, checked and planned. What `up`, `render` and `validate` have in common.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,8 +52,35 @@ impl Project {
         Project { loaded, references, plans }
     }
 
-    /// Warns of objects that `keda up` does not run.
+    /// Reports what `keda up` cannot run: ScaledJobs, and workloads that two ScaledObjects pull at.
     pub(crate) fn report_what_cannot_run(&mut self) {
+        let mut taken: BTreeMap<(String, String), String> = BTreeMap::new();
+        let mut conflicts = Vec::new();
+        for plan in &self.plans {
+            let definition = &plan.definition;
+            let target = (definition.key.namespace.clone(), definition.target_name.clone());
+            match taken.get(&target) {
+                Some(owner) => conflicts.push((
+                    definition.key.clone(),
+                    format!(
+                        "the workload '{}' of type '{}' is already managed by the ScaledObject '{owner}'",
+                        definition.target_name, definition.target_kind
+                    ),
+                )),
+                None => _ = taken.insert(target, definition.key.name.clone()),
+            }
+        }
+        for (key, message) in conflicts {
+            let path = Path::root().key("spec").key("scaleTargetRef").key("name");
+            let found = self.loaded.documents.iter().position(|document| {
+                document.known == Kind::ScaledObject
+                    && document.name == key.name
+                    && document.namespace.as_deref() == Some(&key.namespace)
+            });
+            if let Some(index) = found {
+                self.loaded.report(index, [Problem::error("target-taken", path, message)]);
+            }
+        }
         for index in 0..self.loaded.documents.len() {
             let is_job = self.loaded.documents.get(index).is_some_and(|document| document.known == Kind::ScaledJob);
             if is_job {

@@ -172,7 +172,8 @@ impl Driver {
     /// A source was read.
     pub(crate) fn sampled(&mut self, sampled: Sampled) {
         let (object, trigger) = sampled.subscriber;
-        let Some(key) = self.objects.keys().find(|key| key.to_string() == object).cloned() else { return };
+        let Some((namespace, name)) = object.split_once('/') else { return };
+        let key = ObjectKey { namespace: namespace.to_string(), name: name.to_string() };
         self.tell_of_failure(&key, trigger, sampled.result.as_ref().err());
         let input = Input::Sampled { object: key, trigger, result: sampled.result };
         self.engine.handle(self.now(), input);
