@@ -170,6 +170,7 @@ fn push(server: &servers::redis::Redis, count: usize) {
 }
 
 #[test]
+#[ignore = "needs redis-server; make test runs it"]
 fn redis_takes_a_workload_from_0_to_n_and_back() {
     if !installed("redis-server", "redis-server") {
         return;
@@ -199,6 +200,7 @@ fn redis_takes_a_workload_from_0_to_n_and_back() {
 }
 
 #[test]
+#[ignore = "needs redis-server; make test runs it"]
 fn workers_survive_a_kill_and_are_adopted() {
     if !installed("redis-server", "redis-server") {
         return;
@@ -218,6 +220,7 @@ fn workers_survive_a_kill_and_are_adopted() {
 }
 
 #[test]
+#[ignore = "needs redis-server; make test runs it"]
 fn a_source_that_goes_away_holds_the_replicas_until_it_is_back() {
     if !installed("redis-server", "redis-server") {
         return;
@@ -242,6 +245,7 @@ fn a_source_that_goes_away_holds_the_replicas_until_it_is_back() {
 }
 
 #[test]
+#[ignore = "needs redis-server; make test runs it"]
 fn a_fallback_applies_after_its_threshold_and_a_wrong_password_never_scales_down() {
     if !installed("redis-server", "redis-server") {
         return;
@@ -269,6 +273,7 @@ fn a_fallback_applies_after_its_threshold_and_a_wrong_password_never_scales_down
 }
 
 #[test]
+#[ignore = "needs redis-server; make test runs it"]
 fn a_pause_is_picked_up_from_the_changed_manifest() {
     if !installed("redis-server", "redis-server") {
         return;
@@ -291,6 +296,7 @@ fn a_pause_is_picked_up_from_the_changed_manifest() {
 }
 
 #[test]
+#[ignore = "needs rabbitmq-server; make test runs it"]
 fn rabbitmq_takes_a_workload_from_0_to_n_and_back() {
     if !installed("rabbitmq-server", "rabbitmq-server") {
         return;
@@ -324,6 +330,7 @@ fn management(server: &servers::rabbitmq::RabbitMq, method: &str, path: &str, bo
 }
 
 #[test]
+#[ignore = "needs prometheus; make test runs it"]
 fn prometheus_takes_a_workload_from_0_to_n_and_back() {
     if !installed("prometheus", "prometheus") {
         return;
@@ -347,6 +354,7 @@ fn prometheus_takes_a_workload_from_0_to_n_and_back() {
 }
 
 #[test]
+#[ignore = "needs redis-server; make test runs it"]
 fn hundreds_of_objects_share_one_connection_and_spread_their_polls() {
     if !installed("redis-server", "redis-server") {
         return;
@@ -408,6 +416,7 @@ spec:
 }
 
 #[test]
+#[ignore = "needs postgresql; make test runs it"]
 fn postgresql_takes_a_workload_from_0_to_n_and_back() {
     let Some(programs) = servers::postgresql::programs() else {
         assert!(!installed("postgres", "postgresql"), "looked for elsewhere");

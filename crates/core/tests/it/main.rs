@@ -5,4 +5,5 @@ mod crd;
 mod loading;
 mod mistakes;
 mod property;
+mod purity;
 mod round_trip;

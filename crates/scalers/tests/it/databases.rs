@@ -9,6 +9,7 @@ use crate::servers::{installed, poll_until};
 use crate::{Source, sources};
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server; make test runs it"]
 async fn redis_has_a_length_for_each_kind_of_key() {
     if !installed("redis-server", "redis-server") {
         return;
@@ -36,6 +37,7 @@ async fn redis_has_a_length_for_each_kind_of_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server; make test runs it"]
 async fn redis_logs_in_by_password_by_user_and_over_tls() {
     if !installed("redis-server", "redis-server") {
         return;
@@ -64,6 +66,7 @@ async fn redis_logs_in_by_password_by_user_and_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server; make test runs it"]
 async fn two_hundred_triggers_hold_one_connection_and_survive_a_restart() {
     if !installed("redis-server", "redis-server") {
         return;
@@ -100,6 +103,7 @@ async fn two_hundred_triggers_hold_one_connection_and_survive_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server and redis-sentinel; make test runs it"]
 async fn redis_sentinels_know_the_server() {
     if !installed("redis-server", "redis-server") || !installed("redis-sentinel", "redis-sentinel") {
         return;
@@ -120,6 +124,7 @@ async fn redis_sentinels_know_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server; make test runs it"]
 async fn redis_clusters_say_where_a_key_is() {
     if !installed("redis-server", "redis-server") {
         return;
@@ -143,6 +148,7 @@ async fn redis_clusters_say_where_a_key_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgresql; make test runs it"]
 async fn postgresql_reads_one_number() {
     if postgresql::programs().is_none() && !installed("initdb", "postgresql") {
         return;
@@ -192,6 +198,7 @@ async fn postgresql_reads_one_number() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgresql; make test runs it"]
 async fn postgresql_refuses_and_proves_itself() {
     if postgresql::programs().is_none() && !installed("initdb", "postgresql") {
         return;

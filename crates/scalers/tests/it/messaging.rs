@@ -11,6 +11,7 @@ use crate::servers::{installed, poll_until};
 use crate::{Source, sources};
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq-server; make test runs it"]
 async fn rabbitmq() {
     if !installed("rabbitmq-server", "rabbitmq-server") {
         return;

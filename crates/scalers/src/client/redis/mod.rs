@@ -316,7 +316,7 @@ fn classify(context: &str, error: &RedisError) -> SourceError {
     };
     let what = match (error.code(), error.detail()) {
         _ if error.is_timeout() => "no answer in time".to_string(),
-        _ if is_authentication(error) => "wrong user or password".to_string(),
+        _ if is_authentication(error) => "authentication failed: wrong user or password".to_string(),
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         _ => error.to_string(),
     };
