@@ -9,6 +9,9 @@ use super::value::Value;
 /// Nodes that may be evaluated, and elements that may be made.
 const BUDGET: usize = 1_000_000;
 
+/// The name that stands for all variables together.
+pub(super) const ENVIRONMENT: &str = "$env";
+
 /// What names mean while a tree is evaluated.
 pub(super) struct Scope<'a> {
     variables: &'a BTreeMap<String, Option<f64>>,
@@ -91,6 +94,11 @@ impl<'a> Scope<'a> {
     fn name(&self, name: &str) -> Result<Value, String> {
         if let Some((_, value)) = self.bindings.iter().rev().find(|(bound, _)| bound == name) {
             return Ok(value.clone());
+        }
+        if name == ENVIRONMENT {
+            let values = self.variables.iter();
+            let values = values.map(|(name, value)| (name.clone(), value.map_or(Value::Nil, Value::Float)));
+            return Ok(Value::Map(values.collect()));
         }
         match self.variables.get(name) {
             Some(value) => Ok(value.map_or(Value::Nil, Value::Float)),
@@ -207,6 +215,7 @@ fn member(of: &Value, key: &Value) -> Result<Value, String> {
 fn operate(operator: &str, left: &Value, right: &Value) -> Result<Value, String> {
     let wrong = || mismatch(operator, left.type_name(), right.type_name());
     match operator {
+        "==" | "!=" if !comparable(left, right) => Err(wrong()),
         "==" => Ok(Value::Boolean(left.equals(right))),
         "!=" => Ok(Value::Boolean(!left.equals(right))),
         "<" | ">" | "<=" | ">=" => compare(operator, left, right).ok_or_else(wrong),
@@ -219,9 +228,23 @@ fn operate(operator: &str, left: &Value, right: &Value) -> Result<Value, String>
             })),
             _ => Err(wrong()),
         },
-        "matches" => Err("matches cannot be used in a scaling formula".to_string()),
+        "matches" => match (left, right) {
+            (Value::Text(text), Value::Text(pattern)) => {
+                let pattern =
+                    regex::Regex::new(pattern).map_err(|_| format!("{pattern:?} is not a regular expression"))?;
+                Ok(Value::Boolean(pattern.is_match(text)))
+            }
+            _ => Err(wrong()),
+        },
         _ => arithmetic(operator, left, right).ok_or_else(wrong),
     }
+}
+
+/// Whether Go's compiler would let two values be compared for equality.
+fn comparable(left: &Value, right: &Value) -> bool {
+    let scalar = |value: &Value| matches!(value, Value::Boolean(_) | Value::Text(_)) || value.number().is_some();
+    let both_numbers = left.number().is_some() && right.number().is_some();
+    both_numbers || left.type_name() == right.type_name() || !(scalar(left) && scalar(right))
 }
 
 fn compare(operator: &str, left: &Value, right: &Value) -> Option<Value> {

@@ -35,6 +35,7 @@ const PLAIN: &[&str] = &[
     "mean",
     "median",
     "toJSON",
+    "fromJSON",
     "first",
     "last",
     "get",
@@ -114,6 +115,7 @@ fn of_one(function: &str, value: &Value) -> Option<Value> {
         ("upper", Value::Text(text)) => Some(Value::Text(text.to_uppercase())),
         ("lower", Value::Text(text)) => Some(Value::Text(text.to_lowercase())),
         ("toJSON", value) => Some(Value::Text(json(value))),
+        ("fromJSON", Value::Text(text)) => serde_json::from_str(text).ok().map(from_json),
         ("first", Value::Array(elements)) => Some(elements.first().cloned().unwrap_or(Value::Nil)),
         ("last", Value::Array(elements)) => Some(elements.last().cloned().unwrap_or(Value::Nil)),
         ("keys", Value::Map(map)) => Some(Value::Array(map.keys().cloned().map(Value::Text).collect())),
@@ -312,6 +314,20 @@ fn json(value: &Value) -> String {
             format!("{{{}}}", pairs.join(","))
         }
         other => other.text(),
+    }
+}
+
+/// Numbers of JSON are floats, as in Go.
+fn from_json(json: serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::Nil,
+        serde_json::Value::Bool(boolean) => Value::Boolean(boolean),
+        serde_json::Value::Number(number) => number.as_f64().map_or(Value::Nil, Value::Float),
+        serde_json::Value::String(text) => Value::Text(text),
+        serde_json::Value::Array(elements) => Value::Array(elements.into_iter().map(from_json).collect()),
+        serde_json::Value::Object(map) => {
+            Value::Map(map.into_iter().map(|(key, value)| (key, from_json(value))).collect())
+        }
     }
 }
 

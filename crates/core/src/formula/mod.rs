@@ -96,7 +96,7 @@ pub fn composite_quantity(number: f64) -> Quantity {
 
 /// Refuses names that are neither triggers nor bound in the formula, and unknown functions, wherever they stand.
 fn check_names(node: &Node, names: &BTreeSet<String>, bound: &mut Vec<String>) -> Result<(), String> {
-    let known = |name: &String| names.contains(name) || bound.contains(name);
+    let known = |name: &String| names.contains(name) || bound.contains(name) || name == evaluate::ENVIRONMENT;
     match node {
         Node::Name(name) if !known(name) => return Err(unknown_name(name, names)),
         Node::Call(name, _) if !functions::exists(name) => return Err(format!("unknown function {name}")),
@@ -169,6 +169,8 @@ mod tests {
             ("a not in [1, 3] ? 1 : 0", 1.0),
             ("max([1, [a, 9]], 4)", 9.0),
             ("sortBy([3, 1, 2], -#)[0]", 3.0),
+            ("$env['a'] + fromJSON('[1, 2]')[1]", 4.0),
+            ("'worker-7' matches '^worker-[0-9]+$' ? 1 : 0", 1.0),
         ] {
             assert_eq!(result(formula, Some(2.0), None), Ok(Outcome::Number(number)), "{formula}");
         }
