@@ -33,14 +33,14 @@ impl Screen {
 
     /// How far the jobs are.
     pub(crate) fn progress(&mut self, at: Duration, counts: Counts, replicas: u32) {
-        let total = counts.done + counts.unfinished;
-        let text = if total == 0 {
-            format!("{}  no jobs, {replicas} workers", seconds(at))
-        } else {
-            let full = BAR * counts.done / total;
-            let bar = format!("{}{}", "█".repeat(full), "░".repeat(BAR - full));
-            let Counts { done, waiting, working, .. } = counts;
-            format!("{}  {bar} {done} of {total} jobs done, {waiting} waiting, {working} in work", seconds(at))
+        let Counts { done, waiting, working, unfinished } = counts;
+        let total = done + unfinished;
+        let text = match (BAR * done).checked_div(total) {
+            None => format!("{}  no jobs, {replicas} workers", seconds(at)),
+            Some(full) => {
+                let bar = format!("{}{}", "█".repeat(full), "░".repeat(BAR - full));
+                format!("{}  {bar} {done} of {total} jobs done, {waiting} waiting, {working} in work", seconds(at))
+            }
         };
         if self.terminal {
             write(&format!("\r\x1b[K{text}"));
