@@ -5,6 +5,7 @@
 
 mod broken_manifests;
 mod process;
+mod quickstart;
 #[path = "../../../scalers/tests/it/servers/mod.rs"]
 mod servers;
 mod up;

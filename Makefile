@@ -1,0 +1,35 @@
+# The commands of this repository. `make` lists them.
+
+# Trigger types whose recorded cases are run where ../shared/conformance lies beside the checkout.
+CONFORMANCE_TYPES := cron metrics-api redis redis-cluster redis-sentinel rabbitmq postgresql prometheus cpu memory \
+                     unknown-type
+
+# Where cargo puts what it builds: a folder of the user's own choice, or ./target.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart build test lint fmt target
+
+help: ## List the commands
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+quickstart: build ## Watch a workload scale from zero to several workers and back; half a minute, no cluster
+	@$(TARGET)/release/examples/quickstart
+
+build: target ## Build the release binary and the quickstart
+	cargo build --release -p keda --bin keda --example quickstart
+
+test: target ## Check and test everything, from fast to slow; the last line counts the tests
+	@scripts/packages.sh
+	@scripts/lint.sh
+	@CONFORMANCE_TYPES='$(CONFORMANCE_TYPES)' scripts/test.sh
+
+lint: target ## Check the formatting, clippy's findings, and the rules for dependencies
+	@scripts/lint.sh
+
+fmt: ## Format all Rust files; cargo fmt does not find the trigger files, which a macro includes
+	@git ls-files -z '*.rs' | xargs -0 rustfmt --edition 2024
+
+# Links ./target into the user's cache folder, so that a fresh clone need not build all dependencies again.
+target:
+	@scripts/target.sh

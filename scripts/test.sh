@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Runs all tests, from fast to slow, and counts them; the last line reads `N passed, M failed`.
+#
+# All stages run, also after one that failed. The exit code is 1 if anything failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+conformance=../shared/conformance
+target=${CARGO_TARGET_DIR:-target}
+passed=0 failed=0 skipped=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Every process that a stage starts inherits this, which is how those that stay behind are found.
+run=$$-$RANDOM$RANDOM
+# Without a server that it needs a test fails instead of passing.
+export KEDA_TEST_REQUIRE_SERVERS=1
+
+# stage TITLE COMMAND…: runs the command, shows what it prints, and adds up the tests that it reports.
+stage() {
+    local title=$1 failed_before=$failed status=0
+    shift
+    printf '\n== %s (%d s)\n' "$title" "$SECONDS"
+    KEDA_TEST_RUN=$run "$@" 2>&1 | tee "$log" || status=1
+    # `test result: ok. 3 passed; 0 failed; …` of cargo, `3 passed, 0 failed` of the conformance programs.
+    passed=$((passed + $(total 's/^(test result: [A-Za-z]+\. )?([0-9]+) passed[;,] [0-9]+ failed.*/\2/p')))
+    failed=$((failed + $(total 's/^(test result: [A-Za-z]+\. )?[0-9]+ passed[;,] ([0-9]+) failed.*/\2/p')))
+    skipped=$((skipped + $(total 's/^(.*)\(([0-9]+) skipped\)$/\2/p')))
+    if ((status != 0 && failed == failed_before)); then
+        echo "$title: ended with an error"
+        failed=$((failed + 1))
+    fi
+}
+
+# The sum of the numbers that a sed script finds in the log.
+total() {
+    sed -nE "$1" "$log" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# The processes that the tests left running; the grep itself is gone when ps is asked.
+leftovers() {
+    local environment
+    for environment in $(grep -lsz "^KEDA_TEST_RUN=$run\$" /proc/[0-9]*/environ); do
+        ps -o pid=,args= -p "${environment//[!0-9]/}" || true
+    done
+}
+
+no_leftovers() {
+    local deadline=$((SECONDS + 10))
+    until [[ -z $(leftovers) ]]; do
+        if ((SECONDS > deadline)); then
+            echo 'These processes were left running:'
+            leftovers
+            return 1
+        fi
+        sleep 0.2
+    done
+}
+
+stage 'Unit tests' cargo test --quiet --workspace --lib --bins --no-fail-fast
+stage 'Documentation tests' cargo test --quiet --workspace --doc --no-fail-fast
+stage 'Integration tests' cargo test --quiet --workspace --test '*' --no-fail-fast -- \
+    --include-ignored --skip quickstart::
+
+stage 'Release build' cargo build --quiet --release -p keda --bin keda --example quickstart
+if [[ -d $conformance ]]; then
+    stage 'Build of the conformance program' cargo build --quiet --release -p keda-core --example conformance
+    stage 'Conformance: HPA' "$target/release/examples/conformance" hpa "$conformance/hpa"
+    stage 'Conformance: engine' "$target/release/examples/conformance" engine "$conformance/engine"
+    # shellcheck disable=SC2086 # a list of words
+    stage 'Conformance: triggers' \
+        "$conformance/run" --bin "$target/release/keda" --show 5 $(printf -- '--type %s ' $CONFORMANCE_TYPES)
+else
+    printf '\n== Conformance: left out, there is no %s\n' "$conformance"
+fi
+
+KEDA_TEST_QUICKSTART=$(realpath "$target")/release/examples/quickstart
+export KEDA_TEST_QUICKSTART
+stage 'Quickstart' cargo test --quiet -p keda --test it -- --ignored quickstart::
+stage 'Processes left behind' no_leftovers
+
+printf '\nIt took %d s.\n' "$SECONDS"
+if ((skipped > 0)); then
+    echo "$passed passed, $failed failed, $skipped skipped"
+else
+    echo "$passed passed, $failed failed"
+fi
+((failed == 0))
