@@ -30,14 +30,20 @@ pub(crate) fn run(arguments: &Explain) -> anyhow::Result<u8> {
     Ok(FINE)
 }
 
+fn counted(replicas: u32) -> String {
+    if replicas == 1 { "1 replica".to_string() } else { format!("{replicas} replicas") }
+}
+
 /// The story in words. Writing to a text cannot fail.
 fn explained(name: &str, answer: &Answer) -> String {
     let mut text = String::new();
     let replicas = answer.replicas;
     let _ = writeln!(
         text,
-        "{name} has {} replicas: {} running, {} ready",
-        replicas.wanted, replicas.running, replicas.ready
+        "{name} has {}: {} running, {} ready",
+        counted(replicas.wanted),
+        replicas.running,
+        replicas.ready
     );
     let _ = writeln!(text, "\nTriggers");
     for reading in &answer.view.readings {
@@ -69,7 +75,12 @@ fn explained(name: &str, answer: &Answer) -> String {
         None => _ = writeln!(text, "  nothing was decided yet"),
     }
     let _ = writeln!(text, "\nBetween minimum and maximum (the HorizontalPodAutoscaler)");
-    let _ = writeln!(text, "  {}", answer.autoscaler.as_deref().unwrap_or("nothing was decided yet"));
+    let verdict = match (replicas.wanted, &answer.autoscaler) {
+        (0, _) => "nothing to decide: from 0 replicas only the scale loop leads",
+        (_, Some(verdict)) => verdict,
+        (_, None) => "nothing was decided yet",
+    };
+    let _ = writeln!(text, "  {verdict}");
     let _ = writeln!(text, "\nLast changes");
     for change in &answer.changes {
         let _ =

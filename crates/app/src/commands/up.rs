@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use keda_core::hpa::ControllerSettings;
 use keda_scalers::client::Sources;
+use keda_scalers::client::tls::TlsOptions;
 use keda_scalers::plan::SharedLookup;
 use keda_scalers::sampler::{Sampled, Sampler};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -56,7 +57,14 @@ fn read(arguments: &Up) -> anyhow::Result<(Project, Vec<Described>)> {
 
 async fn up(arguments: &Up, settings: &Settings, project: Project, described: Vec<Described>) -> anyhow::Result<u8> {
     let state_directory = instance::state_directory(&arguments.instance, settings)?;
-    let options = process::Options { tail_logs: !arguments.no_logs, ..process::Options::new(&state_directory) };
+    let sources = Arc::new(Sources::new(settings.sources.clone()));
+    // Probes over TLS take any certificate, as the kubelet's do.
+    let any_certificate = TlsOptions { insecure: true, ..TlsOptions::default() };
+    let options = process::Options {
+        tail_logs: !arguments.no_logs,
+        https: sources.http.client(&sources.tls, &any_certificate).ok(),
+        ..process::Options::new(&state_directory)
+    };
     let (supervisor, processes) = match Supervisor::open(options) {
         Ok(opened) => opened,
         Err(error) => {
@@ -79,7 +87,7 @@ async fn up(arguments: &Up, settings: &Settings, project: Project, described: Ve
     let mut driver = Driver::new(
         Sampler::start(output),
         supervisor,
-        Arc::new(Sources::new(settings.sources.clone())),
+        sources,
         Arc::clone(&lookup),
         Store::new(&state_directory),
         driver_options(arguments),

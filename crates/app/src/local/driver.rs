@@ -253,6 +253,15 @@ impl Driver {
         }
     }
 
+    /// Writes a change of replicas down at once: what `keda explain` tells must survive a kill.
+    fn write_change(&mut self, key: &ObjectKey) {
+        if let Some(managed) = self.objects.get(key)
+            && let Err(error) = self.store.write(key, &managed.remembered())
+        {
+            tracing::warn!(object = %key, %error, "cannot write down the state of an object");
+        }
+    }
+
     /// The HPA of an object is due: it asks for all its metrics.
     fn begin_round(&mut self, now: Now, key: &ObjectKey) {
         let Some(managed) = self.objects.get_mut(key) else { return };
@@ -310,6 +319,7 @@ impl Driver {
                     News::new(Level::Info, "horizontalpodautoscaler", format!("{} → {}", rescale.from, rescale.to));
                 let news = news.with("object", key.to_string()).with("from", rescale.from).with("to", rescale.to);
                 self.output.tell(&news.with("reason", reason));
+                self.write_change(key);
             }
             None if is_failure(&decision.cause) && before.as_ref() != Some(&reason) => {
                 let news = News::new(Level::Warning, "horizontalpodautoscaler", "replicas are held");
@@ -348,6 +358,7 @@ impl Driver {
                 let news = News::new(Level::Info, "scaleexecutor", format!("{from} → {to}"));
                 let news = news.with("object", object.to_string()).with("from", from).with("to", to);
                 self.output.tell(&news.with("reason", cause.to_string()));
+                self.write_change(&object);
                 self.engine.handle(now, Input::Outcome { id, result: Ok(()) });
             }
             Effect::Suspend(object) => {

@@ -55,6 +55,7 @@ pub(crate) fn describe(document: &Document, references: &References) -> Option<(
             return Some((None, problems));
         }
     };
+    problems.extend(unknown_fields(container, &place));
     let readiness = match container.readiness_probe.as_ref().map(|probe| readiness(probe, container)).transpose() {
         Ok(readiness) => readiness,
         Err(message) => {
@@ -85,15 +86,34 @@ fn command(container: &Container, variables: &BTreeMap<String, String>) -> Vec<S
 fn environment(container: &Container, namespace: &str, variables: BTreeMap<String, String>) -> Vec<(String, String)> {
     let fields = container.env.iter().filter_map(|variable| {
         let field = variable.value_from.as_ref()?.field_ref.as_ref()?;
-        let value = match field.field_path.as_str() {
-            "metadata.name" => "$(POD_NAME)".to_string(),
-            "metadata.namespace" => namespace.to_string(),
-            "spec.nodeName" | "status.hostIP" | "status.podIP" => "127.0.0.1".to_string(),
-            _ => return None,
-        };
-        Some((variable.name.clone(), value))
+        Some((variable.name.clone(), field_value(&field.field_path, namespace)?))
     });
     variables.into_iter().chain(fields.collect::<Vec<_>>()).collect()
+}
+
+/// Variables whose values only a cluster knows.
+fn unknown_fields(container: &Container, place: &Path) -> Vec<Problem> {
+    let unknown = container.env.iter().enumerate().filter_map(|(index, variable)| {
+        let source = variable.value_from.as_ref()?;
+        let field = source.field_ref.as_ref().map(|field| field.field_path.as_str());
+        let known = field.is_some_and(|field| field_value(field, "").is_some());
+        let asked = field.or_else(|| source.resource_field_ref.as_ref().map(|field| field.resource.as_str()))?;
+        (!known).then(|| {
+            let message = format!("{} is left out: {asked} has no meaning for a local process", variable.name);
+            Problem::warning("unknown-field-reference", place.key("env").index(index), message)
+        })
+    });
+    unknown.collect()
+}
+
+/// What a field of a pod is for a local process.
+fn field_value(field: &str, namespace: &str) -> Option<String> {
+    match field {
+        "metadata.name" => Some("$(POD_NAME)".to_string()),
+        "metadata.namespace" => Some(namespace.to_string()),
+        "spec.nodeName" | "status.hostIP" | "status.podIP" => Some("127.0.0.1".to_string()),
+        _ => None,
+    }
 }
 
 /// A hash of the pod template: what changes it changes every replica.
@@ -112,7 +132,7 @@ fn readiness(probe: &api::Probe, container: &Container) -> Result<Probe, String>
             port: port(&http.port, container)?,
             path: http.path.clone().unwrap_or_else(|| "/".to_string()),
             tls: http.scheme.as_deref() == Some("HTTPS"),
-            headers: Vec::new(),
+            headers: http.http_headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect(),
         }
     } else if let Some(tcp) = &probe.tcp_socket {
         let host = tcp.host.clone().unwrap_or_else(|| "127.0.0.1".to_string());

@@ -81,14 +81,14 @@ impl fmt::Display for Reason {
             }
             Reason::Paused => f.write_str("paused by annotation"),
             Reason::Activated { metrics, to } if metrics.is_empty() => {
-                write!(f, "cpu and memory are the HPA's affair, so {to} replicas to start with")
+                write!(f, "cpu and memory are the HPA's affair, so {} to start with", counted(*to))
             }
             Reason::Activated { metrics, to } => {
-                write!(f, "{} above the activation value, so {to} replicas to start with", listed(metrics))
+                write!(f, "{} above the activation value, so {} to start with", listed(metrics), counted(*to))
             }
-            Reason::ForcedActivation { to } => write!(f, "activation is forced by annotation, so {to} replicas"),
+            Reason::ForcedActivation { to } => write!(f, "activation is forced by annotation, so {}", counted(*to)),
             Reason::ScaleOutPaused { to } => {
-                write!(f, "active, and {to} replicas are wanted, but scaling out is paused by annotation")
+                write!(f, "active, and {} wanted, but scaling out is paused by annotation", counted(*to))
             }
             Reason::ActiveWithFailures => {
                 f.write_str("active, although some triggers fail; the HPA decides on the others")
@@ -107,25 +107,31 @@ impl fmt::Display for Reason {
             }
             Reason::TriggersFailing => f.write_str("a trigger fails and there is no fallback, so replicas are held"),
             Reason::ScaleInPaused { to } => {
-                write!(f, "inactive, and {to} replicas are wanted, but scaling in is paused by annotation")
+                write!(f, "inactive, and {} wanted, but scaling in is paused by annotation", counted(*to))
             }
             Reason::CoolingDown { remaining_seconds, initial } => {
                 let period = if *initial { "initial cooldown" } else { "cooldown" };
                 write!(f, "no trigger is active; the {period} ends in {remaining_seconds} s")
             }
             Reason::Deactivated { to, inactive_seconds: Some(seconds) } => {
-                write!(f, "no trigger was active for {seconds} s, longer than the cooldown, so {to} replicas")
+                write!(f, "no trigger was active for {seconds} s, longer than the cooldown, so {}", counted(*to))
             }
             Reason::Deactivated { to, inactive_seconds: None } => {
-                write!(f, "no trigger has been active since the object was created, so {to} replicas")
+                write!(f, "no trigger has been active since the object was created, so {}", counted(*to))
             }
             Reason::RaisedToMinimum { to } => write!(f, "fewer replicas than the minimum, so {to}"),
-            Reason::AtRest { replicas } => write!(f, "no trigger is active, and {replicas} replicas is the rest state"),
+            Reason::AtRest { replicas } => {
+                write!(f, "no trigger is active, and {} is the rest state", counted(*replicas))
+            }
             Reason::AtMinimum { minimum } => {
-                write!(f, "no trigger is active; the HPA keeps at least {minimum} replicas")
+                write!(f, "no trigger is active; the HPA keeps at least {}", counted(*minimum))
             }
         }
     }
+}
+
+fn counted(replicas: i32) -> String {
+    if replicas == 1 { "1 replica".to_string() } else { format!("{replicas} replicas") }
 }
 
 fn listed(metrics: &[String]) -> String {

@@ -122,7 +122,7 @@ fn work_wakes_the_target_and_its_end_puts_it_to_rest_after_the_cooldown() {
     assert_eq!(
         story.log,
         [
-            "0→1: s0-redis-jobs is above the activation value, so 1 replicas to start with",
+            "0→1: s0-redis-jobs is above the activation value, so 1 replica to start with",
             "1→0: no trigger was active for 61 s, longer than the cooldown, so 0 replicas",
         ]
     );
