@@ -22,5 +22,7 @@ pub(crate) const UNUSABLE: u8 = 2;
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
+    // What libraries warn of goes to standard error; what keda has to tell, each command prints itself.
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).without_time().init();
     ExitCode::from(commands::run(cli::Arguments::parse()))
 }
