@@ -7,6 +7,15 @@ use std::time::Duration;
 /// Nanoseconds of the largest duration that Go can hold.
 const MAXIMUM: u128 = i64::MAX as u128;
 
+/// The first moment strictly after `now` that lies at the phase of `interval` which `seed` fixes: what has its own
+/// seed spreads over the interval, what shares one meets.
+pub fn next_in_phase(seed: u128, interval: Duration, now: Duration) -> Duration {
+    let interval = interval.as_nanos().max(1_000_000);
+    let phase = seed % interval;
+    let periods = (now.as_nanos() + interval - phase) / interval;
+    Duration::from_nanos(u64::try_from(periods * interval + phase).unwrap_or(u64::MAX))
+}
+
 /// Reads a Go duration; negative ones are refused, as every duration in a trigger must not be negative.
 ///
 /// # Errors

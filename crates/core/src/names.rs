@@ -27,6 +27,11 @@ pub fn query_escape(text: &str) -> String {
     escaped
 }
 
+/// A hash of a text that stays the same in every version (FNV-1a): for names that outlive the process.
+pub fn stable_hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +39,11 @@ mod tests {
     #[test]
     fn only_six_characters_are_replaced() {
         assert_eq!(normalize("a/b.c:d%e(f)g_h*i j+K"), "a-b-c-d-e-f-g_h*i j+K");
+    }
+
+    #[test]
+    fn the_hash_stays_the_same() {
+        assert_eq!(stable_hash("foobar"), 0x8594_4171_f739_67e8);
     }
 
     #[test]

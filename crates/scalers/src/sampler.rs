@@ -22,7 +22,7 @@ use crate::trigger::{Memory, Scaler};
 use timetable::Timetable;
 
 /// Readings in progress at the same time.
-const CONCURRENCY: usize = 256;
+const CONCURRENCY: usize = 1024;
 /// Time after which a reading has failed, whatever its source's own limits.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -60,6 +60,8 @@ impl fmt::Debug for Query {
 pub struct Sampled {
     /// Who asked.
     pub subscriber: Subscriber,
+    /// What was asked.
+    pub fingerprint: u128,
     /// What the source said.
     pub result: Result<Reading, SourceError>,
     /// How long it took, the second try included.
@@ -74,9 +76,11 @@ pub struct Sampler {
 
 enum Command {
     Subscribe(Subscriber, Query),
-    Unsubscribe(String),
+    /// Ends the subscriptions under a name, but for those at these positions.
+    Retain(String, Vec<usize>),
     Read(Subscriber),
-    Done(u128, Box<Finished>),
+    /// Of which query, and of which of its lives.
+    Done(u128, u64, Box<Finished>),
 }
 
 /// What a reading leaves behind.
@@ -100,6 +104,7 @@ impl Sampler {
             timetable: Timetable::default(),
             permits: Arc::new(Semaphore::new(CONCURRENCY)),
             epoch: Instant::now(),
+            lives: 0,
         };
         tokio::spawn(task.run());
         Sampler { commands }
@@ -113,7 +118,12 @@ impl Sampler {
 
     /// Ends all subscriptions under a name.
     pub fn unsubscribe(&self, name: &str) {
-        self.send(Command::Unsubscribe(name.to_string()));
+        self.retain(name, Vec::new());
+    }
+
+    /// Ends the subscriptions under a name, but for those at these positions.
+    pub fn retain(&self, name: &str, positions: Vec<usize>) {
+        self.send(Command::Retain(name.to_string(), positions));
     }
 
     /// Reads a subscriber's query now, or waits for the reading in progress. The result goes to everybody who shares
@@ -137,10 +147,14 @@ struct Task {
     timetable: Timetable,
     permits: Arc<Semaphore>,
     epoch: Instant,
+    /// Queries that were begun.
+    lives: u64,
 }
 
 /// One query.
 struct State {
+    /// Tells it from an earlier one with the same fingerprint.
+    life: u64,
     build: Build,
     subscribers: Vec<(Subscriber, Duration)>,
     scaler: Option<Arc<dyn Scaler>>,
@@ -182,8 +196,9 @@ impl Task {
     fn handle(&mut self, command: Command) {
         match command {
             Command::Subscribe(subscriber, query) => self.subscribe(subscriber, query),
-            Command::Unsubscribe(name) => {
-                let gone: Vec<_> = self.subscriptions.keys().filter(|(known, _)| *known == name).cloned().collect();
+            Command::Retain(name, kept) => {
+                let is_gone = |(known, position): &&Subscriber| *known == name && !kept.contains(position);
+                let gone: Vec<_> = self.subscriptions.keys().filter(is_gone).cloned().collect();
                 for subscriber in gone {
                     self.leave(&subscriber);
                 }
@@ -193,7 +208,7 @@ impl Task {
                     self.read(*fingerprint);
                 }
             }
-            Command::Done(fingerprint, finished) => self.finish(fingerprint, *finished),
+            Command::Done(fingerprint, life, finished) => self.finish(fingerprint, life, *finished),
         }
     }
 
@@ -202,13 +217,18 @@ impl Task {
         if self.subscriptions.get(&subscriber) != Some(&fingerprint) {
             self.leave(&subscriber);
         }
+        self.lives += 1;
+        let life = self.lives;
         let state = self.queries.entry(fingerprint).or_insert_with(|| State {
-            build,
+            life,
+            build: Arc::clone(&build),
             subscribers: Vec::new(),
             scaler: None,
             memory: Some(Memory::default()),
             reading: false,
         });
+        // The newest knows the newest manifests.
+        state.build = build;
         state.subscribers.retain(|(known, _)| *known != subscriber);
         state.subscribers.push((subscriber.clone(), interval));
         self.subscriptions.insert(subscriber, fingerprint);
@@ -241,27 +261,46 @@ impl Task {
         }
         let (build, scaler) = (Arc::clone(&state.build), state.scaler.clone());
         let memory = state.memory.take().unwrap_or_default();
-        let (done, permits) = (self.done.clone(), Arc::clone(&self.permits));
+        let (done, permits, life) = (self.done.clone(), Arc::clone(&self.permits), state.life);
         tokio::spawn(async move {
-            let _permit = permits.acquire_owned().await;
-            let finished = read_twice(&build, scaler, memory).await;
+            let reading = async {
+                let Ok(_permit) = tokio::time::timeout(PATIENCE, permits.acquire_owned()).await else {
+                    return Finished::failed("too many sources do not answer", memory);
+                };
+                read_twice(&build, scaler, memory).await
+            };
+            let finished = match AssertUnwindSafe(reading).catch_unwind().await {
+                Ok(finished) => finished,
+                Err(_) => Finished::failed("setting up the source failed by a fault in keda itself", Memory::default()),
+            };
             if let Some(done) = done.upgrade() {
-                let _ = done.send(Command::Done(fingerprint, Box::new(finished)));
+                let _ = done.send(Command::Done(fingerprint, life, Box::new(finished)));
             }
         });
     }
 
-    fn finish(&mut self, fingerprint: u128, finished: Finished) {
-        let Some(state) = self.queries.get_mut(&fingerprint) else { return };
+    fn finish(&mut self, fingerprint: u128, life: u64, finished: Finished) {
+        let Some(state) = self.queries.get_mut(&fingerprint).filter(|state| state.life == life) else { return };
         state.reading = false;
         state.scaler = finished.scaler;
         state.memory = Some(finished.memory);
         for (subscriber, _) in &state.subscribers {
-            let sampled =
-                Sampled { subscriber: subscriber.clone(), result: finished.result.clone(), took: finished.took };
+            let sampled = Sampled {
+                subscriber: subscriber.clone(),
+                fingerprint,
+                result: finished.result.clone(),
+                took: finished.took,
+            };
             // Nobody listens any more at shutdown.
             let _ = self.output.send(sampled);
         }
+    }
+}
+
+impl Finished {
+    fn failed(message: &str, memory: Memory) -> Self {
+        let result = Err(SourceError::new(ErrorKind::Unreachable, message));
+        Finished { scaler: None, memory, result, took: Duration::ZERO }
     }
 }
 

@@ -32,8 +32,6 @@ pub(super) struct Evaluation {
     pub(super) active: bool,
     /// Whether some source failed and nothing stands in for it.
     pub(super) failing: bool,
-    /// Whether a fallback stands in for a metric.
-    pub(super) fallback_active: bool,
     /// Names of the metrics that are active.
     pub(super) active_metrics: Vec<String>,
     /// The composite metric, when there is a formula.
@@ -63,8 +61,7 @@ pub(super) fn evaluate(
         }
     }
     if let Some(modifiers) = &definition.rules.modifiers
-        && modifiers.in_use()
-        && !modifiers.formula.is_empty()
+        && modifiers.composite_target().is_some()
     {
         evaluation.compose(definition, modifiers, &variables);
     }
@@ -138,10 +135,7 @@ impl Evaluation {
     fn take(&mut self, metric: &ExternalDefinition, worth: &Worth) {
         let active = match worth {
             Worth::Read(sample) => sample.active,
-            Worth::Fallback(_) => {
-                self.fallback_active = true;
-                true
-            }
+            Worth::Fallback(_) => true,
             Worth::Nil => false,
             Worth::Failed(_) => {
                 self.failing = true;

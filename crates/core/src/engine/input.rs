@@ -123,6 +123,8 @@ pub enum Input {
         object: ObjectKey,
         /// Position of the trigger.
         trigger: usize,
+        /// What the trigger asked: a reading for what it asked before it was changed does not count.
+        fingerprint: u128,
         /// All its metrics, named without `s<index>-`.
         result: Result<Reading, SourceError>,
     },

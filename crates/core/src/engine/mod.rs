@@ -95,11 +95,10 @@ impl Engine {
                 self.objects.remove(&key);
                 outbox.tickets.retain(|_, ticket| ticket.object != key);
             }
-            Input::Sampled { object, trigger, result } => {
-                if let Some(object) = self.objects.get_mut(&object) {
-                    object.sampled(now, trigger, result, outbox);
-                }
-            }
+            Input::Sampled { object, trigger, fingerprint, result } => match self.objects.get_mut(&object) {
+                Some(object) if object.asks(trigger, fingerprint) => object.sampled(now, trigger, result, outbox),
+                _ => {}
+            },
             Input::Asked { object, metric, question } => match self.objects.get_mut(&object) {
                 Some(object) => object.asked(now, metric, question, outbox),
                 None => {

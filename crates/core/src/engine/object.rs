@@ -1,6 +1,6 @@
 //! One ScaledObject: its latest readings, what it waits for, and what it was told.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use super::evaluation::{Evaluation, evaluate};
 use super::fallback::{self, Health, Replicas};
 use super::input::{Cause, Definition, Effect, Now, Observation, Severity, Status};
 use super::view::{ReadingView, Verdict, View};
-use super::{Modifiers, Outbox, Purpose};
+use super::{Outbox, Purpose};
 use crate::names::COMPOSITE_METRIC;
 use crate::sample::{Reading, SourceError};
 
@@ -19,8 +19,6 @@ use crate::sample::{Reading, SourceError};
 const FRESH: Duration = Duration::from_secs(5);
 /// Time after which a question of the HPA is answered with an error.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many changes are remembered.
-const REMEMBERED: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Object {
@@ -36,7 +34,6 @@ pub(super) struct Object {
     questions: Vec<Question>,
     evaluation: Evaluation,
     verdict: Option<Verdict>,
-    changes: VecDeque<Verdict>,
     written: Status,
 }
 
@@ -78,7 +75,6 @@ impl Object {
             questions: Vec::new(),
             evaluation: Evaluation::default(),
             verdict: None,
-            changes: VecDeque::new(),
             written: Status::default(),
             definition,
         };
@@ -88,10 +84,15 @@ impl Object {
 
     /// The manifest has changed. Readings of triggers that ask the same are kept.
     pub(super) fn redefine(&mut self, now: Now, definition: Definition, outbox: &mut Outbox) {
-        if definition.rules == self.definition.rules && definition.triggers == self.definition.triggers {
+        let unchanged = definition.rules == self.definition.rules
+            && definition.triggers == self.definition.triggers
+            && definition.target_kind == self.definition.target_kind
+            && definition.target_name == self.definition.target_name;
+        if unchanged {
             self.definition = definition;
             return;
         }
+        self.refuse_questions("the ScaledObject was changed", outbox);
         let old: BTreeMap<u128, Taken> = self
             .definition
             .triggers
@@ -127,6 +128,7 @@ impl Object {
         }
         if let Err(error) = self.definition.rules.check_bounds() {
             let text = format!("ScaledObject doesn't have correct Idle/Min/Max Replica Counts specification: {error}");
+            outbox.push(Effect::Suspend(key));
             self.fail(&text, outbox);
             return;
         }
@@ -134,6 +136,9 @@ impl Object {
             self.set_condition(Condition::fallback(false));
         }
         if full {
+            // What is read before the pause says nothing about the time after it.
+            self.readings.fill(None);
+            self.refuse_questions("the ScaledObject is paused", outbox);
             outbox.push(Effect::Suspend(key));
             self.decision_due = true;
             self.observe(now, outbox);
@@ -152,6 +157,11 @@ impl Object {
         self.set_condition(Condition::activity_unknown());
         self.event(Severity::Warning, "ScaledObjectCheckFailed", text.to_string(), outbox);
         self.write_status(outbox);
+    }
+
+    /// Whether the trigger at this position asks what a reading answers.
+    pub(super) fn asks(&self, trigger: usize, fingerprint: u128) -> bool {
+        self.definition.triggers.get(trigger).is_some_and(|trigger| trigger.fingerprint == fingerprint)
     }
 
     /// A source was read.
@@ -235,6 +245,12 @@ impl Object {
         self.questions = waiting;
         for Question { id, metric, .. } in expired {
             outbox.push(Effect::Answer { question: id, result: Err(format!("metric:{metric} was not read in time")) });
+        }
+    }
+
+    fn refuse_questions(&mut self, why: &str, outbox: &mut Outbox) {
+        for Question { id, .. } in self.questions.drain(..) {
+            outbox.push(Effect::Answer { question: id, result: Err(why.to_string()) });
         }
     }
 
@@ -336,9 +352,6 @@ impl Object {
             }
         }
         if succeeded {
-            let change = Verdict { at: now.wall, from: Some(from), to: Some(to), reason: cause.to_string() };
-            self.changes.push_front(change);
-            self.changes.truncate(REMEMBERED);
             if let Some(observation) = &mut self.observation {
                 observation.replicas = Ok(to);
             }
@@ -381,8 +394,7 @@ impl Object {
     }
 
     fn composite_in_use(&self) -> bool {
-        let modifiers = self.definition.rules.modifiers.as_ref();
-        modifiers.is_some_and(|modifiers: &Modifiers| !modifiers.formula.is_empty() && !modifiers.target.is_empty())
+        self.definition.rules.modifiers.as_ref().is_some_and(|modifiers| modifiers.composite_target().is_some())
     }
 
     /// Whether every trigger that can be read has been read once.
@@ -477,7 +489,6 @@ impl Object {
             readings: readings.collect(),
             composite: self.evaluation.composite.clone().map(|result| result.map(|value| value.to_string())),
             verdict: self.verdict.clone(),
-            changes: self.changes.iter().cloned().collect(),
             replicas: self.observation.as_ref().and_then(|observation| observation.replicas.clone().ok()),
         }
     }

@@ -77,6 +77,12 @@ impl Modifiers {
     pub fn in_use(&self) -> bool {
         *self != Modifiers::default()
     }
+
+    /// The target of the composite metric, when there is one: a formula with a target above 0.
+    pub fn composite_target(&self) -> Option<f64> {
+        let target = self.target.parse::<f64>().ok().filter(|target| *target > 0.0 || target.is_nan())?;
+        (!self.formula.is_empty()).then_some(target)
+    }
 }
 
 /// What the annotations say.

@@ -78,12 +78,12 @@ impl Story {
 
     fn sampled(&mut self, trigger: usize, value: f64) {
         let result = Ok(vec![("redis-jobs".to_string(), Sample::above(value, 0.0))]);
-        self.input(Input::Sampled { object: key(), trigger, result });
+        self.input(Input::Sampled { object: key(), trigger, fingerprint: trigger as u128, result });
     }
 
     fn fails(&mut self, trigger: usize) {
         let result = Err(SourceError::new(ErrorKind::Unreachable, "nobody there"));
-        self.input(Input::Sampled { object: key(), trigger, result });
+        self.input(Input::Sampled { object: key(), trigger, fingerprint: trigger as u128, result });
     }
 
     fn asks(&mut self) -> Option<Result<(String, Quantity), String>> {
@@ -232,6 +232,39 @@ fn a_pause_holds_and_a_pause_at_a_number_scales_once() {
     story.input(Input::Applied(Box::new(definition(cooldown(0), 1))));
     story.sampled(0, 0.0);
     assert_eq!(story.replicas, 0);
+}
+
+#[test]
+fn the_end_of_a_pause_waits_for_a_reading_of_its_own() {
+    let mut story = Story::new(cooldown(0), 1, 0);
+    story.sampled(0, 0.0);
+    let annotations = BTreeMap::from([(rules::annotation::PAUSED_REPLICAS.to_string(), "3".to_string())]);
+    let paused = Rules { pause: Pause::from_annotations(&annotations), ..cooldown(0) };
+    story.input(Input::Applied(Box::new(definition(paused, 1))));
+    story.later(500);
+    story.input(Input::Applied(Box::new(definition(cooldown(0), 1))));
+    assert_eq!(story.replicas, 3, "what was read before the pause does not scale in after it");
+    story.sampled(0, 50.0);
+    assert_eq!(story.replicas, 3);
+}
+
+#[test]
+fn a_reading_for_what_a_trigger_asked_before_does_not_count() {
+    let mut story = Story::new(cooldown(0), 1, 4);
+    let mut changed = definition(cooldown(0), 1);
+    changed.triggers[0].fingerprint = 99;
+    story.input(Input::Applied(Box::new(changed)));
+    story.later(10);
+    story.sampled(0, 0.0);
+    assert_eq!(story.replicas, 4);
+}
+
+#[test]
+fn a_question_is_refused_when_the_object_changes() {
+    let mut story = Story::new(cooldown(0), 1, 4);
+    assert!(story.asks().is_none());
+    story.input(Input::Applied(Box::new(definition(cooldown(7), 1))));
+    assert!(story.answers.pop().unwrap().unwrap_err().contains("was changed"));
 }
 
 #[test]

@@ -19,8 +19,6 @@ pub struct View {
     pub composite: Option<Result<String, String>>,
     /// The last decision.
     pub verdict: Option<Verdict>,
-    /// The last decisions that changed the replicas, latest first.
-    pub changes: Vec<Verdict>,
     /// Replicas at the last observation.
     pub replicas: Option<i32>,
 }

@@ -128,8 +128,8 @@ fn external(name: String, value: Quantity, target_type: &metric::TargetType, obj
 
 /// The one metric that stands for all triggers when there is a formula with a target.
 fn composite(rules: &Rules, object: &str) -> Option<MetricSpec> {
-    let modifiers = rules.modifiers.as_ref().filter(|modifiers| modifiers.in_use())?;
-    let target: f64 = modifiers.target.parse().ok().filter(|target| *target > 0.0)?;
+    let modifiers = rules.modifiers.as_ref()?;
+    let target = modifiers.composite_target()?;
     let target_type = metric::TargetType::of_external(&modifiers.metric_type).ok()?;
     // A float cast saturates.
     #[allow(clippy::cast_possible_truncation)]

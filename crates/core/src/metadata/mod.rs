@@ -38,8 +38,7 @@ mod value;
 pub use context::{Context, Environment, Inputs};
 pub use keda_derive::Metadata;
 pub use reader::{Parsed, Reader, parse, parse_with_fingerprint};
-pub(crate) use value::parse_bool;
-pub use value::{Kind, Map, UrlValues, Value};
+pub use value::{Kind, Map, UrlValues, Value, parse_bool};
 
 /// Where a parameter may come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -87,6 +87,38 @@ async fn a_fault_in_a_source_is_an_error_of_its_trigger() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fault_while_a_source_is_set_up_does_not_silence_it() {
+    let (output, mut sampled) = mpsc::unbounded_channel();
+    let sampler = Sampler::start(output);
+    let source = Arc::new(Source::default());
+    let good = query(&source, 30);
+    let faults = AtomicUsize::new(1);
+    #[allow(clippy::panic)]
+    let build: Build = Arc::new(move || match faults.fetch_sub(1, Ordering::SeqCst) {
+        1 => panic!("a fault"),
+        _ => (good.build)(),
+    });
+    sampler.subscribe(("object".into(), 0), Query { build, ..query(&source, 30) });
+    assert!(sampled.recv().await.unwrap().result.unwrap_err().message.contains("fault in keda"));
+    sampler.read(("object".into(), 0));
+    assert!(sampled.recv().await.unwrap().result.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_that_is_gone_is_not_read_while_its_neighbour_is() {
+    let (output, mut sampled) = mpsc::unbounded_channel();
+    let sampler = Sampler::start(output);
+    let (one, other) = (Arc::new(Source::default()), Arc::new(Source::default()));
+    sampler.subscribe(("object".into(), 0), query(&one, 1));
+    sampler.subscribe(("object".into(), 1), Query { fingerprint: 78, ..query(&other, 1) });
+    sampler.retain("object", vec![0]);
+    for _ in 0..5 {
+        assert_eq!(sampled.recv().await.unwrap().subscriber.1, 0);
+    }
+    assert!(other.readings.load(Ordering::SeqCst) <= 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_is_read_for_after_leaving() {
     let (output, mut sampled) = mpsc::unbounded_channel();
     let sampler = Sampler::start(output);

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use keda_core::duration::next_in_phase;
+
 /// The next reading of each query.
 #[derive(Debug, Default)]
 pub(super) struct Timetable {
@@ -43,16 +45,6 @@ impl Timetable {
         }
         taken
     }
-}
-
-/// The first moment strictly after `now` that lies at the query's phase.
-fn next_in_phase(query: u128, interval: Duration, now: Duration) -> Duration {
-    let interval = interval.as_nanos().max(1_000_000);
-    let phase = query % interval;
-    let now = now.as_nanos();
-    let periods = (now + interval - phase) / interval;
-    let next = periods * interval + phase;
-    Duration::from_nanos(u64::try_from(next).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
