@@ -1,5 +1,6 @@
 //! Reads manifests from files, folders and standard input.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -14,23 +15,52 @@ pub(crate) struct Unreadable {
     cause: io::Error,
 }
 
-/// Reads every path: a file as it is, of a folder all `.yaml`, `.yml` and `.json` files (with `recursive` those of its
-/// subfolders too) in the order of their names, `-` as standard input.
-pub(crate) fn read(paths: &[PathBuf], recursive: bool) -> Result<Vec<Source>, Unreadable> {
-    let mut sources = Vec::new();
-    for path in paths {
-        if path.as_os_str() == "-" {
-            let mut text = Vec::new();
-            io::stdin().read_to_end(&mut text).map_err(|cause| Unreadable { path: "standard input".into(), cause })?;
-            sources.push(Source::new("standard input", text));
-            continue;
+/// Reads manifests, once or again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    /// Standard input can be read only once.
+    standard_input: Option<Source>,
+    /// Files that had something in them.
+    filled: BTreeSet<String>,
+}
+
+impl Reader {
+    /// Reads every path: a file as it is, of a folder all `.yaml`, `.yml` and `.json` files (with `recursive` those of
+    /// its subfolders too) in the order of their names, `-` as standard input.
+    ///
+    /// # Errors
+    /// A path that cannot be read, or a file that was emptied since: it is about to be written again.
+    pub(crate) fn read(&mut self, paths: &[PathBuf], recursive: bool) -> Result<Vec<Source>, Unreadable> {
+        let mut sources = Vec::new();
+        for path in paths {
+            if path.as_os_str() == "-" {
+                sources.push(self.standard_input()?);
+                continue;
+            }
+            for file in manifests_of(path, recursive)? {
+                let text = fs::read(&file).map_err(|cause| unreadable(&file, cause))?;
+                let name = file.display().to_string();
+                let is_blank = text.trim_ascii().is_empty();
+                if is_blank && self.filled.contains(&name) {
+                    return Err(unreadable(&file, io::Error::other("it has become empty")));
+                }
+                if !is_blank {
+                    self.filled.insert(name.clone());
+                }
+                sources.push(Source::new(name, text));
+            }
         }
-        for file in manifests_of(path, recursive)? {
-            let text = fs::read(&file).map_err(|cause| unreadable(&file, cause))?;
-            sources.push(Source::new(file.display().to_string(), text));
-        }
+        Ok(sources)
     }
-    Ok(sources)
+
+    fn standard_input(&mut self) -> Result<Source, Unreadable> {
+        if let Some(source) = &self.standard_input {
+            return Ok(source.clone());
+        }
+        let mut text = Vec::new();
+        io::stdin().read_to_end(&mut text).map_err(|cause| Unreadable { path: "standard input".into(), cause })?;
+        Ok(self.standard_input.insert(Source::new("standard input", text)).clone())
+    }
 }
 
 /// The files that a path stands for.

@@ -1,7 +1,6 @@
 //! A set of manifests: loaded, checked and planned. What `up`, `render` and `validate` have in common.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use keda_core::api::ScaledObject;
@@ -10,7 +9,8 @@ use keda_core::problem::{Path, Problem, Severity};
 use keda_core::resolve::References;
 use keda_scalers::plan::{Plan, plan};
 
-use crate::files::{self, Unreadable};
+use crate::cli::Manifests;
+use crate::files::{Reader, Unreadable};
 
 /// Loaded manifests and what follows from them.
 #[derive(Debug)]
@@ -25,8 +25,9 @@ pub(crate) struct Project {
 
 impl Project {
     /// Reads, loads and plans.
-    pub(crate) fn read(paths: &[PathBuf], recursive: bool, allow_missing_targets: bool) -> Result<Self, Unreadable> {
-        Ok(Project::new(&files::read(paths, recursive)?, allow_missing_targets))
+    pub(crate) fn read(manifests: &Manifests, allow_missing_targets: bool) -> Result<Self, Unreadable> {
+        let sources = Reader::default().read(&manifests.paths, manifests.recursive)?;
+        Ok(Project::new(&sources, allow_missing_targets))
     }
 
     /// Loads and plans.

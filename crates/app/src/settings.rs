@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use keda_core::metadata::parse_bool;
 use keda_scalers::client::SourceSettings;
 
 /// What the environment says.
@@ -31,7 +32,7 @@ impl Settings {
         }
         sources.tls13_only = text("KEDA_HTTP_MIN_TLS_VERSION").as_deref() == Some("TLS13");
         sources.disable_keep_alive =
-            matches!(text("KEDA_HTTP_DISABLE_KEEP_ALIVE").as_deref(), Some("1" | "t" | "T" | "TRUE" | "true" | "True"));
+            text("KEDA_HTTP_DISABLE_KEEP_ALIVE").is_some_and(|text| parse_bool(&text) == Some(true));
         let home = text("HOME").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
         let state_home = text("XDG_STATE_HOME").map_or_else(|| home.join(".local/state"), PathBuf::from);
         Settings { sources, state_home: state_home.join("keda") }

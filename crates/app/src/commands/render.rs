@@ -7,7 +7,7 @@ use crate::{FINE, UNUSABLE, report};
 /// Any error means: nothing on standard output, exit code 2.
 pub(crate) fn run(arguments: &Render) -> anyhow::Result<u8> {
     let manifests = &arguments.manifests;
-    let project = Project::read(&manifests.paths, manifests.recursive, arguments.allow_missing_target)?;
+    let project = Project::read(manifests, arguments.allow_missing_target)?;
     report::print(&project.loaded);
     if project.is_broken(manifests.strict) {
         return Ok(UNUSABLE);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use keda_core::hpa::ControllerSettings;
+use keda_core::problem::{Path, Problem};
 use keda_scalers::client::Sources;
 use keda_scalers::client::tls::TlsOptions;
 use keda_scalers::plan::SharedLookup;
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::watch::Watch;
 use crate::cli::Up;
+use crate::files::Reader;
 use crate::local::driver::{Driver, Options};
 use crate::local::instance;
 use crate::local::output::{Level, News, Output};
@@ -30,24 +32,32 @@ const DRAW_EVERY: Duration = Duration::from_millis(250);
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(arguments: &Up) -> anyhow::Result<u8> {
     let settings = Settings::from_environment();
-    let (project, described) = read(arguments)?;
+    let mut reader = Reader::default();
+    let (project, described) = read(arguments, &mut reader)?;
     report::print(&project.loaded);
     if project.is_broken(arguments.manifests.strict) {
         return Ok(FINDINGS);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(up(arguments, &settings, project, described))
+    runtime.block_on(up(arguments, &settings, reader, project, described))
 }
 
 /// Reads the manifests and describes the processes they stand for; what cannot be run is a finding.
-fn read(arguments: &Up) -> anyhow::Result<(Project, Vec<Described>)> {
+fn read(arguments: &Up, reader: &mut Reader) -> anyhow::Result<(Project, Vec<Described>)> {
     let manifests = &arguments.manifests;
-    let mut project = Project::read(&manifests.paths, manifests.recursive, false)?;
-    let mut described = Vec::new();
+    let mut project = Project::new(&reader.read(&manifests.paths, manifests.recursive)?, false);
+    let mut described: Vec<Described> = Vec::new();
     for index in 0..project.loaded.documents.len() {
         let Some(document) = project.loaded.documents.get(index) else { continue };
         if let Some((workload, problems)) = describe(document, &project.references) {
             project.loaded.report(index, problems);
+            let twin =
+                workload.as_ref().and_then(|new| described.iter().find(|old| old.workload.key == new.workload.key));
+            if twin.is_some() {
+                let message = "a Deployment and a StatefulSet of one name cannot both run here";
+                let path = Path::root().key("metadata").key("name");
+                project.loaded.report(index, [Problem::error("same-name", path, message)]);
+            }
             described.extend(workload);
         }
     }
@@ -55,7 +65,13 @@ fn read(arguments: &Up) -> anyhow::Result<(Project, Vec<Described>)> {
     Ok((project, described))
 }
 
-async fn up(arguments: &Up, settings: &Settings, project: Project, described: Vec<Described>) -> anyhow::Result<u8> {
+async fn up(
+    arguments: &Up,
+    settings: &Settings,
+    reader: Reader,
+    project: Project,
+    described: Vec<Described>,
+) -> anyhow::Result<u8> {
     let state_directory = instance::state_directory(&arguments.instance, settings)?;
     let sources = Arc::new(Sources::new(settings.sources.clone()));
     // Probes over TLS take any certificate, as the kubelet's do.
@@ -78,6 +94,7 @@ async fn up(arguments: &Up, settings: &Settings, project: Project, described: Ve
         sampled,
         processes,
         asked,
+        reader,
         files: Watch::new(arguments.watch.then_some(&arguments.manifests))?,
         terminate: signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?,
         interrupt: signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?,
@@ -118,6 +135,7 @@ struct Inbox {
     sampled: mpsc::UnboundedReceiver<Sampled>,
     processes: process::Events,
     asked: mpsc::Receiver<instance::Asked>,
+    reader: Reader,
     files: Watch,
     terminate: Signal,
     interrupt: Signal,
@@ -138,7 +156,7 @@ impl Inbox {
                     // Whoever asked may have gone.
                     let _ = reply.send(driver.answers(&question));
                 }
-                Some(()) = self.files.changed() => reload(&mut driver, arguments),
+                Some(()) = self.files.changed() => reload(&mut driver, arguments, &mut self.reader),
                 _ = draw.tick(), if live => driver.draw(),
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
@@ -163,8 +181,8 @@ impl Inbox {
 }
 
 /// Takes changed manifests over; broken ones change nothing.
-fn reload(driver: &mut Driver, arguments: &Up) {
-    let (project, described) = match read(arguments) {
+fn reload(driver: &mut Driver, arguments: &Up, reader: &mut Reader) {
+    let (project, described) = match read(arguments, reader) {
         Ok(read) => read,
         Err(error) => {
             let news = News::new(Level::Error, "manifests", "changed, but cannot be read; nothing was changed");

@@ -6,7 +6,7 @@ use crate::{FINDINGS, FINE, report};
 
 pub(crate) fn run(arguments: &Validate) -> anyhow::Result<u8> {
     let manifests = &arguments.manifests;
-    let project = Project::read(&manifests.paths, manifests.recursive, arguments.allow_missing_target)?;
+    let project = Project::read(manifests, arguments.allow_missing_target)?;
     report::print(&project.loaded);
     if project.loaded.findings.is_empty() {
         super::print(&format!("{} objects, no problems\n", project.loaded.documents.len()))?;

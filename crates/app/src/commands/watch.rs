@@ -10,15 +10,19 @@ use tokio::time::Instant;
 
 use crate::cli::Manifests;
 
-/// Time between a change and its being taken over: editors write a file in several steps.
+/// Quiet time after a change before it is taken over: editors write a file in several steps.
 const SETTLE: Duration = Duration::from_millis(300);
+/// Time after which changes that do not end are taken over.
+const LATEST: Duration = Duration::from_secs(3);
 
 /// Watches paths, or nothing.
 #[derive(Debug)]
 pub(super) struct Watch {
     changes: mpsc::UnboundedReceiver<()>,
-    /// When the change that was seen has settled.
+    /// When the changes that were seen have settled.
     settled: Option<Instant>,
+    /// When they are taken over at the latest.
+    latest: Option<Instant>,
     /// Ends the watch when dropped.
     _watcher: Option<RecommendedWatcher>,
 }
@@ -27,7 +31,9 @@ impl Watch {
     /// Watches the folders of these paths: a file that is replaced would otherwise be lost sight of.
     pub(super) fn new(manifests: Option<&Manifests>) -> anyhow::Result<Self> {
         let (sender, changes) = mpsc::unbounded_channel();
-        let Some(manifests) = manifests else { return Ok(Watch { changes, settled: None, _watcher: None }) };
+        let Some(manifests) = manifests else {
+            return Ok(Watch { changes, settled: None, latest: None, _watcher: None });
+        };
         let recursive = manifests.recursive;
         let mut places = Vec::new();
         for path in manifests.paths.iter().filter(|path| path.as_os_str() != "-") {
@@ -47,22 +53,31 @@ impl Watch {
             let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
             watcher.watch(folder, mode).with_context(|| format!("cannot watch {}", folder.display()))?;
         }
-        Ok(Watch { changes, settled: None, _watcher: Some(watcher) })
+        Ok(Watch { changes, settled: None, latest: None, _watcher: Some(watcher) })
     }
 
     /// The next change, once it has settled; `None` when nothing is watched. Nothing is lost when the caller gives up
     /// waiting and comes back.
     pub(super) async fn changed(&mut self) -> Option<()> {
-        let settled = match self.settled {
-            Some(settled) => settled,
+        let latest = match self.latest {
+            Some(latest) => latest,
             None => {
                 self.changes.recv().await?;
-                *self.settled.insert(Instant::now() + SETTLE)
+                *self.latest.insert(Instant::now() + LATEST)
             }
         };
-        tokio::time::sleep_until(settled).await;
+        loop {
+            let settled = *self.settled.get_or_insert_with(|| Instant::now() + SETTLE);
+            tokio::select! {
+                change = self.changes.recv() => {
+                    change?;
+                    self.settled = Some(Instant::now() + SETTLE);
+                }
+                () = tokio::time::sleep_until(settled.min(latest)) => break,
+            }
+        }
+        self.latest = None;
         self.settled = None;
-        while self.changes.try_recv().is_ok() {}
         Some(())
     }
 }

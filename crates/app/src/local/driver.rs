@@ -45,6 +45,8 @@ pub(crate) struct Driver {
     lookup: SharedLookup,
     store: Store,
     objects: BTreeMap<ObjectKey, Managed>,
+    /// The replicas that the manifests of the workloads gave when they were last applied.
+    written: BTreeMap<WorkloadKey, Option<i32>>,
     /// The failures that were told of, by object and trigger, so that each is told once.
     failures: HashMap<(ObjectKey, usize), String>,
     /// Which object's HPA asked, for which of its metrics.
@@ -52,7 +54,7 @@ pub(crate) struct Driver {
     next_question: u64,
     options: Options,
     started: (std::time::Instant, Duration),
-    written: Duration,
+    saved: Duration,
     pub(crate) output: Output,
 }
 
@@ -75,12 +77,13 @@ impl Driver {
             lookup,
             store,
             objects: BTreeMap::new(),
+            written: BTreeMap::new(),
             failures: HashMap::new(),
             questions: HashMap::new(),
             next_question: 0,
             options,
             started: (clock::monotonic(), epoch),
-            written: Duration::ZERO,
+            saved: Duration::ZERO,
             output,
         }
     }
@@ -106,10 +109,17 @@ impl Driver {
         for workload in described {
             let key = workload.workload.key.clone();
             containers.insert(key.clone(), workload.container.clone());
-            let known = self.supervisor.status(&key);
-            let plan = scaled.get(&key).copied();
+            let is_known = self.supervisor.status(&key).is_some();
+            let before = self.written.insert(key.clone(), workload.replicas);
             self.supervisor.apply(workload.workload)?;
-            if let Some(replicas) = initial_replicas(plan, workload.replicas, known.as_ref()) {
+            let replicas = match scaled.get(&key) {
+                Some(_) if is_known => None,
+                Some(plan) => Some(workload.replicas.unwrap_or_else(|| plan.definition.rules.at_rest())),
+                // As when a Deployment is applied to a cluster: replicas that are not given, or not changed, stay.
+                None if before == Some(workload.replicas) => None,
+                None => workload.replicas.or((!is_known).then_some(1)),
+            };
+            if let Some(replicas) = replicas {
                 self.supervisor.scale(&key, replicas);
             }
         }
@@ -118,6 +128,7 @@ impl Driver {
                 let news = News::new(Level::Info, "processes", "stopping: it is no longer in the manifests");
                 self.output.tell(&news.with("object", status.key.to_string()));
                 self.supervisor.remove(&status.key);
+                self.written.remove(&status.key);
             }
         }
         let gone: Vec<ObjectKey> =
@@ -137,7 +148,14 @@ impl Driver {
         let now = self.now();
         let key = plan.definition.key.clone();
         let known = self.objects.remove(&key);
+        self.questions.retain(|_, (object, _)| *object != key);
         let remembered = known.as_ref().map(Managed::remembered).or_else(|| self.store.read(&key));
+        // Of another target, the replicas and what was thought of them mean nothing.
+        let known = known.filter(|known| known.has_target_of(&plan));
+        let remembered = remembered.map(|remembered| match known {
+            Some(_) => remembered,
+            None => remembered.for_target(&plan),
+        });
         match &remembered {
             Some(remembered) => {
                 plan.definition.created = remembered.created;
@@ -147,7 +165,7 @@ impl Driver {
         }
         let definition = plan.definition.clone();
         let mut managed = match known {
-            Some(known) => Managed { plan, ..known },
+            Some(known) => Managed { plan, round: None, ..known },
             None => Managed::new(plan, workload_of(&definition), remembered),
         };
         if let Some(container) = container {
@@ -159,13 +177,20 @@ impl Driver {
     }
 
     fn remove(&mut self, key: &ObjectKey) {
-        self.objects.remove(key);
+        let Some(managed) = self.objects.remove(key) else { return };
+        self.questions.retain(|_, (object, _)| object != key);
         self.sampler.unsubscribe(&key.to_string());
         self.failures.retain(|(object, _), _| object != key);
         self.store.forget(key);
         self.engine.handle(self.now(), Input::Deleted(key.clone()));
-        let news =
-            News::new(Level::Info, "scaledobject", "no longer in the manifests; its workload keeps its replicas");
+        let restores = managed.plan.object.restores_original_replica_count();
+        let original = self.written.get(&managed.workload).copied().flatten().unwrap_or(1);
+        if restores {
+            self.supervisor.scale(&managed.workload, original);
+        }
+        let what =
+            if restores { format!("gets its {original} replicas back") } else { "keeps its replicas".to_string() };
+        let news = News::new(Level::Info, "scaledobject", format!("no longer in the manifests; its workload {what}"));
         self.output.tell(&news.with("object", key.to_string()));
     }
 
@@ -175,7 +200,7 @@ impl Driver {
         let Some((namespace, name)) = object.split_once('/') else { return };
         let key = ObjectKey { namespace: namespace.to_string(), name: name.to_string() };
         self.tell_of_failure(&key, trigger, sampled.result.as_ref().err());
-        let input = Input::Sampled { object: key, trigger, result: sampled.result };
+        let input = Input::Sampled { object: key, trigger, fingerprint: sampled.fingerprint, result: sampled.result };
         self.engine.handle(self.now(), input);
         self.pump();
     }
@@ -215,7 +240,7 @@ impl Driver {
     pub(crate) fn deadline(&self) -> tokio::time::Instant {
         let hpa = self.objects.values().filter(|managed| !managed.suspended).map(|managed| managed.due).min();
         let engine = self.engine.poll_timeout().map(|(at, _)| at);
-        let write = self.objects.values().any(|managed| managed.dirty).then(|| self.written + WRITE_EVERY);
+        let write = self.objects.values().any(|managed| managed.dirty).then(|| self.saved + WRITE_EVERY);
         let now = self.now().monotonic;
         let next = [hpa, engine, write].into_iter().flatten().min().unwrap_or(now + Duration::from_secs(60));
         tokio::time::Instant::now() + next.saturating_sub(now)
@@ -237,14 +262,14 @@ impl Driver {
             self.begin_round(now, &key);
         }
         self.pump();
-        if now.monotonic.saturating_sub(self.written) >= WRITE_EVERY {
+        if now.monotonic.saturating_sub(self.saved) >= WRITE_EVERY {
             self.write();
         }
     }
 
     /// Writes down what changed.
     pub(crate) fn write(&mut self) {
-        self.written = self.now().monotonic;
+        self.saved = self.now().monotonic;
         for (key, managed) in self.objects.iter_mut().filter(|(_, managed)| managed.dirty) {
             match self.store.write(key, &managed.remembered()) {
                 Ok(()) => managed.dirty = false,
@@ -307,7 +332,10 @@ impl Driver {
     fn finish_round(&mut self, key: &ObjectKey) {
         let now = self.now();
         let Some(managed) = self.objects.get_mut(key) else { return };
-        let Some(workload) = self.supervisor.status(&managed.workload) else { return };
+        let Some(workload) = self.supervisor.status(&managed.workload) else {
+            managed.round = None;
+            return;
+        };
         let before = managed.verdict.clone();
         let decision = managed.decide(now.monotonic, &self.options.controller, &workload);
         let reason = managed.verdict.clone().unwrap_or_default();
@@ -390,7 +418,11 @@ impl Driver {
     fn resume(&mut self, object: &ObjectKey) {
         let Some(managed) = self.objects.get_mut(object) else { return };
         managed.suspended = false;
-        for (trigger, query) in managed.plan.queries(&self.lookup, &self.sources) {
+        let queries = managed.plan.queries(&self.lookup, &self.sources);
+        let positions: Vec<usize> = queries.iter().map(|(trigger, _)| *trigger).collect();
+        self.failures.retain(|(key, trigger), _| key != object || positions.contains(trigger));
+        self.sampler.retain(&object.to_string(), positions);
+        for (trigger, query) in queries {
             self.sampler.subscribe((object.to_string(), trigger), query);
         }
     }
@@ -441,14 +473,4 @@ impl Driver {
 
 fn workload_of(definition: &Definition) -> WorkloadKey {
     WorkloadKey::new(definition.key.namespace.clone(), definition.target_name.clone())
-}
-
-/// Replicas that a workload starts with: what an earlier process left, what the manifest says, or for a scaled one its
-/// state of rest. `None` leaves them alone.
-fn initial_replicas(plan: Option<&Plan>, written: Option<i32>, known: Option<&WorkloadStatus>) -> Option<i32> {
-    match (plan, known) {
-        (None, _) => Some(written.unwrap_or(1)),
-        (Some(_), Some(_)) => None,
-        (Some(plan), None) => Some(written.unwrap_or_else(|| plan.definition.rules.at_rest())),
-    }
 }

@@ -1,10 +1,10 @@
 //! Where a running `keda up` keeps its state, and the local socket on which it answers questions.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use keda_core::engine::View;
+use keda_core::names::stable_hash;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -63,7 +63,7 @@ pub(crate) struct Change {
 /// The state folder that the command line means.
 pub(crate) fn state_directory(instance: &Instance, settings: &Settings) -> anyhow::Result<PathBuf> {
     if let Some(folder) = &instance.state_dir {
-        return Ok(folder.clone());
+        return std::path::absolute(folder).context("cannot tell the current folder");
     }
     if let Some(project) = &instance.project {
         anyhow::ensure!(
@@ -74,10 +74,9 @@ pub(crate) fn state_directory(instance: &Instance, settings: &Settings) -> anyho
     }
     let folder = std::env::current_dir().context("cannot tell the current folder")?;
     // Two folders of the same name must not take each other's workers for their own.
-    let mut hasher = DefaultHasher::new();
-    folder.hash(&mut hasher);
+    let hash = stable_hash(&folder.to_string_lossy());
     let name = folder.file_name().map_or_else(|| "root".to_string(), |name| name.to_string_lossy().into_owned());
-    Ok(settings.state_home.join(format!("{name}-{:08x}", hasher.finish() & 0xffff_ffff)))
+    Ok(settings.state_home.join(format!("{name}-{:08x}", hash & 0xffff_ffff)))
 }
 
 /// The socket of a state folder; elsewhere when the folder's path is too long for one.
@@ -86,9 +85,7 @@ fn socket_path(state_directory: &Path) -> PathBuf {
     if path.as_os_str().len() <= SOCKET_PATH {
         return path;
     }
-    let mut hasher = DefaultHasher::new();
-    path.hash(&mut hasher);
-    std::env::temp_dir().join(format!("keda-{:016x}.socket", hasher.finish()))
+    std::env::temp_dir().join(format!("keda-{:016x}.socket", stable_hash(&path.to_string_lossy())))
 }
 
 /// A question that waits for its answer.

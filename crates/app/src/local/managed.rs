@@ -1,11 +1,12 @@
 //! One ScaledObject under `keda up`: its plan, its part of the HPA controller, and what is told about it.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use keda_core::duration::next_in_phase;
 use keda_core::engine::{Now, Status, View};
 use keda_core::hpa::{Autoscaler, Cause, ControllerSettings, Decision, MetricSpec, Observed, Pods, Scale};
+use keda_core::names::stable_hash;
 use keda_core::quantity::Quantity;
 use keda_scalers::plan::Plan;
 use serde_json::{Value, json};
@@ -73,14 +74,14 @@ impl Managed {
         }
     }
 
+    /// Whether it scales what the plan scales.
+    pub(crate) fn has_target_of(&self, plan: &Plan) -> bool {
+        target_of(&self.plan) == target_of(plan)
+    }
+
     /// The first moment after `now` at which this object's HPA is due: each has its own phase of the interval.
     pub(crate) fn next_due(&self, now: Duration, interval: Duration) -> Duration {
-        let mut hasher = DefaultHasher::new();
-        self.plan.definition.key.hash(&mut hasher);
-        let interval = interval.as_nanos().max(1);
-        let phase = u128::from(hasher.finish()) % interval;
-        let periods = (now.as_nanos() + interval - phase) / interval;
-        Duration::from_nanos(u64::try_from(periods * interval + phase).unwrap_or(u64::MAX))
+        next_in_phase(stable_hash(&self.plan.definition.key.to_string()).into(), interval, now)
     }
 
     /// The names of the HPA's external metrics, with their places in its spec.
@@ -148,6 +149,7 @@ impl Managed {
             health: self.status.health.clone(),
         };
         Remembered {
+            target: target_of(&self.plan),
             created: self.plan.definition.created,
             restored,
             autoscaler: self.autoscaler.clone(),
@@ -239,6 +241,11 @@ impl Managed {
         object["status"] = status;
         object
     }
+}
+
+/// What a plan scales, as a text.
+pub(crate) fn target_of(plan: &Plan) -> String {
+    format!("{} {}", plan.definition.target_kind, plan.definition.target_name)
 }
 
 /// A number of replicas as Kubernetes counts them.

@@ -8,14 +8,19 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use keda_core::engine::{ObjectKey, Restored};
 use keda_core::hpa::Autoscaler;
+use keda_scalers::plan::Plan;
 use serde::{Deserialize, Serialize};
 
 use super::instance::Change;
+use super::managed::target_of;
 
 /// The remembered state of one object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Remembered {
+    /// What it scales.
+    #[serde(default)]
+    pub(crate) target: String,
     /// When it was first seen.
     pub(crate) created: Timestamp,
     /// For the engine.
@@ -25,6 +30,18 @@ pub(crate) struct Remembered {
     /// For `keda explain`: the last changes of the replicas.
     #[serde(default)]
     pub(crate) changes: Vec<Change>,
+}
+
+impl Remembered {
+    /// What is still true when the object scales what `plan` says.
+    #[must_use]
+    pub(crate) fn for_target(self, plan: &Plan) -> Self {
+        if self.target == target_of(plan) {
+            return self;
+        }
+        let autoscaler = Autoscaler::new(plan.definition.key.namespace.clone());
+        Remembered { target: target_of(plan), autoscaler, changes: Vec::new(), ..self }
+    }
 }
 
 /// The folder of remembered objects.

@@ -1,17 +1,20 @@
 //! From Deployments and StatefulSets to the processes that stand for their pods.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use keda_core::api::{self, Container, PodSpec};
 use keda_core::manifest::{Document, Kind, Object};
+use keda_core::names::stable_hash;
 use keda_core::problem::{Path, Problem};
 use keda_core::resolve::{self, References};
 use serde_json::Value;
 
 use super::process::{Probe, ProbeAction, Workload, WorkloadKey};
+
+/// The longest time to stop that is taken seriously, in seconds: 30 days.
+const LONGEST_GRACE: u64 = 30 * 24 * 60 * 60;
 
 /// A workload, and the replicas that its manifest asks for.
 #[derive(Debug, Clone)]
@@ -63,12 +66,20 @@ pub(crate) fn describe(document: &Document, references: &References) -> Option<(
             return Some((None, problems));
         }
     };
+    let grace_period = match u64::try_from(pod.termination_grace_period_seconds()) {
+        Ok(seconds) if seconds <= LONGEST_GRACE => Duration::from_secs(seconds),
+        _ => {
+            let message = format!("must be from 0 to {LONGEST_GRACE} seconds");
+            problems.push(Problem::error("out-of-range", template.key("terminationGracePeriodSeconds"), message));
+            return Some((None, problems));
+        }
+    };
     let workload_description = Workload {
         key: WorkloadKey::new(namespace.clone(), document.name.clone()),
         command: command(container, &variables),
         env: environment(container, &namespace, variables),
         working_directory: container.working_dir.as_ref().map(PathBuf::from),
-        grace_period: Duration::from_secs(u64::try_from(pod.termination_grace_period_seconds()).unwrap_or(0)),
+        grace_period,
         readiness,
         revision: revision(pod),
     };
@@ -118,9 +129,7 @@ fn field_value(field: &str, namespace: &str) -> Option<String> {
 
 /// A hash of the pod template: what changes it changes every replica.
 fn revision(pod: &PodSpec) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    serde_json::to_string(pod).unwrap_or_default().hash(&mut hasher);
-    hasher.finish()
+    stable_hash(&serde_json::to_string(pod).unwrap_or_default())
 }
 
 fn readiness(probe: &api::Probe, container: &Container) -> Result<Probe, String> {

@@ -351,10 +351,8 @@ impl Object {
                 self.event(Severity::Warning, "KEDAScaleTargetDeactivationFailed", message, outbox);
             }
         }
-        if succeeded {
-            if let Some(observation) = &mut self.observation {
-                observation.replicas = Ok(to);
-            }
+        if let (true, Some(observation)) = (succeeded, &mut self.observation) {
+            observation.replicas = Ok(to);
         }
         self.write_status(outbox);
     }

@@ -264,7 +264,15 @@ fn check_name(document: &Document, problems: &mut Vec<Problem>) {
     match document.node.get("metadata") {
         None => problems.push(missing(&document.node, &Path::root(), "metadata")),
         Some(metadata) => match metadata.get("name") {
-            Some(Node { value: Value::String(name), .. }) if !name.is_empty() => {}
+            Some(Node { value: Value::String(name), .. }) if !name.is_empty() => {
+                problems.extend(malformed_name(document, name, "name", 253));
+                problems.extend(
+                    metadata
+                        .text_at(&["namespace"])
+                        .filter(|text| !text.is_empty())
+                        .and_then(|namespace| malformed_name(document, namespace, "namespace", 63)),
+                );
+            }
             None if metadata.get("generateName").is_some() => {}
             None | Some(Node { value: Value::Null | Value::String(_), .. }) => {
                 problems.push(missing(metadata, &path, "name"));
@@ -276,6 +284,21 @@ fn check_name(document: &Document, problems: &mut Vec<Problem>) {
             }
         },
     }
+}
+
+/// A name that Kubernetes refuses; of the kinds that are known here, all have names of the same form.
+fn malformed_name(document: &Document, name: &str, field: &str, longest: usize) -> Option<Problem> {
+    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    let is_legal = name.len() <= longest
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+    if is_legal || document.known == Kind::Other {
+        return None;
+    }
+    let message = format!("{field} must consist of lower case letters, digits, '-' or '.', at most {longest} of them");
+    Some(Problem::error("malformed-name", Path::root().key("metadata").key(field), message))
 }
 
 /// KEDA's kinds under an API version that KEDA does not serve.
