@@ -296,6 +296,36 @@ fn a_pause_is_picked_up_from_the_changed_manifest() {
 }
 
 #[test]
+#[ignore = "needs redis-server; make test runs it"]
+fn changed_manifests_move_only_what_they_mention() {
+    if !installed("redis-server", "redis-server") {
+        return;
+    }
+    let server = servers::redis::Redis::start();
+    let up = Up::start(&redis_trigger(&server));
+    push(&server, 12);
+    up.reaches(3);
+    let workers = up.workers();
+    let file = up.path("app.yaml");
+    let text = std::fs::read_to_string(&file).expect("the manifest");
+    std::fs::write(&file, "").expect("an empty file");
+    assert!(wait_until(5, || up.log().contains("it has become empty")), "{}", up.log());
+    std::fs::write(&file, &text).expect("the manifest");
+    assert!(wait_until(5, || up.log().contains("taking them over")), "{}", up.log());
+    assert_eq!(up.workers(), workers, "an empty moment stops nothing");
+    let (deployment, object) = text.split_once("---").expect("two documents");
+    let other = deployment.replace("{name: worker}", "{name: other}");
+    let moved = object.replace("scaleTargetRef: {name: worker}", "scaleTargetRef: {name: other}");
+    std::fs::write(&file, format!("{deployment}---\n{other}---{moved}")).expect("the manifest");
+    up.reaches(3);
+    assert!(wait_until(10, || up.workers().len() == 6), "the new target follows, the old one stays: {}", up.log());
+    std::fs::write(&file, format!("{deployment}---\n{other}")).expect("the manifest");
+    assert!(wait_until(5, || up.log().contains("its workload keeps its replicas")), "{}", up.log());
+    assert_eq!(up.workers().len(), 6);
+    up.stop();
+}
+
+#[test]
 #[ignore = "needs rabbitmq-server; make test runs it"]
 fn rabbitmq_takes_a_workload_from_0_to_n_and_back() {
     if !installed("rabbitmq-server", "rabbitmq-server") {
