@@ -61,9 +61,10 @@ stage 'Unit tests' cargo test --quiet --workspace --lib --bins --no-fail-fast
 stage 'Documentation tests' cargo test --quiet --workspace --doc --no-fail-fast
 stage 'Integration tests' cargo test --quiet --workspace --test '*' --no-fail-fast
 
-stage 'Release build' cargo build --quiet --release -p keda --bin keda --example quickstart
+# Always the whole workspace: a part of it has other features, and its dependencies would be built once more.
+stage 'Release build' \
+    cargo build --quiet --release --workspace --bin keda --example quickstart --example conformance
 if [[ -d $conformance ]]; then
-    stage 'Build of the conformance program' cargo build --quiet --release -p keda-core --example conformance
     stage 'Conformance: HPA' "$target/release/examples/conformance" hpa "$conformance/hpa"
     stage 'Conformance: engine' "$target/release/examples/conformance" engine "$conformance/engine"
     # shellcheck disable=SC2086 # a list of words
@@ -75,7 +76,7 @@ fi
 
 KEDA_TEST_QUICKSTART=$(realpath "$target")/release/examples/quickstart
 export KEDA_TEST_QUICKSTART
-stage 'Quickstart' cargo test --quiet -p keda --test it -- --ignored quickstart::
+stage 'Quickstart' cargo test --quiet --workspace --test it -- --ignored quickstart::
 stage 'Processes left behind' no_leftovers
 
 printf '\nIt took %d s.\n' "$SECONDS"
