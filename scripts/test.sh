@@ -59,9 +59,8 @@ no_leftovers() {
 
 stage 'Unit tests' cargo test --quiet --workspace --lib --bins --no-fail-fast
 stage 'Documentation tests' cargo test --quiet --workspace --doc --no-fail-fast
-# What needs a server, or takes long, is ignored unless it is asked for.
-stage 'Integration tests' \
-    cargo test --quiet --workspace --test '*' --no-fail-fast -- --include-ignored --skip quickstart::
+stage 'Integration tests' cargo test --quiet --workspace --test '*' --no-fail-fast -- \
+    --include-ignored --skip quickstart::
 
 # Always the whole workspace: a part of it has other features, and its dependencies would be built once more.
 stage 'Release build' \
