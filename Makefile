@@ -17,7 +17,7 @@ quickstart: build ## Watch a workload scale from zero to several workers and bac
 	@$(TARGET)/release/examples/quickstart
 
 build: target ## Build the release binary and the quickstart
-	cargo build --release -p keda --bin keda --example quickstart
+	cargo build --release --workspace --bin keda --example quickstart
 
 test: target ## Check and test everything, from fast to slow; the last line counts the tests
 	@scripts/packages.sh
