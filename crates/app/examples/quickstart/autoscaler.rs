@@ -55,7 +55,7 @@ impl Autoscaler {
         while let Some(line) = self.lines.next_line().await? {
             let Ok(line) = serde_json::from_str::<Line>(&line) else { return Ok(News::Complaint(line)) };
             if let (Some(from), Some(to)) = (line.from, line.to) {
-                return Ok(News::Scaled { from, to, reason: without_selector(line.reason.unwrap_or_default()) });
+                return Ok(News::Scaled { from, to, reason: line.reason.unwrap_or_default() });
             }
             if line.level != "info" {
                 let reason = line.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -81,14 +81,4 @@ impl Autoscaler {
             Err(_) => bail!("keda up did not stop within {} s", STOP_TIMEOUT.as_secs()),
         }
     }
-}
-
-/// A reason without the selector that Kubernetes writes behind the name of a metric: it fills a line and says nothing.
-fn without_selector(mut reason: String) -> String {
-    if let Some(start) = reason.find("(&LabelSelector{")
-        && let Some(length) = reason.get(start..).and_then(|rest| rest.find("})"))
-    {
-        reason.replace_range(start..start + length + 2, "");
-    }
-    reason
 }
