@@ -190,7 +190,10 @@ impl MetricCause {
             Basis::Undecided => {
                 format!("pods without a sample might turn that round, so it stays at {proposed}")
             }
-            Basis::Ratio => format!("{proposed} replicas wanted (from {current})"),
+            Basis::Ratio => {
+                let replicas = if *proposed == 1 { "replica" } else { "replicas" };
+                format!("{proposed} {replicas} wanted (from {current})")
+            }
         };
         for limit in &self.limits {
             text.push_str(&format!("; {limit}"));
