@@ -55,6 +55,7 @@ pub struct OwnerReference {
     /// Name of the owner.
     pub name: String,
     /// Unique id of the owner.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub uid: String,
     /// Whether the owner is the one controller.
     #[serde(skip_serializing_if = "Option::is_none")]

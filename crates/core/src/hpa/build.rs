@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::object::{
     ContainerResourceMetricSource, ExternalMetricSource, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec,
-    LabelSelector, MetricIdentifier, MetricSpec, MetricTarget, ObjectMeta, ObjectReference, OwnerReference,
-    ResourceMetricSource, SelectPolicy, TargetType,
+    LabelSelector, MetricIdentifier, MetricSpec, MetricTarget, ObjectReference, ResourceMetricSource, SelectPolicy,
+    TargetType,
 };
 use super::{Behavior, ScalingRules};
-use crate::api::{ScaleTarget, ScaledObject};
+use crate::api::{ObjectMeta, OwnerReference, ScaleTarget, ScaledObject};
 use crate::engine::Rules;
 use crate::metric::{self, ExternalMetric, ResourceTarget};
 use crate::names::{COMPOSITE_METRIC, with_index};
@@ -52,10 +52,11 @@ pub fn build(object: &ScaledObject, rules: &Rules, specs: &[IndexedSpec]) -> Res
     let hpa_name = object.hpa_name();
     let metadata = ObjectMeta {
         name: hpa_name.clone(),
-        namespace: namespace.to_string(),
+        namespace: Some(namespace.to_string()),
         labels: labels(object, &hpa_name),
         annotations: object.metadata.annotations.clone(),
         owner_references: vec![owner(object)],
+        ..ObjectMeta::default()
     };
     let spec = HorizontalPodAutoscalerSpec {
         scale_target_ref: reference(&object.spec.scale_target_ref),
