@@ -106,7 +106,7 @@ async fn many_triggers_share_a_connection(server: &RabbitMq, sources: &Sources) 
     assert!(seen.await, "one connection with the object's name");
 }
 
-fn reqwest_client(sources: &Sources) -> reqwest::Client {
+fn reqwest_client(sources: &Sources) -> std::sync::Arc<reqwest::Client> {
     sources.http.client(&sources.tls, &Default::default()).unwrap()
 }
 

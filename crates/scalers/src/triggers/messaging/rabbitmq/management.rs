@@ -1,5 +1,6 @@
 //! The figures of queues from RabbitMQ's management API.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keda_core::names::query_escape;
@@ -22,7 +23,7 @@ const SHOWN: usize = 500;
 /// Asks the management API for the queues of one trigger.
 #[derive(Debug)]
 pub(super) struct Management {
-    client: Client,
+    client: Arc<Client>,
     url: Url,
     login: Option<(String, Secret)>,
     tokens: Option<TokenSource>,
