@@ -71,6 +71,11 @@ impl SourceError {
         SourceError { kind, message: message.into() }
     }
 
+    /// A trigger that is set up in a way that cannot work.
+    pub fn configuration(message: impl Into<String>) -> Self {
+        SourceError::new(ErrorKind::Configuration, message)
+    }
+
     /// The same error with `context` in front: `context: message`.
     #[must_use]
     pub fn within(self, context: &str) -> Self {

@@ -6,8 +6,16 @@ use super::functions;
 use super::parser::Node;
 use super::value::Value;
 
-/// Nodes that may be evaluated, and elements that may be made.
+/// Values that may be made, the elements of lists and maps and the bytes of texts included.
 const BUDGET: usize = 1_000_000;
+
+/// Steps that a regular expression costs, as it is compiled at each use.
+const PATTERN: usize = 10_000;
+
+/// Bytes that a compiled regular expression may take.
+const PATTERN_SIZE: usize = 1 << 20;
+
+const TOO_MANY_STEPS: &str = "the formula takes too many steps";
 
 /// The name that stands for all variables together.
 pub(super) const ENVIRONMENT: &str = "$env";
@@ -33,8 +41,13 @@ impl<'a> Scope<'a> {
         Scope { variables, bindings: Vec::new(), pointers: Vec::new(), budget: BUDGET }
     }
 
+    /// Refuses work before it is done; whoever does it spends its cost afterwards.
+    pub(super) fn afford(&self, amount: usize) -> Result<(), String> {
+        if amount > self.budget { Err(TOO_MANY_STEPS.to_string()) } else { Ok(()) }
+    }
+
     pub(super) fn spend(&mut self, amount: usize) -> Result<(), String> {
-        self.budget = self.budget.checked_sub(amount).ok_or("the formula takes too many steps")?;
+        self.budget = self.budget.checked_sub(amount).ok_or(TOO_MANY_STEPS)?;
         Ok(())
     }
 
@@ -46,8 +59,14 @@ impl<'a> Scope<'a> {
         result
     }
 
+    /// The value of a node. It costs what it weighs, also where it is a copy.
     pub(super) fn evaluate(&mut self, node: &Node) -> Result<Value, String> {
-        self.spend(1)?;
+        let value = self.value(node)?;
+        self.spend(value.weight().ok_or("the formula nests its values too deeply")?)?;
+        Ok(value)
+    }
+
+    fn value(&mut self, node: &Node) -> Result<Value, String> {
         match node {
             Node::Nil => Ok(Value::Nil),
             Node::Boolean(boolean) => Ok(Value::Boolean(*boolean)),
@@ -58,6 +77,7 @@ impl<'a> Scope<'a> {
             Node::Pointer(name) => self.pointer(name),
             Node::Unary(operator, operand) => unary(operator, self.evaluate(operand)?),
             Node::Binary(operator, left, right) => self.binary(operator, left, right),
+            Node::Comparison(first, rest) => self.comparison(first, rest),
             Node::Condition(condition, then, otherwise) => match self.evaluate(condition)? {
                 Value::Boolean(true) => self.evaluate(then),
                 Value::Boolean(false) => self.evaluate(otherwise),
@@ -169,7 +189,24 @@ impl<'a> Scope<'a> {
         if operator == ".." {
             return self.range(&left, &right);
         }
+        if operator == "matches" {
+            self.spend(PATTERN)?;
+        }
         operate(operator, &left, &right)
+    }
+
+    /// Stops at the first pair that does not hold.
+    fn comparison(&mut self, first: &Node, rest: &[(&'static str, Node)]) -> Result<Value, String> {
+        let mut left = self.evaluate(first)?;
+        for (operator, right) in rest {
+            let right = self.evaluate(right)?;
+            match compare(operator, &left, &right) {
+                Some(true) => left = right,
+                Some(false) => return Ok(Value::Boolean(false)),
+                None => return Err(mismatch(operator, left.type_name(), right.type_name())),
+            }
+        }
+        Ok(Value::Boolean(true))
     }
 
     fn range(&mut self, left: &Value, right: &Value) -> Result<Value, String> {
@@ -177,7 +214,7 @@ impl<'a> Scope<'a> {
             return Err(mismatch("..", left.type_name(), right.type_name()));
         };
         let length = last.checked_sub(*first).ok_or("the range is too long")?;
-        self.spend(usize::try_from(length.max(0)).map_err(|_| "the range is too long")?)?;
+        self.afford(usize::try_from(length.max(0)).map_err(|_| "the range is too long")?)?;
         Ok(Value::Array((*first..=*last).map(Value::Integer).collect()))
     }
 }
@@ -218,7 +255,6 @@ fn operate(operator: &str, left: &Value, right: &Value) -> Result<Value, String>
         "==" | "!=" if !comparable(left, right) => Err(wrong()),
         "==" => Ok(Value::Boolean(left.equals(right))),
         "!=" => Ok(Value::Boolean(!left.equals(right))),
-        "<" | ">" | "<=" | ">=" => compare(operator, left, right).ok_or_else(wrong),
         "in" => contains(left, right).ok_or_else(wrong),
         "contains" | "startsWith" | "endsWith" => match (left, right) {
             (Value::Text(left), Value::Text(right)) => Ok(Value::Boolean(match operator {
@@ -230,8 +266,10 @@ fn operate(operator: &str, left: &Value, right: &Value) -> Result<Value, String>
         },
         "matches" => match (left, right) {
             (Value::Text(text), Value::Text(pattern)) => {
-                let pattern =
-                    regex::Regex::new(pattern).map_err(|_| format!("{pattern:?} is not a regular expression"))?;
+                let pattern = regex::RegexBuilder::new(pattern)
+                    .size_limit(PATTERN_SIZE)
+                    .build()
+                    .map_err(|_| format!("{pattern:?} is not a regular expression, or too large a one"))?;
                 Ok(Value::Boolean(pattern.is_match(text)))
             }
             _ => Err(wrong()),
@@ -247,17 +285,18 @@ fn comparable(left: &Value, right: &Value) -> bool {
     both_numbers || left.type_name() == right.type_name() || !(scalar(left) && scalar(right))
 }
 
-fn compare(operator: &str, left: &Value, right: &Value) -> Option<Value> {
+/// `None` for values that have no order.
+fn compare(operator: &str, left: &Value, right: &Value) -> Option<bool> {
     let comparable = (left.number().is_some() && right.number().is_some())
         || matches!((left, right), (Value::Text(_), Value::Text(_)));
     let order = left.order(right);
     comparable.then(|| {
-        Value::Boolean(order.is_some_and(|order| match operator {
+        order.is_some_and(|order| match operator {
             "<" => order.is_lt(),
             ">" => order.is_gt(),
             "<=" => order.is_le(),
             _ => order.is_ge(),
-        }))
+        })
     })
 }
 

@@ -19,6 +19,9 @@ use value::Value;
 use crate::engine::Modifiers;
 use crate::quantity::Quantity;
 
+/// Bytes above which a formula is refused.
+const MAXIMUM_LENGTH: usize = 10_000;
+
 /// What a formula gives.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
@@ -76,6 +79,9 @@ pub fn evaluate(formula: &str, values: &BTreeMap<String, Option<f64>>) -> Result
 
 /// KEDA puts a formula without `??` into `float(…)`, which a comment up to the end of the line would swallow.
 fn parse(formula: &str) -> Result<Node, String> {
+    if formula.len() > MAXIMUM_LENGTH {
+        return Err(format!("the formula is longer than {MAXIMUM_LENGTH} bytes"));
+    }
     if formula.contains("??") || formula.starts_with("float(") {
         return parser::parse(formula);
     }
@@ -181,6 +187,53 @@ mod tests {
         assert!(result(&"(".repeat(100_000), None, None).is_err());
         assert!(result("sum(map(1..1000000, sum(1..1000000)))", None, None).is_err());
         assert!(result("1..9223372036854775807", None, None).is_err());
+        for (first, more) in [("a", "+a"), ("[1]", "[0]"), ("$env", ".a"), ("[1]", "|len()"), ("a", "<a"), ("a", "??a")]
+        {
+            assert!(result(&format!("{first}{}", more.repeat(1_500)), Some(1.0), None).is_err(), "{more}");
+        }
+        // Chains inside brackets inside chains: the depths add up.
+        let nested = (0..40).fold("a".to_string(), |inner, _| format!("({inner}){}", "+a".repeat(90)));
+        assert!(result(&nested, Some(1.0), None).unwrap_err().contains("operators"));
+        let widest = (0..30).fold("a".to_string(), |inner, _| format!("sum([a],{{{inner}}}){}", "+0".repeat(12)));
+        assert_eq!(result(&widest, Some(1.0), None), Ok(Outcome::Number(1.0)));
+        let otherwise = format!("{}{{1}}", "if a<0{1}else ".repeat(700));
+        assert!(result(&otherwise, Some(1.0), None).unwrap_err().contains("nested too deeply"));
+        assert!(result(&format!("a{}", " ".repeat(10_000)), Some(1.0), None).unwrap_err().contains("10000 bytes"));
+        assert_eq!(result(&format!("a{}", "+a".repeat(390)), Some(1.0), None), Ok(Outcome::Number(391.0)));
+    }
+
+    #[test]
+    fn an_operand_is_evaluated_once() {
+        let elvis = format!("{}true{} ? 1 : 0", "(".repeat(28), " ?: false)".repeat(28));
+        assert_eq!(result(&elvis, None, None), Ok(Outcome::Number(1.0)));
+        let chain = (0..28).fold("a".to_string(), |inner, _| format!("(1 < {inner} < 3 ? a : 0)"));
+        assert_eq!(result(&chain, Some(2.0), None), Ok(Outcome::Number(2.0)));
+        assert_eq!(result("1 < a < 3 < b ? 1 : 0", Some(2.0), Some(4.0)), Ok(Outcome::Number(1.0)));
+        assert_eq!(result("1 < a < 1 < 'x' ? 1 : 0", Some(2.0), None), Ok(Outcome::Number(0.0)));
+        assert!(result("(1 < a) < 3 ? 1 : 0", Some(2.0), None).is_err());
+    }
+
+    #[test]
+    fn what_is_made_is_paid_for() {
+        let doubled = |operation: &str| {
+            let steps: String =
+                (0..35).map(|i| format!("let x{} = {};", i + 1, operation.replace('x', &format!("x{i}")))).collect();
+            format!("let x0 = {}; {steps} len(x35)", if operation.contains('+') { "'text'" } else { "['text']" })
+        };
+        for formula in [
+            doubled("x + x"),
+            doubled("[x, x]"),
+            doubled("concat(x, x)"),
+            doubled("{a: x, b: x}"),
+            format!("let x = 1..90000; len([{}])", "x,".repeat(3_000)),
+            "len(join(map(1..1000, ''), repeat('x', 100000)))".to_string(),
+            "len(reduce(1..100000, [#acc], 0))".to_string(),
+            "count(1..900000, 'a' matches '(a{100}){100}')".to_string(),
+            "len(uniq(1..100000))".to_string(),
+        ] {
+            assert!(result(&formula, None, None).is_err(), "{formula:.60}");
+        }
+        assert_eq!(result("sum(1..900000) > 0 ? 1 : 0", None, None), Ok(Outcome::Number(1.0)));
     }
 
     #[test]

@@ -5,6 +5,10 @@ use super::lexer::{Kind, Token, tokens};
 /// Nesting above which a formula is refused.
 const MAXIMUM_DEPTH: usize = 100;
 
+/// Operators, members and indexes above which a formula is refused. Each of them makes the tree deeper by one, however
+/// flat the formula looks, and whoever walks the tree, down to dropping it, needs stack for its whole depth.
+const MAXIMUM_OPERATORS: usize = 400;
+
 /// A node of the tree.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
@@ -17,13 +21,23 @@ pub(super) enum Node {
     Pointer(String),
     Unary(&'static str, Box<Node>),
     Binary(&'static str, Box<Node>, Box<Node>),
+    /// `a < b <= c`: each operand is compared with the one before it.
+    Comparison(Box<Node>, Vec<(&'static str, Node)>),
     Condition(Box<Node>, Box<Node>, Box<Node>),
     Let(String, Box<Node>, Box<Node>),
     Sequence(Box<Node>, Box<Node>),
     Array(Vec<Node>),
     Map(Vec<(Node, Node)>),
-    Member { of: Box<Node>, key: Box<Node>, optional: bool },
-    Slice { of: Box<Node>, from: Option<Box<Node>>, to: Option<Box<Node>> },
+    Member {
+        of: Box<Node>,
+        key: Box<Node>,
+        optional: bool,
+    },
+    Slice {
+        of: Box<Node>,
+        from: Option<Box<Node>>,
+        to: Option<Box<Node>>,
+    },
     Call(String, Vec<Node>),
     Closure(Box<Node>),
 }
@@ -34,6 +48,9 @@ impl Node {
         match self {
             Node::Unary(_, one) | Node::Closure(one) => vec![one],
             Node::Binary(_, one, two) | Node::Let(_, one, two) | Node::Sequence(one, two) => vec![one, two],
+            Node::Comparison(first, rest) => {
+                std::iter::once(&**first).chain(rest.iter().map(|(_, operand)| operand)).collect()
+            }
             Node::Condition(one, two, three) => vec![one, two, three],
             Node::Array(all) | Node::Call(_, all) => all.iter().collect(),
             Node::Map(pairs) => pairs.iter().flat_map(|(key, value)| [key, value]).collect(),
@@ -75,6 +92,9 @@ const BINARY: &[(&str, u16, bool)] = &[
     ("??", 500, false),
 ];
 
+/// The operators that chain.
+const ORDER: &[&str] = &["<", ">", "<=", ">="];
+
 /// Functions whose second argument is a closure.
 pub(super) const PREDICATES: &[&str] = &[
     "all",
@@ -96,7 +116,7 @@ pub(super) const PREDICATES: &[&str] = &[
 
 /// Parses a formula.
 pub(super) fn parse(source: &str) -> Result<Node, String> {
-    let mut parser = Parser { tokens: tokens(source)?, position: 0, depth: 0 };
+    let mut parser = Parser { tokens: tokens(source)?, position: 0, depth: 0, operators: 0 };
     let node = parser.sequence()?;
     match parser.peek() {
         Kind::End => Ok(node),
@@ -108,6 +128,7 @@ struct Parser {
     tokens: Vec<Token>,
     position: usize,
     depth: usize,
+    operators: usize,
 }
 
 impl Parser {
@@ -163,6 +184,15 @@ impl Parser {
         result
     }
 
+    /// Counts what makes the tree deeper without any nesting.
+    fn grow(&mut self) -> Result<(), String> {
+        self.operators += 1;
+        if self.operators > MAXIMUM_OPERATORS {
+            return Err(format!("the formula has more than {MAXIMUM_OPERATORS} operators"));
+        }
+        Ok(())
+    }
+
     /// Expressions with semicolons between them; the last one counts.
     fn sequence(&mut self) -> Result<Node, String> {
         self.deeper(|parser| {
@@ -207,11 +237,14 @@ impl Parser {
                     break;
                 };
                 parser.position += 1;
+                parser.grow()?;
                 left = if operator == "|" {
                     parser.pipe(left)?
+                } else if ORDER.contains(&operator) {
+                    parser.comparison(left, operator, precedence)?
                 } else {
-                    let right = parser.expression_above(precedence, to_the_right)?;
-                    parser.combine(operator, left, right)?
+                    let right = parser.expression(if to_the_right { precedence } else { precedence + 1 })?;
+                    Node::Binary(operator, Box::new(left), Box::new(right))
                 };
                 if negated {
                     left = Node::Unary("not", Box::new(left));
@@ -221,28 +254,15 @@ impl Parser {
         })
     }
 
-    fn expression_above(&mut self, precedence: u16, to_the_right: bool) -> Result<Node, String> {
-        self.expression(if to_the_right { precedence } else { precedence + 1 })
-    }
-
-    /// Comparisons chain: `a < b < c` is `a < b && b < c`.
-    fn combine(&self, operator: &'static str, left: Node, right: Node) -> Result<Node, String> {
-        const ORDER: &[&str] = &["<", ">", "<=", ">="];
-        let last = match &left {
-            Node::Binary(before, _, middle) if ORDER.contains(before) => Some(middle),
-            Node::Binary("&&", _, second) => match &**second {
-                Node::Binary(before, _, middle) if ORDER.contains(before) => Some(middle),
-                _ => None,
-            },
-            _ => None,
-        };
-        match last.cloned() {
-            Some(middle) if ORDER.contains(&operator) => {
-                let second = Node::Binary(operator, middle, Box::new(right));
-                Ok(Node::Binary("&&", Box::new(left), Box::new(second)))
-            }
-            _ => Ok(Node::Binary(operator, Box::new(left), Box::new(right))),
+    /// Comparisons chain: `a < b < c` is `a < b && b < c`, with `b` evaluated once.
+    fn comparison(&mut self, first: Node, operator: &'static str, precedence: u16) -> Result<Node, String> {
+        let mut rest = vec![(operator, self.expression(precedence + 1)?)];
+        while let Some((operator, ..)) = self.binary_operator().filter(|(operator, ..)| ORDER.contains(operator)) {
+            self.position += 1;
+            self.grow()?;
+            rest.push((operator, self.expression(precedence + 1)?));
         }
+        Ok(Node::Comparison(Box::new(first), rest))
     }
 
     fn binary_operator(&self) -> Option<(&'static str, u16, bool)> {
@@ -254,8 +274,9 @@ impl Parser {
             return Ok(condition);
         }
         if self.take(":") {
-            let otherwise = self.expression(0)?;
-            return Ok(Node::Condition(Box::new(condition.clone()), Box::new(condition), Box::new(otherwise)));
+            // A condition that holds can only be `true`.
+            let (then, otherwise) = (Node::Boolean(true), self.expression(0)?);
+            return Ok(Node::Condition(Box::new(condition), Box::new(then), Box::new(otherwise)));
         }
         let then = self.expression(0)?;
         self.expect(":")?;
@@ -271,7 +292,7 @@ impl Parser {
         self.expect("}")?;
         self.expect("else")?;
         let otherwise = if self.is("if") {
-            self.if_else()?
+            self.deeper(Parser::if_else)?
         } else {
             self.expect("{")?;
             let otherwise = self.sequence()?;
@@ -417,7 +438,8 @@ impl Parser {
     }
 
     fn postfix(&mut self, mut node: Node) -> Result<Node, String> {
-        loop {
+        while [".", "?.", "["].iter().any(|operator| self.is(operator)) {
+            self.grow()?;
             let optional = self.is("?.");
             if optional && matches!(self.tokens.get(self.position + 1).map(|t| &t.kind), Some(Kind::Operator("["))) {
                 self.position += 1;
@@ -426,12 +448,12 @@ impl Parser {
                 self.position += 1;
                 let Kind::Word(name) = self.next() else { return Err("expected a name after the dot".to_string()) };
                 node = Node::Member { of: Box::new(node), key: Box::new(Node::Text(name)), optional };
-            } else if self.take("[") {
-                node = self.index(node, optional)?;
             } else {
-                return Ok(node);
+                self.expect("[")?;
+                node = self.index(node, optional)?;
             }
         }
+        Ok(node)
     }
 
     fn index(&mut self, of: Node, optional: bool) -> Result<Node, String> {

@@ -2,6 +2,9 @@
 
 use std::cmp::Ordering;
 
+/// Depth above which a value is refused; what walks a value needs stack for all of it.
+const MAXIMUM_DEPTH: usize = 200;
+
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
@@ -27,6 +30,32 @@ impl Value {
             Value::Array(_) => "array",
             Value::Map(_) => "map",
         }
+    }
+
+    /// What a value takes: 1, and as much again for each element and each byte of a text. `None` for one that is nested
+    /// too deeply.
+    pub(super) fn weight(&self) -> Option<usize> {
+        self.weight_below(MAXIMUM_DEPTH)
+    }
+
+    fn weight_below(&self, depth: usize) -> Option<usize> {
+        let depth = depth.checked_sub(1)?;
+        let mut weight = 1;
+        match self {
+            Value::Text(text) => weight += text.len(),
+            Value::Array(elements) => {
+                for element in elements {
+                    weight += element.weight_below(depth)?;
+                }
+            }
+            Value::Map(map) => {
+                for (key, value) in map {
+                    weight += key.len() + value.weight_below(depth)?;
+                }
+            }
+            Value::Nil | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) => {}
+        }
+        Some(weight)
     }
 
     /// A number as a float.

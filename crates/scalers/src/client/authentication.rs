@@ -1,7 +1,7 @@
 //! The authentication block that triggers over HTTP share (`scalers/COMMON.md`, "Shared auth block").
 
 use keda_core::metadata::{Metadata, Reader, UrlValues};
-use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
 use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -168,7 +168,7 @@ impl Authentication {
             pairs.sort();
             url.query_pairs_mut().clear().extend_pairs(pairs);
             let (client, built) = request.build_split();
-            let mut built = built.map_err(|_| unusable("the request cannot be built"))?;
+            let mut built = built.map_err(|_| SourceError::configuration("the request cannot be built"))?;
             *built.url_mut() = url;
             return Ok(RequestBuilder::from_parts(client, built));
         }
@@ -193,15 +193,13 @@ impl Authentication {
 
 /// Adds a header, in place of one with the same name, whose value is not shown.
 fn with_header(request: RequestBuilder, name: &str, value: &Secret) -> Result<RequestBuilder, SourceError> {
-    let name: HeaderName = name.parse().map_err(|_| unusable(&format!("{name:?} cannot be the name of a header")))?;
-    let mut value = HeaderValue::from_str(value.expose())
-        .map_err(|_| unusable(&format!("the value of the header {name} has characters that a header cannot have")))?;
+    let name: HeaderName =
+        name.parse().map_err(|_| SourceError::configuration(format!("{name:?} cannot be the name of a header")))?;
+    let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
+        SourceError::configuration(format!("the value of the header {name} has characters that a header cannot have"))
+    })?;
     value.set_sensitive(true);
     Ok(request.headers(HeaderMap::from_iter([(name, value)])))
-}
-
-fn unusable(message: &str) -> SourceError {
-    SourceError::new(ErrorKind::Configuration, message)
 }
 
 #[cfg(test)]

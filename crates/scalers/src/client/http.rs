@@ -1,13 +1,14 @@
 //! HTTP: one client per TLS shape, one policy for all.
 //!
-//! Timeouts bound a whole request, proxies come from the environment, redirects (ten at most) never carry credentials
-//! to another host, bodies are bounded, and no error shows the credentials of an address.
+//! Timeouts bound a whole request, proxies come from the environment, redirects (ten at most) are followed on the host
+//! that was asked alone, bodies are bounded, and no error shows the credentials of an address.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use keda_core::sample::{ErrorKind, SourceError};
+use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 
 use super::SourceSettings;
@@ -16,10 +17,13 @@ use super::tls::{Tls, TlsOptions};
 /// The largest body that is read, in bytes.
 const MAXIMUM_BODY: usize = 16 << 20;
 
-/// The HTTP clients of the process.
+/// Redirects above which a request fails.
+const MAXIMUM_REDIRECTS: usize = 10;
+
+/// The HTTP clients of the process. One that nobody uses any more is dropped, and the certificates with it.
 pub struct Http {
     settings: SourceSettings,
-    clients: Mutex<HashMap<TlsOptions, Client>>,
+    clients: Mutex<HashMap<TlsOptions, Weak<Client>>>,
 }
 
 impl fmt::Debug for Http {
@@ -39,23 +43,43 @@ impl Http {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] for TLS material that cannot be used.
-    pub fn client(&self, tls: &Tls, options: &TlsOptions) -> Result<Client, SourceError> {
+    pub fn client(&self, tls: &Tls, options: &TlsOptions) -> Result<Arc<Client>, SourceError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(options) {
-            return Ok(client.clone());
+        clients.retain(|_, client| client.strong_count() > 0);
+        if let Some(client) = clients.get(options).and_then(Weak::upgrade) {
+            return Ok(client);
         }
         let idle = if self.settings.disable_keep_alive { 0 } else { self.settings.max_idle_per_host };
         let client = Client::builder()
             .tls_backend_preconfigured(rustls::ClientConfig::clone(&*tls.config(options)?))
             .timeout(self.settings.timeout)
+            .redirect(Policy::custom(redirect))
+            .referer(false)
             .pool_idle_timeout(self.settings.idle_timeout)
             .pool_max_idle_per_host(idle)
             .user_agent(concat!("keda-rs/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| SourceError::new(ErrorKind::Configuration, format!("cannot set up HTTP: {error}")))?;
-        clients.insert(options.clone(), client.clone());
+            .map_err(|error| SourceError::configuration(format!("cannot set up HTTP: {error}")))?;
+        let client = Arc::new(client);
+        clients.insert(options.clone(), Arc::downgrade(&client));
         Ok(client)
     }
+}
+
+/// Stays on the origin that was asked, or goes from HTTP to HTTPS on its host: keys stand in headers of any name and in
+/// addresses, and none of them is for another host.
+fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    if attempt.previous().len() > MAXIMUM_REDIRECTS {
+        return attempt.error(format!("redirected more than {MAXIMUM_REDIRECTS} times"));
+    }
+    let Some(from) = attempt.previous().last() else { return attempt.follow() };
+    let to = attempt.url();
+    let upgraded = from.host() == to.host() && (from.scheme(), to.scheme()) == ("http", "https");
+    if from.origin() == to.origin() || upgraded {
+        return attempt.follow();
+    }
+    let message = format!("redirected to another host: {}", to.origin().ascii_serialization());
+    attempt.error(message)
 }
 
 /// An answer, its body read to the end.
@@ -71,7 +95,7 @@ pub struct Answer {
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`] when nobody answered in time, [`ErrorKind::Malformed`] for a body that is too long or
-/// broken off, [`ErrorKind::Configuration`] for a request that cannot be built.
+/// broken off, [`ErrorKind::Configuration`] for a request that cannot be built or leads to another host.
 pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
     let mut response = request.send().await.map_err(|error| transport_error(&error))?;
     let status = response.status();
@@ -107,9 +131,9 @@ pub fn presentable(url: &Url) -> String {
 }
 
 fn transport_error(error: &reqwest::Error) -> SourceError {
-    let kind = if error.is_builder() {
+    let kind = if error.is_builder() || error.is_redirect() {
         ErrorKind::Configuration
-    } else if error.is_decode() || error.is_body() || error.is_redirect() {
+    } else if error.is_decode() || error.is_body() {
         ErrorKind::Malformed
     } else {
         ErrorKind::Unreachable
@@ -130,5 +154,26 @@ fn causes(error: &reqwest::Error) -> String {
     match cause.downcast_ref::<reqwest::Error>() {
         Some(_) => "the request failed".to_string(),
         None => cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::secret::Secret;
+
+    use super::*;
+
+    #[test]
+    fn a_client_is_shared_as_long_as_it_is_used() {
+        let settings = SourceSettings::default();
+        let (http, tls) = (Http::new(&settings), Tls::new(&settings));
+        let plain = http.client(&tls, &TlsOptions::default()).unwrap();
+        assert!(Arc::ptr_eq(&plain, &http.client(&tls, &TlsOptions::default()).unwrap()));
+        for rotation in 0..3 {
+            let key_password = Some(Secret::new(rotation.to_string()));
+            http.client(&tls, &TlsOptions { key_password, ..TlsOptions::default() }).unwrap();
+        }
+        drop(http.client(&tls, &TlsOptions::default()).unwrap());
+        assert_eq!(http.clients.lock().unwrap().len(), 1);
     }
 }

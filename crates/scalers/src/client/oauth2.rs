@@ -63,14 +63,14 @@ pub struct Token {
 #[derive(Debug)]
 pub struct TokenSource {
     credentials: ClientCredentials,
-    client: Client,
+    client: Arc<Client>,
     tokens: Arc<Tokens>,
     slot: Arc<Slot<Token>>,
 }
 
 impl TokenSource {
     /// A source that asks for a token when one is first needed.
-    pub fn new(credentials: ClientCredentials, client: Client, tokens: &Arc<Tokens>) -> Self {
+    pub fn new(credentials: ClientCredentials, client: Arc<Client>, tokens: &Arc<Tokens>) -> Self {
         let slot = tokens.pool.slot(credentials.clone());
         TokenSource { credentials, client, tokens: Arc::clone(tokens), slot }
     }

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -39,7 +39,7 @@ impl TlsOptions {
     /// Whether certificates and key can be used; asks nobody.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`].
+    /// [`SourceError::configuration`].
     pub fn check(&self) -> Result<(), SourceError> {
         if let Some(ca) = &self.ca {
             roots_of(ca, RootCertStore::empty())?;
@@ -61,12 +61,12 @@ pub struct Verification {
     pub any_name: bool,
 }
 
-/// Makes TLS configurations and keeps those that were made.
+/// Makes TLS configurations. Those that are in use are shared; others are forgotten, with their keys.
 pub struct Tls {
     provider: Arc<CryptoProvider>,
     settings: SourceSettings,
     roots: OnceLock<Arc<RootCertStore>>,
-    made: Mutex<HashMap<(TlsOptions, Verification), Arc<ClientConfig>>>,
+    made: Mutex<HashMap<(TlsOptions, Verification), Weak<ClientConfig>>>,
 }
 
 impl fmt::Debug for Tls {
@@ -89,7 +89,7 @@ impl Tls {
     /// The configuration for `options`, shared by all who ask for the same.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] for a certificate or key that cannot be used.
+    /// [`SourceError::configuration`] for a certificate or key that cannot be used.
     pub fn config(&self, options: &TlsOptions) -> Result<Arc<ClientConfig>, SourceError> {
         self.config_with(options, Verification::default())
     }
@@ -105,12 +105,12 @@ impl Tls {
     ) -> Result<Arc<ClientConfig>, SourceError> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (options.clone(), verification);
-        if let Some(config) = made.get(&key) {
-            return Ok(Arc::clone(config));
+        made.retain(|_, config| config.strong_count() > 0);
+        if let Some(config) = made.get(&key).and_then(Weak::upgrade) {
+            return Ok(config);
         }
         let config = Arc::new(self.build(options, verification)?);
-        made.retain(|_, config| Arc::strong_count(config) > 1);
-        made.insert(key, Arc::clone(&config));
+        made.insert(key, Arc::downgrade(&config));
         Ok(config)
     }
 
@@ -122,7 +122,7 @@ impl Tls {
         };
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(versions)
-            .map_err(|error| unusable(&format!("error setting up TLS: {error}")))?;
+            .map_err(|error| SourceError::configuration(format!("error setting up TLS: {error}")))?;
         let builder = if options.insecure {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(Arc::clone(&self.provider))))
         } else {
@@ -130,7 +130,7 @@ impl Tls {
             if verification.any_name {
                 let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider))
                     .build()
-                    .map_err(|error| unusable(&format!("error setting up TLS: {error}")))?;
+                    .map_err(|error| SourceError::configuration(format!("error setting up TLS: {error}")))?;
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(verifier)))
             } else {
                 builder.with_root_certificates(roots)
@@ -139,7 +139,7 @@ impl Tls {
         match (&options.cert, &options.key) {
             (Some(cert), Some(key)) => builder
                 .with_client_auth_cert(certificates(cert)?, private_key(key, options.key_password.as_ref())?)
-                .map_err(|error| unusable(&format!("error parse X509KeyPair: {error}"))),
+                .map_err(|error| SourceError::configuration(format!("error parse X509KeyPair: {error}"))),
             _ => Ok(builder.with_no_client_auth()),
         }
     }
@@ -156,7 +156,7 @@ impl Tls {
 fn roots_of(ca: &Secret, mut roots: RootCertStore) -> Result<RootCertStore, SourceError> {
     let (added, _) = roots.add_parsable_certificates(certificates(ca).unwrap_or_default());
     if added == 0 {
-        return Err(unusable("error appending CA certs: there is no usable certificate in it"));
+        return Err(SourceError::configuration("error appending CA certs: there is no usable certificate in it"));
     }
     Ok(roots)
 }
@@ -190,15 +190,15 @@ fn certificates(pem: &Secret) -> Result<Vec<CertificateDer<'static>>, SourceErro
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.expose().as_bytes()).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(unusable("error parse X509KeyPair: there is no certificate in it")),
-        Err(error) => Err(unusable(&format!("error parse X509KeyPair: {error}"))),
+        Ok(_) => Err(SourceError::configuration("error parse X509KeyPair: there is no certificate in it")),
+        Err(error) => Err(SourceError::configuration(format!("error parse X509KeyPair: {error}"))),
     }
 }
 
 fn private_key(pem: &Secret, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, SourceError> {
     let Some(password) = password.filter(|password| !password.is_empty()) else {
         return PrivateKeyDer::from_pem_slice(pem.expose().as_bytes())
-            .map_err(|error| unusable(&format!("error parse X509KeyPair: {error}")));
+            .map_err(|error| SourceError::configuration(format!("error parse X509KeyPair: {error}")));
     };
     let decrypt = || -> Result<PrivateKeyDer<'static>, String> {
         let (_, document) = pkcs8::SecretDocument::from_pem(pem.expose()).map_err(|error| error.to_string())?;
@@ -207,11 +207,7 @@ fn private_key(pem: &Secret, password: Option<&Secret>) -> Result<PrivateKeyDer<
         let plain = encrypted.decrypt(password.expose()).map_err(|error| error.to_string())?;
         PrivateKeyDer::try_from(plain.as_bytes().to_vec()).map_err(str::to_string)
     };
-    decrypt().map_err(|error| unusable(&format!("error decrypting the client key: {error}")))
-}
-
-fn unusable(message: &str) -> SourceError {
-    SourceError::new(ErrorKind::Configuration, message)
+    decrypt().map_err(|error| SourceError::configuration(format!("error decrypting the client key: {error}")))
 }
 
 /// Takes any certificate, for `unsafeSsl`; signatures are still checked.
@@ -302,6 +298,8 @@ impl ServerCertVerifier for AnyName {
 
 #[cfg(test)]
 mod tests {
+    use keda_core::sample::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -310,6 +308,9 @@ mod tests {
         let insecure = TlsOptions { insecure: true, ..TlsOptions::default() };
         let first = tls.config(&insecure).unwrap();
         assert!(Arc::ptr_eq(&first, &tls.config(&insecure).unwrap()));
+        drop(first);
+        tls.config(&TlsOptions::default()).unwrap();
+        assert!(!tls.made.lock().unwrap().keys().any(|(options, _)| options.insecure), "unused ones are forgotten");
     }
 
     #[test]

@@ -2,178 +2,303 @@
 //!
 //! The port of gjson to Rust has not been kept and answers other values for modifiers, literals, `{…}` queries and
 //! numbers written with an exponent.
+//!
+//! A path is written by a user and read by a process that serves others: its length, its nesting, its work and what it
+//! makes are bounded. Beyond the bounds it finds nothing.
+
+mod modifiers;
+mod syntax;
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// The value at a path; `None` where there is nothing.
+use modifiers::modify;
+use syntax::{Component, Query, Rest, closing, literal, named, split, split_list, unquoted};
+
+/// Bytes above which a path finds nothing.
+const MAXIMUM_PATH: usize = 4096;
+
+/// How deep paths may stand in paths, and values that are made in one another. JSON that was read is not deeper than
+/// 128.
+const MAXIMUM_DEPTH: usize = 256;
+
+/// What a path may cost: about the bytes that it makes and reads.
+const BUDGET: usize = 64 << 20;
+
+/// Bytes that a value takes beside its text.
+const VALUE: usize = 32;
+
+/// What a component costs beside its length.
+const STEP: usize = 8;
+
+/// The value at a path; `None` where there is nothing, and for a path beyond the bounds.
 pub fn get(root: &Value, path: &str) -> Option<Value> {
-    let (head, rest) = match path.chars().next()? {
-        '@' => return modifier(root, path),
-        '!' => return literal(path),
-        '[' | '{' => return multipath(root, path),
-        _ => split(path),
-    };
-    let all = head.raw.starts_with("#(") && head.raw.ends_with('#') && rest.is_some_and(|rest| !rest.piped);
-    let next = match head.raw.as_str() {
-        "#" => array_hash(root, rest),
-        // What follows a query for all is for each that fits.
-        _ if all => array_hash(&step(root, &head)?, rest),
-        _ => step(root, &head).map(Found::One),
-    };
-    match (next?, rest) {
-        (Found::Done(value), _) => Some(value),
-        (Found::One(value), None) => Some(value),
-        (Found::One(value), Some(rest)) => get(&value, rest.path),
+    if path.len() > MAXIMUM_PATH {
+        return None;
     }
+    let mut search = Search { budget: BUDGET, depth: 0, exhausted: false };
+    let found = search.find(Cow::Borrowed(root), path);
+    let found = found.and_then(|found| search.owned(found));
+    // What was found after a part was given up would be wrong.
+    found.filter(|_| !search.exhausted)
 }
 
-enum Found {
-    /// To be descended into.
-    One(Value),
-    /// The rest of the path was used up.
-    Done(Value),
+/// The bounds of one call of [`get`].
+struct Search {
+    budget: usize,
+    depth: usize,
+    exhausted: bool,
 }
 
-/// One component of a path.
-struct Component {
-    /// As written.
-    raw: String,
-    /// With its escapes resolved.
-    key: String,
-    wildcard: bool,
-}
+/// A value and the rest of the path.
+type Step<'v, 'p> = (Cow<'v, Value>, Option<&'p str>);
 
-#[derive(Clone, Copy)]
-struct Rest<'a> {
-    path: &'a str,
-    /// After `|`, the rest is for the list as a whole, not for each of its elements.
-    piped: bool,
-}
+impl Search {
+    fn spend(&mut self, amount: usize) -> Option<()> {
+        match self.budget.checked_sub(amount) {
+            Some(left) if !self.exhausted => self.budget = left,
+            _ => self.exhausted = true,
+        }
+        (!self.exhausted).then_some(())
+    }
 
-/// The first component, and the rest after `.` or `|`.
-fn split(path: &str) -> (Component, Option<Rest<'_>>) {
-    let mut key = String::new();
-    let mut wildcard = false;
-    let mut depth = 0usize;
-    let mut quoted = false;
-    let mut characters = path.char_indices();
-    let component = |end: usize, key: String, wildcard| {
-        let raw = path.get(..end).unwrap_or_default().to_string();
-        Component { key: if raw.starts_with("#(") { raw.clone() } else { key }, raw, wildcard }
-    };
-    while let Some((position, character)) = characters.next() {
-        match character {
-            '\\' => {
-                if let Some((_, escaped)) = characters.next() {
-                    key.push(escaped);
+    fn pay_for(&mut self, value: &Value) -> Option<()> {
+        self.spend(weight(value, MAXIMUM_DEPTH).unwrap_or(usize::MAX))
+    }
+
+    fn owned(&mut self, value: Cow<'_, Value>) -> Option<Value> {
+        if let Cow::Borrowed(value) = value {
+            self.pay_for(value)?;
+        }
+        Some(value.into_owned())
+    }
+
+    fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        if self.depth == MAXIMUM_DEPTH {
+            self.exhausted = true;
+            return None;
+        }
+        self.depth += 1;
+        let result = work(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn find<'v>(&mut self, root: Cow<'v, Value>, path: &str) -> Option<Cow<'v, Value>> {
+        self.deeper(|search| {
+            let (mut here, mut path) = (root, path);
+            loop {
+                let (next, rest) = match path.chars().next()? {
+                    '@' => search.modifier(here, path)?,
+                    '!' => return literal(path).map(Cow::Owned),
+                    '[' | '{' => search.multipath(&here, path)?,
+                    _ => search.component(here, path)?,
+                };
+                here = next;
+                match rest {
+                    Some(rest) => path = rest,
+                    None => return Some(here),
                 }
             }
-            '"' if depth > 0 => quoted = !quoted,
-            '(' if !quoted && (depth > 0 || path.starts_with('#')) => depth += 1,
-            ')' if !quoted && depth > 0 => depth -= 1,
-            '.' | '|' if depth == 0 => {
-                let rest = Rest { path: path.get(position + 1..).unwrap_or_default(), piped: character == '|' };
-                return (component(position, key, wildcard), Some(rest));
+        })
+    }
+
+    fn component<'v, 'p>(&mut self, here: Cow<'v, Value>, path: &'p str) -> Option<Step<'v, 'p>> {
+        let (head, rest) = split(path);
+        self.spend(STEP + head.raw.len())?;
+        if head.raw == "#" {
+            return self.hash(&here, rest);
+        }
+        if head.raw.starts_with("#(") && head.raw.ends_with('#') {
+            let all = self.all(&here, &head.raw)?;
+            return match rest {
+                // What follows a query for all is for each that fits.
+                Some(Rest { path, piped: false }) => self.each(&all, path),
+                _ => Some((Cow::Owned(Value::Array(all)), rest.map(|rest| rest.path))),
+            };
+        }
+        let child = match here {
+            Cow::Borrowed(value) => Cow::Borrowed(self.child(value, &head)?),
+            Cow::Owned(value) => Cow::Owned(self.child(&value, &head)?.clone()),
+        };
+        Some((child, rest.map(|rest| rest.path)))
+    }
+
+    fn child<'v>(&mut self, value: &'v Value, component: &Component) -> Option<&'v Value> {
+        if component.raw.starts_with("#(") {
+            return self.first(value, &component.raw);
+        }
+        match value {
+            Value::Object(map) if component.wildcard => {
+                for (key, value) in map {
+                    if self.matches(key, &component.key)? {
+                        return Some(value);
+                    }
+                }
+                None
             }
-            '*' | '?' => {
-                wildcard = true;
-                key.push(character);
-            }
-            _ => key.push(character),
+            Value::Object(map) => map.get(&component.key),
+            Value::Array(elements) => elements.get(component.key.parse::<usize>().ok()?),
+            _ => None,
         }
     }
-    (component(path.len(), key, wildcard), None)
+
+    /// `#` alone counts; `#.x` collects `x` of each element.
+    fn hash<'v, 'p>(&mut self, value: &Value, rest: Option<Rest<'p>>) -> Option<Step<'v, 'p>> {
+        let Value::Array(elements) = value else {
+            return rest.is_none().then(|| (Cow::Owned(Value::from(0)), None));
+        };
+        match rest {
+            Some(Rest { path, piped: false }) => self.each(elements, path),
+            _ => Some((Cow::Owned(Value::from(elements.len())), rest.map(|rest| rest.path))),
+        }
+    }
+
+    /// Follows a path from each element. A pipe in it ends what is done for each.
+    fn each<'v, 'p>(&mut self, elements: &[Value], path: &'p str) -> Option<Step<'v, 'p>> {
+        let (each, whole) = match path.split_once('|') {
+            Some((each, whole)) => (each, Some(whole)),
+            None => (path, None),
+        };
+        let mut collected = Vec::new();
+        for element in elements {
+            if let Some(found) = self.find(Cow::Borrowed(element), each) {
+                collected.push(self.owned(found)?);
+            }
+        }
+        Some((Cow::Owned(Value::Array(collected)), whole))
+    }
+
+    /// `#(query)`: the first element that fits.
+    fn first<'v>(&mut self, value: &'v Value, raw: &str) -> Option<&'v Value> {
+        let query = Query::parse(raw.strip_prefix("#(")?.strip_suffix(')')?);
+        value.as_array()?.iter().find(|element| self.fits(element, &query))
+    }
+
+    /// `#(query)#`: all elements that fit.
+    fn all(&mut self, value: &Value, raw: &str) -> Option<Vec<Value>> {
+        let query = Query::parse(raw.strip_prefix("#(")?.strip_suffix(")#")?);
+        let mut all = Vec::new();
+        for element in value.as_array()? {
+            if self.fits(element, &query) {
+                all.push(self.owned(Cow::Borrowed(element))?);
+            }
+        }
+        Some(all)
+    }
+
+    fn fits(&mut self, element: &Value, query: &Query<'_>) -> bool {
+        let here = Cow::Borrowed(element);
+        let Some(found) = (if query.path.is_empty() { Some(here) } else { self.find(here, query.path) }) else {
+            return false;
+        };
+        let Some((operator, operand)) = query.condition else { return true };
+        match (&*found, operator) {
+            (Value::String(text), "%" | "!%") => {
+                let wanted = operator == "%";
+                self.matches(text, unquoted(operand)) == Some(wanted)
+            }
+            (found, operator) => compare(found, operator, operand),
+        }
+    }
+
+    fn matches(&mut self, text: &str, pattern: &str) -> Option<bool> {
+        self.spend(STEP + text.len().saturating_mul(pattern.len()) / 8)?;
+        Some(matches(text, pattern))
+    }
+
+    /// `@name`, `@name:argument`, then `.` or `|` and the rest.
+    fn modifier<'v, 'p>(&mut self, value: Cow<'v, Value>, path: &'p str) -> Option<Step<'v, 'p>> {
+        let (component, rest) = split(path);
+        self.spend(STEP + component.raw.len())?;
+        let written = component.raw.strip_prefix('@')?;
+        let (name, argument) = written.split_once(':').unwrap_or((written, ""));
+        let modified = match name {
+            "this" | "pretty" | "ugly" | "valid" => value,
+            "dig" => {
+                let mut found = Vec::new();
+                self.dig(&value, argument, &mut found)?;
+                Cow::Owned(Value::Array(found))
+            }
+            _ => {
+                // These look at the names alone, or at a text that is paid for when it was read.
+                if !matches!(name, "keys" | "fromstr") {
+                    self.pay_for(&value)?;
+                }
+                if let ("group", Value::Object(map)) = (name, &*value) {
+                    self.spend(
+                        map.iter().map(|(key, value)| key.len() * (value.as_array().map_or(0, Vec::len))).sum(),
+                    )?;
+                }
+                let modified = modify(&value, name, argument)?;
+                self.pay_for(&modified)?;
+                Cow::Owned(modified)
+            }
+        };
+        Some((modified, rest.map(|rest| rest.path)))
+    }
+
+    fn dig(&mut self, value: &Value, path: &str, found: &mut Vec<Value>) -> Option<()> {
+        self.deeper(|search| {
+            search.spend(STEP)?;
+            if let Some(here) = search.find(Cow::Borrowed(value), path) {
+                found.push(search.owned(here)?);
+            }
+            match value {
+                Value::Array(elements) => elements.iter().try_for_each(|element| search.dig(element, path, found)),
+                Value::Object(map) => map.values().try_for_each(|element| search.dig(element, path, found)),
+                _ => Some(()),
+            }
+        })
+    }
+
+    /// `[a,b]` makes a list, `{a,"name":b}` an object.
+    fn multipath<'v, 'p>(&mut self, value: &Value, path: &'p str) -> Option<Step<'v, 'p>> {
+        let end = closing(path)?;
+        self.spend(STEP + path.len())?;
+        let mut found = Vec::new();
+        for part in split_list(path.get(1..end)?) {
+            let (name, part) = named(part.trim());
+            if let Some(value) = self.find(Cow::Borrowed(value), part) {
+                found.push((name, self.owned(value)?));
+            }
+        }
+        let made = if path.starts_with('[') {
+            Value::Array(found.into_iter().map(|(_, value)| value).collect())
+        } else {
+            Value::Object(found.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
+        };
+        self.pay_for(&made)?;
+        Some((Cow::Owned(made), path.get(end + 1..).unwrap_or_default().strip_prefix(['.', '|'])))
+    }
 }
 
-fn step(value: &Value, component: &Component) -> Option<Value> {
-    if component.raw.starts_with("#(") {
-        return query(value, &component.raw);
-    }
+/// About the bytes that a value takes; `None` for one that is deeper than `depth`.
+fn weight(value: &Value, depth: usize) -> Option<usize> {
+    let depth = depth.checked_sub(1)?;
+    let mut weight = VALUE;
     match value {
-        Value::Object(map) if component.wildcard => {
-            map.iter().find(|(key, _)| matches(key, &component.key)).map(|(_, value)| value.clone())
-        }
-        Value::Object(map) => map.get(&component.key).cloned(),
-        Value::Array(elements) => elements.get(component.key.parse::<usize>().ok()?).cloned(),
-        _ => None,
-    }
-}
-
-/// `#` alone counts; `#.x` collects `x` of each element.
-fn array_hash(value: &Value, rest: Option<Rest<'_>>) -> Option<Found> {
-    let Value::Array(elements) = value else {
-        return rest.is_none().then(|| Found::Done(Value::from(0)));
-    };
-    match rest {
-        None => Some(Found::Done(Value::from(elements.len()))),
-        Some(Rest { path, piped: true }) => Some(Found::Done(get(&Value::from(elements.len()), path)?)),
-        Some(Rest { path, piped: false }) => {
-            // A pipe in the rest ends what is done for each element.
-            let (each, whole) = split_at_pipe(path);
-            let collected = Value::Array(elements.iter().filter_map(|element| get(element, each)).collect());
-            match whole {
-                Some(whole) => get(&collected, whole).map(Found::Done),
-                None => Some(Found::Done(collected)),
+        Value::String(text) => weight += text.len(),
+        Value::Array(elements) => {
+            for element in elements {
+                weight += self::weight(element, depth)?;
             }
         }
-    }
-}
-
-fn split_at_pipe(path: &str) -> (&str, Option<&str>) {
-    match path.split_once('|') {
-        Some((each, whole)) => (each, Some(whole)),
-        None => (path, None),
-    }
-}
-
-/// `#(query)` is the first element that fits, `#(query)#` the list of all.
-fn query(value: &Value, raw: &str) -> Option<Value> {
-    let Value::Array(elements) = value else { return None };
-    let (inner, all) = match raw.strip_suffix('#') {
-        Some(inner) => (inner, true),
-        None => (raw, false),
-    };
-    let inner = inner.strip_prefix("#(")?.strip_suffix(')')?;
-    let (path, operator, operand) = parse_query(inner);
-    let fits = |element: &&Value| {
-        let found = if path.is_empty() { Some((*element).clone()) } else { get(element, path) };
-        match (found, operator) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(found), Some(operator)) => compare(&found, operator, operand),
-        }
-    };
-    if all {
-        return Some(Value::Array(elements.iter().filter(fits).cloned().collect()));
-    }
-    elements.iter().find(fits).cloned()
-}
-
-fn parse_query(inner: &str) -> (&str, Option<&'static str>, &str) {
-    const OPERATORS: &[&str] = &["==", "!=", "<=", ">=", "!%", "=", "<", ">", "%"];
-    let mut depth = 0usize;
-    for (position, character) in inner.char_indices() {
-        match character {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            _ if depth == 0 => {
-                let here = inner.get(position..).unwrap_or_default();
-                if let Some(operator) = OPERATORS.iter().find(|operator| here.starts_with(**operator)) {
-                    let path = inner.get(..position).unwrap_or_default().trim();
-                    return (path, Some(operator), here.get(operator.len()..).unwrap_or_default().trim());
-                }
+        Value::Object(map) => {
+            for (key, value) in map {
+                weight += VALUE + key.len() + self::weight(value, depth)?;
             }
-            _ => {}
         }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-    (inner.trim(), None, "")
+    Some(weight)
 }
 
 fn compare(value: &Value, operator: &str, operand: &str) -> bool {
-    let text = operand.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     match value {
         Value::String(string) => {
-            let operand = text.unwrap_or(operand);
+            let operand = unquoted(operand);
             match operator {
                 "=" | "==" => string == operand,
                 "!=" => string != operand,
@@ -181,8 +306,6 @@ fn compare(value: &Value, operator: &str, operand: &str) -> bool {
                 "<=" => string.as_str() <= operand,
                 ">" => string.as_str() > operand,
                 ">=" => string.as_str() >= operand,
-                "%" => matches(string, operand),
-                "!%" => !matches(string, operand),
                 _ => false,
             }
         }
@@ -236,151 +359,6 @@ fn matches(text: &str, pattern: &str) -> bool {
     pattern.iter().skip(in_pattern).all(|left| *left == '*')
 }
 
-/// `@name`, `@name:argument`, then `.` or `|` and the rest.
-fn modifier(value: &Value, path: &str) -> Option<Value> {
-    let (component, rest) = split(path);
-    let written = component.raw.strip_prefix('@')?;
-    let (name, argument) = written.split_once(':').unwrap_or((written, ""));
-    let modified = modify(value, name, argument)?;
-    match rest {
-        Some(rest) => get(&modified, rest.path),
-        None => Some(modified),
-    }
-}
-
-fn modify(value: &Value, name: &str, argument: &str) -> Option<Value> {
-    Some(match (name, value) {
-        ("this" | "pretty" | "ugly" | "valid", value) => value.clone(),
-        ("reverse", Value::Array(elements)) => Value::Array(elements.iter().rev().cloned().collect()),
-        ("reverse", Value::Object(map)) => {
-            Value::Object(map.iter().rev().map(|(key, value)| (key.clone(), value.clone())).collect())
-        }
-        ("reverse" | "flatten" | "join", scalar) if !scalar.is_array() && !scalar.is_object() => scalar.clone(),
-        ("flatten", Value::Array(elements)) => Value::Array(flatten(elements, argument.contains("\"deep\":true"))),
-        ("join", Value::Array(elements)) => {
-            let maps = elements.iter().filter_map(Value::as_object);
-            Value::Object(maps.flat_map(|map| map.iter().map(|(k, v)| (k.clone(), v.clone()))).collect())
-        }
-        ("keys", Value::Object(map)) => Value::Array(map.keys().cloned().map(Value::String).collect()),
-        ("keys", Value::Array(elements)) => Value::Array(vec![Value::Null; elements.len()]),
-        ("values", Value::Object(map)) => Value::Array(map.values().cloned().collect()),
-        ("values", Value::Array(elements)) => Value::Array(elements.clone()),
-        ("keys" | "values", _) => Value::Array(Vec::new()),
-        ("tostr", value) => Value::String(value.to_string()),
-        ("fromstr", Value::String(text)) => serde_json::from_str(text).ok()?,
-        ("group", Value::Object(map)) => group(map),
-        ("dig", value) => {
-            let mut found = Vec::new();
-            dig(value, argument, &mut found, 0);
-            Value::Array(found)
-        }
-        _ => return None,
-    })
-}
-
-fn flatten(elements: &[Value], deep: bool) -> Vec<Value> {
-    elements
-        .iter()
-        .flat_map(|element| match element {
-            Value::Array(inner) if deep => flatten(inner, true),
-            Value::Array(inner) => inner.clone(),
-            other => vec![other.clone()],
-        })
-        .collect()
-}
-
-/// `{"a":[1,2],"b":[3,4]}` becomes `[{"a":1,"b":3},{"a":2,"b":4}]`.
-fn group(map: &serde_json::Map<String, Value>) -> Value {
-    let mut rows: Vec<serde_json::Map<String, Value>> = Vec::new();
-    for (key, value) in map {
-        for (position, element) in value.as_array().into_iter().flatten().enumerate() {
-            if rows.len() <= position {
-                rows.push(serde_json::Map::new());
-            }
-            if let Some(row) = rows.get_mut(position) {
-                row.insert(key.clone(), element.clone());
-            }
-        }
-    }
-    Value::Array(rows.into_iter().map(Value::Object).collect())
-}
-
-fn dig(value: &Value, path: &str, found: &mut Vec<Value>, depth: usize) {
-    if depth > 128 {
-        return;
-    }
-    found.extend(get(value, path));
-    match value {
-        Value::Array(elements) => elements.iter().for_each(|element| dig(element, path, found, depth + 1)),
-        Value::Object(map) => map.values().for_each(|element| dig(element, path, found, depth + 1)),
-        _ => {}
-    }
-}
-
-fn literal(path: &str) -> Option<Value> {
-    serde_json::from_str(path.strip_prefix('!')?).ok()
-}
-
-/// `[a,b]` makes a list, `{a,"name":b}` an object.
-fn multipath(value: &Value, path: &str) -> Option<Value> {
-    let end = closing(path)?;
-    let parts = split_list(path.get(1..end)?);
-    let made = if path.starts_with('[') {
-        Value::Array(parts.iter().filter_map(|part| get(value, part.trim())).collect())
-    } else {
-        let mut map = serde_json::Map::new();
-        for part in parts {
-            let part = part.trim();
-            let (name, part) = match part.strip_prefix('"').and_then(|rest| rest.split_once("\":")) {
-                Some((name, rest)) => (name.to_string(), rest),
-                None => (part.rsplit(['.', '|']).next().unwrap_or(part).to_string(), part),
-            };
-            if let Some(found) = get(value, part) {
-                map.insert(name, found);
-            }
-        }
-        Value::Object(map)
-    };
-    match path.get(end + 1..).unwrap_or_default().strip_prefix(['.', '|']) {
-        Some(rest) => get(&made, rest),
-        None => Some(made),
-    }
-}
-
-fn closing(path: &str) -> Option<usize> {
-    let mut depth = 0usize;
-    for (position, byte) in path.bytes().enumerate() {
-        match byte {
-            b'[' | b'{' | b'(' => depth += 1,
-            b']' | b'}' | b')' => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return Some(position);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-fn split_list(text: &str) -> Vec<&str> {
-    let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);
-    for (position, byte) in text.bytes().enumerate() {
-        match byte {
-            b'[' | b'{' | b'(' => depth += 1,
-            b']' | b'}' | b')' => depth = depth.saturating_sub(1),
-            b',' if depth == 0 => {
-                parts.push(text.get(start..position).unwrap_or_default());
-                start = position + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(text.get(start..).unwrap_or_default());
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -424,5 +402,36 @@ mod tests {
         assert_eq!(at("!5"), "5");
         assert_eq!(at("[count,components.#].1"), "2");
         assert_eq!(at("{\"n\":components.#,count}"), "{\"n\":2,\"count\":2.43}");
+    }
+
+    #[test]
+    fn a_path_has_bounds() {
+        for path in [
+            "@this|".repeat(60_000),
+            "@this|".repeat(600) + "count",
+            "[@this,@this]|".repeat(200) + "0",
+            "#(".repeat(1_300),
+            "[".repeat(2_000) + &"]".repeat(2_000),
+            "[@this]|".repeat(400) + "0",
+            "@tostr|".repeat(500) + "x",
+            "@dig:".repeat(800) + "x",
+            "components.#.".repeat(300),
+        ] {
+            let found = at(&path);
+            assert!(["nothing", "2.43", "[]"].contains(&found.as_str()), "{path:.40}: {found:.40}");
+        }
+        assert_eq!(at(&("@this|".repeat(600) + "count")), "2.43");
+        assert_eq!(at("[@this,@this]|0.count"), "2.43");
+        assert_eq!(at("@dig:tasks"), "[32,5]");
+    }
+
+    #[test]
+    fn a_search_that_is_given_up_finds_nothing() {
+        let long = Value::from(vec!["x".repeat(1 << 20); 80]);
+        assert_eq!(get(&long, "#"), Some(Value::from(80)));
+        assert_eq!(get(&long, "#(%\"x*\")#|#"), None);
+        assert_eq!(get(&long, "{\"n\":#,\"all\":@this}.n"), None);
+        let wide = serde_json::json!({ "k".repeat(1 << 20): vec![1; 1 << 10] });
+        assert_eq!(get(&wide, "@group.#"), None);
     }
 }

@@ -106,6 +106,38 @@ async fn metrics_api_shows_who_it_is() {
 }
 
 #[tokio::test]
+async fn no_key_follows_a_redirect_to_another_host() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&seen);
+    let elsewhere = serve(Router::new().fallback(move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async { r#"{"v":6}"# }
+    }))
+    .await;
+    let to = |place: String| get(move || async move { (StatusCode::FOUND, [("location", place)]) });
+    let router = Router::new()
+        .route("/away", to(elsewhere.replace("127.0.0.1", "localhost")))
+        .route("/port", to(elsewhere))
+        .route("/here", to("/key?again".to_string()))
+        .route("/round", to("/round".to_string()))
+        .route("/key", guarded("x-api-key", "secret"));
+    let (base, sources) = (serve(router).await, sources());
+    let api = |path: &str| {
+        let url = format!("{base}/{path}?token=hunter2");
+        let metadata = [("url", url.as_str()), ("valueLocation", "v"), ("targetValue", "1"), ("authMode", "apiKey")];
+        Source::new(&sources, "metrics-api", &metadata, &[("apiKey", "secret")])
+    };
+    assert_eq!(api("here").value().await, 5.0);
+    for (path, why) in [("away", "another host: http://localhost:"), ("port", "another host"), ("round", "10 times")] {
+        let error = api(path).error().await;
+        assert_eq!(error.kind, ErrorKind::Configuration, "{error}");
+        assert!(error.message.contains(&format!("redirected {}", if path == "round" { "more than" } else { "to" })));
+        assert!(error.message.contains(why) && !error.message.contains("hunter2"), "{error}");
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 0, "nobody else was asked");
+}
+
+#[tokio::test]
 async fn one_oauth2_token_serves_all_who_have_the_credentials() {
     let given = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&given);

@@ -106,7 +106,7 @@ async fn many_triggers_share_a_connection(server: &RabbitMq, sources: &Sources) 
     assert!(seen.await, "one connection with the object's name");
 }
 
-fn reqwest_client(sources: &Sources) -> reqwest::Client {
+fn reqwest_client(sources: &Sources) -> std::sync::Arc<reqwest::Client> {
     sources.http.client(&sources.tls, &Default::default()).unwrap()
 }
 
@@ -114,6 +114,10 @@ async fn the_management_api_has_lengths_and_rates(server: &RabbitMq, sources: &S
     let jobs = queue(sources, &server.http(), "jobs", &[], &[]);
     assert!(poll_until(15, || async { jobs.value().await == 3.0 }).await, "the API lags behind, but not so long");
     declare(channel, "other").await;
+    let young = queue(sources, &server.http(), "other", &[], &[]);
+    // An error until the server has counted, and never anything but 0 afterwards.
+    assert!(poll_until(15, || async { young.sample().await.is_ok() }).await);
+    assert_eq!(young.value().await, 0.0);
     publish(channel, "other", 1).await;
     let regex = [("useRegex", "true"), ("operation", "sum"), ("pageSize", "10")];
     let all = queue(sources, &server.http(), "^(jobs|other)$", &regex, &[]);

@@ -1,5 +1,6 @@
 //! `metrics-api`: a number from any HTTP endpoint (`scalers/metrics-api.md`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -96,7 +97,7 @@ impl Trigger for MetricsApi {
 
 struct Endpoint {
     metric_name: String,
-    client: Client,
+    client: Arc<Client>,
     url: Url,
     timeout: Duration,
     options: MetricsApi,

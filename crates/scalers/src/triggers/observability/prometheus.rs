@@ -1,5 +1,6 @@
 //! `prometheus`: the value of an instant PromQL query (`scalers/prometheus.md`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -98,7 +99,7 @@ impl Trigger for Prometheus {
 }
 
 struct Server {
-    client: Client,
+    client: Arc<Client>,
     timeout: Duration,
     trigger: Prometheus,
 }
@@ -110,9 +111,9 @@ impl Scaler for Server {
         let mut request = self.client.get(url).timeout(self.timeout);
         for (name, value) in &self.trigger.custom_headers.0 {
             let name: HeaderName =
-                name.parse().map_err(|_| unusable(&format!("{name:?} cannot be a header's name")))?;
+                name.parse().map_err(|_| SourceError::configuration(format!("{name:?} cannot be a header's name")))?;
             let value = HeaderValue::from_str(value)
-                .map_err(|_| unusable(&format!("the value of {name} cannot be a header's")))?;
+                .map_err(|_| SourceError::configuration(format!("the value of {name} cannot be a header's")))?;
             request = request.header(name, value);
         }
         let answer = http::send(self.trigger.authentication.with_authorization(request)?).await?;
@@ -140,7 +141,7 @@ impl Prometheus {
         for (key, value) in &self.query_parameters.0 {
             url.push_str(&format!("&{}={}", query_escape(key), query_escape(value)));
         }
-        url.parse().map_err(|error| unusable(&format!("serverAddress is not an address: {error}")))
+        url.parse().map_err(|error| SourceError::configuration(format!("serverAddress is not an address: {error}")))
     }
 
     /// The single element of an answer.
@@ -188,10 +189,6 @@ impl Prometheus {
         }
         Err(SourceError::new(ErrorKind::Malformed, format!("prometheus metrics 'prometheus' {why}")))
     }
-}
-
-fn unusable(message: &str) -> SourceError {
-    SourceError::new(ErrorKind::Configuration, message)
 }
 
 #[cfg(test)]

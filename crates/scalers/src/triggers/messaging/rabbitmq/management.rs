@@ -1,5 +1,6 @@
 //! The figures of queues from RabbitMQ's management API.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keda_core::names::query_escape;
@@ -22,7 +23,7 @@ const SHOWN: usize = 500;
 /// Asks the management API for the queues of one trigger.
 #[derive(Debug)]
 pub(super) struct Management {
-    client: Client,
+    client: Arc<Client>,
     url: Url,
     login: Option<(String, Secret)>,
     tokens: Option<TokenSource>,
@@ -89,7 +90,7 @@ impl Management {
                 ),
             ));
         }
-        if self.regex { self.several(&answer.body) } else { Ok(self.read(&parse(&answer.body)?)) }
+        if self.regex { self.several(&answer.body) } else { self.read(&parse(&answer.body)?) }
     }
 
     fn several(&self, body: &str) -> Result<Figures, SourceError> {
@@ -98,19 +99,31 @@ impl Management {
             let message = "regex matches more queues than can be recovered at once: raise pageSize";
             return Err(SourceError::new(ErrorKind::Configuration, message));
         }
-        let queues: Vec<Figures> = page.items.unwrap_or_default().iter().map(|queue| self.read(queue)).collect();
+        let items = page.items.ok_or_else(|| malformed("the answer is not as expected: it has no items"))?;
+        let queues = items.iter().map(|queue| self.read(queue)).collect::<Result<Vec<_>, _>>()?;
         combine(&self.operation, &queues).map_err(|message| SourceError::new(ErrorKind::Configuration, message))
     }
 
-    fn read(&self, queue: &QueueInfo) -> Figures {
-        let messages = if self.exclude_unacknowledged { queue.messages_ready } else { queue.messages };
+    /// A queue without a length is none that can be counted as empty. The server (3.10) leaves lengths and state out for
+    /// the first seconds of a queue, until its statistics were collected (every 5 s by default), and other programs
+    /// that answer with 200 know none; a queue that was never used has the length 0. Of rates the server leaves out
+    /// those that nothing happened for, and `message_stats` as a whole as long as the queue was never used.
+    fn read(&self, queue: &QueueInfo) -> Result<Figures, SourceError> {
+        let (length, field) = match self.exclude_unacknowledged {
+            true => (queue.messages_ready, "messages_ready"),
+            false => (queue.messages, "messages"),
+        };
+        let messages = length.ok_or_else(|| {
+            let name = queue.name.as_ref().map(|name| format!(" for the queue {name:?}")).unwrap_or_default();
+            malformed(format!("the answer has no {field}{name}: it is no queue, or has no statistics yet"))
+        })?;
         let stats = queue.message_stats.as_ref();
         let rate = |details: Option<&Rate>| details.and_then(|details| details.rate).unwrap_or_default();
-        Figures {
-            messages: messages.unwrap_or_default(),
+        Ok(Figures {
+            messages,
             publish_rate: rate(stats.and_then(|stats| stats.publish_details.as_ref())),
             deliver_get_rate: rate(stats.and_then(|stats| stats.deliver_get_details.as_ref())),
-        }
+        })
     }
 }
 
@@ -168,6 +181,7 @@ struct Page {
 
 #[derive(Deserialize)]
 struct QueueInfo {
+    name: Option<String>,
     messages: Option<i64>,
     messages_ready: Option<i64>,
     message_stats: Option<Stats>,
@@ -185,8 +199,11 @@ struct Rate {
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, SourceError> {
-    serde_json::from_str(body)
-        .map_err(|error| SourceError::new(ErrorKind::Malformed, format!("the answer is not as expected: {error}")))
+    serde_json::from_str(body).map_err(|error| malformed(format!("the answer is not as expected: {error}")))
+}
+
+fn malformed(message: impl Into<String>) -> SourceError {
+    SourceError::new(ErrorKind::Malformed, message)
 }
 
 /// One set of figures for several queues. The average of lengths is a whole number.
@@ -261,6 +278,28 @@ mod tests {
         assert!(read("median", body).unwrap_err().message.contains("operation mode median must be one of"));
         assert_eq!(read("median", r#"{"items":[],"page_count":0}"#), Ok((0, 0.0)));
         assert!(read("sum", r#"{"items":[],"page_count":2}"#).unwrap_err().message.contains("more queues"));
-        assert_eq!(read("sum", "<html>").unwrap_err().kind, ErrorKind::Malformed);
+        for no_queues in ["<html>", "{}", r#"{"items":null}"#, r#"{"error":"x"}"#, r#"{"items":[{"messages":4},{}]}"#] {
+            assert_eq!(read("sum", no_queues).unwrap_err().kind, ErrorKind::Malformed, "{no_queues}");
+        }
+    }
+
+    #[test]
+    fn a_queue_without_a_length_is_an_error_and_without_rates_idle() {
+        let read = |unacknowledged, body: &str| {
+            let metadata = [("host", "http://h"), ("queueName", "q"), ("excludeUnacknowledged", unacknowledged)];
+            let management = Management::new(&trigger(&metadata), &Sources::new(SourceSettings::default())).unwrap();
+            management.read(&super::parse(body)?)
+        };
+        let idle = Figures { messages: 2, ..Figures::default() };
+        assert_eq!(read("false", r#"{"name":"q","messages":2,"state":"running"}"#), Ok(idle));
+        assert_eq!(read("true", r#"{"messages_ready":2,"message_stats":{"publish":5}}"#), Ok(idle));
+        // What the server says of a queue in its first seconds.
+        let young = read("false", r#"{"arguments":{},"durable":true,"name":"q","type":"classic"}"#).unwrap_err();
+        assert_eq!(young.kind, ErrorKind::Malformed);
+        assert!(young.message.contains("no messages for the queue \"q\""), "{young}");
+        assert!(read("true", r#"{"messages":2}"#).unwrap_err().message.contains("messages_ready"));
+        for no_queue in [r#"{"error":"not_found"}"#, "{}", r#"{"messages":null}"#, "[]"] {
+            assert_eq!(read("false", no_queue).unwrap_err().kind, ErrorKind::Malformed, "{no_queue}");
+        }
     }
 }
