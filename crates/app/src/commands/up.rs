@@ -78,7 +78,7 @@ async fn up(
     let any_certificate = TlsOptions { insecure: true, ..TlsOptions::default() };
     let options = process::Options {
         tail_logs: !arguments.no_logs,
-        https: sources.http.client(&sources.tls, &any_certificate).ok(),
+        https: sources.http.client(&sources.tls, &any_certificate).ok().map(Arc::unwrap_or_clone),
         ..process::Options::new(&state_directory)
     };
     let (supervisor, processes) = match Supervisor::open(options) {
