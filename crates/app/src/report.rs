@@ -3,20 +3,24 @@
 use std::io::{self, IsTerminal, Write};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use keda_core::manifest::{Finding, Loaded, Text};
+use keda_core::manifest::{Document, Finding, Loaded, Node, Span, Text, Value};
 use keda_core::problem::Severity;
 
 /// Characters of a line that are shown around the place; lines of a manifest can be megabytes long.
 const WINDOW: usize = 60;
 
+/// What is shown in place of a value of a Secret.
+const HIDDEN: &str = "***";
+
 /// Prints the findings on standard error, with colours on a terminal, and a line that counts them.
 pub(crate) fn print(loaded: &Loaded) {
     let renderer = if io::stderr().is_terminal() { Renderer::styled() } else { Renderer::plain() };
+    let hidden = secrets(loaded);
     let mut out = io::stderr().lock();
     for finding in &loaded.findings {
         let Some(text) = loaded.sources.get(finding.location.source) else { continue };
         // Nobody can be told when standard error is closed.
-        let _ = writeln!(out, "{}\n", rendered(&renderer, text, finding));
+        let _ = writeln!(out, "{}\n", rendered(&renderer, text, finding, &hidden));
     }
     if let Some(summary) = summary(&loaded.findings) {
         let _ = writeln!(out, "{summary}");
@@ -34,14 +38,54 @@ pub(crate) fn summary(findings: &[Finding]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-fn rendered(renderer: &Renderer, text: &Text, finding: &Finding) -> String {
+/// The places of all values that Secrets hold, each with its source. A line can belong to several objects.
+fn secrets(loaded: &Loaded) -> Vec<(usize, Span)> {
+    let is_secret = |document: &&Document| document.kind.eq_ignore_ascii_case("Secret");
+    let mut hidden = Vec::new();
+    for document in loaded.documents.iter().filter(is_secret) {
+        let mut spans = Vec::new();
+        for entry in document.node.entries() {
+            match entry.key.as_str() {
+                "apiVersion" | "kind" | "type" => {}
+                "metadata" => {
+                    let names = ["name", "namespace"];
+                    let others = entry.value.entries().iter().filter(|field| !names.contains(&field.key.as_str()));
+                    others.for_each(|field| scalars(&field.value, &mut spans));
+                }
+                _ => scalars(&entry.value, &mut spans),
+            }
+        }
+        hidden.extend(spans.into_iter().map(|span| (document.origin.source, span)));
+    }
+    // The later ones first: those before a value that is replaced keep their place.
+    hidden.sort_by_key(|(source, span)| std::cmp::Reverse((*source, span.start, span.end)));
+    hidden.dedup();
+    hidden
+}
+
+fn scalars(node: &Node, spans: &mut Vec<Span>) {
+    match &node.value {
+        Value::Sequence(items) => items.iter().for_each(|item| scalars(item, spans)),
+        Value::Mapping(entries) => entries.iter().for_each(|entry| scalars(&entry.value, spans)),
+        Value::Null if node.span.start == node.span.end => {}
+        _ => spans.push(node.span),
+    }
+}
+
+fn rendered(renderer: &Renderer, text: &Text, finding: &Finding, hidden: &[(usize, Span)]) -> String {
     let problem = &finding.problem;
     let level = match problem.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level.primary_title(problem.message.as_str()).id(problem.rule);
-    let window = Window::around(text, finding);
+    let place = (finding.location.source, Span { start: finding.location.start, end: finding.location.end });
+    // Of a value of a Secret it is said what it should be, and not what it is.
+    let message = match problem.message.split_once(", found ") {
+        Some((expected, _)) if hidden.contains(&place) => expected,
+        _ => problem.message.as_str(),
+    };
+    let title = level.primary_title(message).id(problem.rule);
+    let window = Window::around(&Line::of(text, finding, hidden));
     let path = problem.path.to_string();
     let label = if path.is_empty() { "here".to_string() } else { path };
     // The renderer adds line and column; of a line that is shown in part it would give the wrong column.
@@ -61,6 +105,38 @@ fn rendered(renderer: &Renderer, text: &Text, finding: &Finding) -> String {
     renderer.render(&[group])
 }
 
+/// The line of a finding without the values of Secrets, and the bytes in it that are meant.
+struct Line {
+    text: String,
+    start: usize,
+    end: usize,
+}
+
+impl Line {
+    fn of(text: &Text, finding: &Finding, hidden: &[(usize, Span)]) -> Self {
+        let location = finding.location;
+        let mut line = text.line(location.line).to_string();
+        let mut start = line.chars().take(location.column.saturating_sub(1)).map(char::len_utf8).sum();
+        let first_byte = location.start.saturating_sub(start);
+        let mut end = location.end.saturating_sub(first_byte).clamp(start, line.len());
+        for (_, span) in hidden.iter().filter(|(source, _)| *source == location.source) {
+            let from = span.start.saturating_sub(first_byte).min(line.len());
+            let to = span.end.saturating_sub(first_byte).min(line.len());
+            if from >= to || line.get(from..to).is_none() {
+                continue;
+            }
+            line.replace_range(from..to, HIDDEN);
+            let moved = |at: usize, inside: usize| match at {
+                at if at <= from => at,
+                at if at >= to => at - (to - from) + HIDDEN.len(),
+                _ => inside,
+            };
+            (start, end) = (moved(start, from), moved(end, from + HIDDEN.len()));
+        }
+        Line { text: line, start, end }
+    }
+}
+
 /// The part of a line that is shown, and the bytes in it that are meant.
 struct Window {
     line: String,
@@ -71,19 +147,15 @@ struct Window {
 }
 
 impl Window {
-    fn around(text: &Text, finding: &Finding) -> Self {
-        let line = text.line(finding.location.line);
-        let column = finding.location.column.saturating_sub(1);
+    fn around(line: &Line) -> Self {
+        let characters = |range: std::ops::Range<usize>| line.text.get(range).map_or(0, |part| part.chars().count());
+        let column = characters(0..line.start);
+        let length = characters(line.start..line.end).clamp(1, 3 * WINDOW);
         let skipped = if column > 2 * WINDOW { column - WINDOW } else { 0 };
         let shown: String =
-            line.chars().skip(skipped).take(3 * WINDOW).map(|c| if c == '\t' { ' ' } else { c }).collect();
+            line.text.chars().skip(skipped).take(3 * WINDOW).map(|c| if c == '\t' { ' ' } else { c }).collect();
         let byte_at = |character: usize| shown.char_indices().nth(character).map_or(shown.len(), |(byte, _)| byte);
         let start = byte_at(column - skipped);
-        let length = text
-            .text()
-            .get(finding.location.start..finding.location.end)
-            .and_then(|span| span.lines().next())
-            .map_or(1, |span| span.chars().take(3 * WINDOW).count().max(1));
         let end = byte_at(column - skipped + length).max(start);
         Window { line: shown, start, end, skipped }
     }

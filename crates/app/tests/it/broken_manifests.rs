@@ -168,3 +168,17 @@ fn no_secret_is_shown() {
     let all = format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
     assert!(!all.contains("hunter2-password") && !all.contains("top-secret"), "{all}");
 }
+
+#[test]
+fn the_values_of_a_secret_are_hidden_in_excerpts() {
+    let folder = TempDir::new().expect("a folder");
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, annotations: {copy: [hunter2]}}\npassword: hunter2\n\
+        data:\n  password: \"hunter2\"\n  other: {b: hunter2}\n  number: 1234\n\
+        stringData: {fine: hunter2, k: 5678, k: hunter2}\n";
+    let one_line = r#"{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Secret","metadata":{"name":"t"},"data":{"k":"hunter2"}},{"apiVersion":"v1","kind":"Deploymnt","metadata":{"name":5678}}]}"#;
+    let output = keda(&["validate"], &write(&folder, format!("{secret}---\n{one_line}\n")));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("hunter2") && !said.contains("number 1234"), "{said}");
+    assert!(said.contains("  password: ***\n  |             ^^^ data.password"), "{said}");
+    assert!(said.contains(r#""data":{"k":***}}"#) && said.contains(r#"{"name":5678}"#), "{said}");
+}

@@ -6,6 +6,10 @@ use std::hash::{DefaultHasher, Hasher};
 use super::{Context, Environment, Inputs, Kind, Metadata, Parameter, Source, Value};
 use crate::problem::{Path, Problem, did_you_mean};
 
+/// What messages show in place of a text from a TriggerAuthentication or the environment: any of them may be a secret
+/// that was put in the wrong place.
+const HIDDEN: &str = "***";
+
 /// Reads the parameters of one trigger.
 #[derive(Debug)]
 pub struct Reader<'a> {
@@ -70,8 +74,8 @@ impl<'a> Reader<'a> {
 
     /// Reads one parameter; the zero value where it is absent or wrong.
     pub fn read<T: Value>(&mut self, parameter: &'static Parameter) -> T {
-        let (text, path) = match self.find(parameter) {
-            Some((text, path)) => {
+        let (text, path, hidden) = match self.find(parameter) {
+            Some((text, path, source)) => {
                 if let Some(message) = parameter.deprecated {
                     let message = format!("scaler {} info: {message}", self.context.trigger_type);
                     self.problems.push(Problem::error("deprecated-parameter", path, message).at_key());
@@ -80,10 +84,10 @@ impl<'a> Reader<'a> {
                 if let Some(message) = parameter.announce {
                     self.problems.push(Problem::warning("deprecated-parameter", path.clone(), message).at_key());
                 }
-                (text, path)
+                (text, path, T::KIND == Kind::Secret || source != Source::Trigger)
             }
             None => match parameter.default {
-                Some(default) if !default.is_empty() => (default.to_string(), Path::root().key("metadata")),
+                Some(default) if !default.is_empty() => (default.to_string(), Path::root().key("metadata"), false),
                 _ => {
                     if parameter.required() && !T::OPTIONAL {
                         self.report_missing(parameter);
@@ -93,14 +97,14 @@ impl<'a> Reader<'a> {
             },
         };
         self.fingerprint.add(parameter.name(), &text);
-        if let Some(problem) = check_words(parameter, &text, &path) {
+        if let Some(problem) = check_words(parameter, &text, &path, hidden) {
             self.problems.push(problem);
             return T::default();
         }
         match T::from_text(&text, parameter) {
             Ok(value) => value,
             Err(cause) => {
-                let shown = if T::KIND == Kind::Secret { "***" } else { &text };
+                let shown = if hidden { HIDDEN } else { &text };
                 let message = format!("unable to set param {:?} value {shown:?}: {cause}", parameter.name());
                 self.problems.push(Problem::error("invalid-value", path, message));
                 T::default()
@@ -108,8 +112,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The first text that is not blank, and where it stands.
-    fn find(&self, parameter: &Parameter) -> Option<(String, Path)> {
+    /// `text`, the value of a parameter that only the trigger's own checks know to be wrong, as messages may show it: what
+    /// did not stand in the metadata itself may be a secret, whatever the parameter is for.
+    pub fn presentable<'t>(&self, name: &str, text: &'t str) -> &'t str {
+        let written = self.inputs.metadata.get(name);
+        if written.is_some_and(|written| written.trim() == text) { text } else { HIDDEN }
+    }
+
+    /// The first text that is not blank, where it stands, and what kind of place that is.
+    fn find(&self, parameter: &Parameter) -> Option<(String, Path, Source)> {
         let metadata = Path::root().key("metadata");
         for source in parameter.sources {
             for name in parameter.names {
@@ -126,7 +137,7 @@ impl<'a> Reader<'a> {
                     ),
                 };
                 if let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) {
-                    return Some((text.to_string(), path));
+                    return Some((text.to_string(), path, *source));
                 }
             }
         }
@@ -217,22 +228,24 @@ fn whereabouts(parameter: &Parameter) -> String {
 }
 
 /// KEDA splits a value at the separator even where it is a single word, and wants each piece to be allowed.
-fn check_words(parameter: &Parameter, text: &str, path: &Path) -> Option<Problem> {
+fn check_words(parameter: &Parameter, text: &str, path: &Path, hidden: bool) -> Option<Problem> {
     let words: Vec<&str> = text.split(parameter.separator.unwrap_or(",")).map(str::trim).collect();
     let name = parameter.name();
+    let shown = if hidden { HIDDEN } else { text };
     if !parameter.one_of.is_empty()
         && let Some(wrong) = words.iter().find(|word| !parameter.one_of.contains(word))
     {
-        let message = format!("parameter {name:?} value {text:?} must be one of [{}]", parameter.one_of.join(" "));
+        let message = format!("parameter {name:?} value {shown:?} must be one of [{}]", parameter.one_of.join(" "));
         let problem = Problem::error("not-allowed-value", path.clone(), message);
-        return Some(match did_you_mean(wrong, parameter.one_of.iter().copied()) {
+        let meant = did_you_mean(wrong, parameter.one_of.iter().copied()).filter(|_| !hidden);
+        return Some(match meant {
             Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
             None => problem,
         });
     }
     if words.iter().filter(|word| parameter.exclusive.contains(word)).count() > 1 {
         let message =
-            format!("parameter {name:?} value {text:?} must contain only one of [{}]", parameter.exclusive.join(" "));
+            format!("parameter {name:?} value {shown:?} must contain only one of [{}]", parameter.exclusive.join(" "));
         return Some(Problem::error("not-allowed-value", path.clone(), message));
     }
     None

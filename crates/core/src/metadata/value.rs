@@ -114,7 +114,8 @@ impl Value for Duration {
             Ok(milliseconds) => u64::try_from(milliseconds)
                 .map(Duration::from_millis)
                 .map_err(|_| "a duration cannot be negative".to_string()),
-            Err(_) => duration::parse(text),
+            Err(_) => duration::parse(text)
+                .map_err(|_| "expected a duration that is not negative, such as 30s, 1m30s or 500ms".to_string()),
         }
     }
 }
@@ -154,11 +155,11 @@ impl Value for Vec<i64> {
                 [first, last] => {
                     let (first, last) = (i64::from_text(first, parameter)?, i64::from_text(last, parameter)?);
                     if last.saturating_sub(first) > 100_000 {
-                        return Err(format!("the range {piece} is too long"));
+                        return Err("a range in it is too long".to_string());
                     }
                     numbers.extend(first..=last);
                 }
-                _ => return Err(format!("expected a number or a range of two numbers, found {piece}")),
+                _ => return Err("expected numbers, or ranges of two numbers".to_string()),
             }
         }
         Ok(numbers)

@@ -173,7 +173,7 @@ impl Authentication {
             return Ok(RequestBuilder::from_parts(client, built));
         }
         let name = if self.key_param_name.is_empty() { "X-API-KEY" } else { &self.key_param_name };
-        with_header(request, name, &self.api_key)
+        with_header(request, ("keyParamName", name), ("apiKey", &self.api_key))
     }
 
     /// Adds the header of the bearer, basic or custom mode, the first that is on.
@@ -185,18 +185,24 @@ impl Authentication {
             return Ok(request.basic_auth(&self.username, Some(self.password.expose())));
         }
         if self.has("custom") {
-            return with_header(request, &self.custom_auth_header, &self.custom_auth_value);
+            let name = ("customAuthHeader", self.custom_auth_header.as_str());
+            return with_header(request, name, ("customAuthValue", &self.custom_auth_value));
         }
         Ok(request)
     }
 }
 
-/// Adds a header, in place of one with the same name, whose value is not shown.
-fn with_header(request: RequestBuilder, name: &str, value: &Secret) -> Result<RequestBuilder, SourceError> {
+/// Adds a header, in place of one with the same name, whose value is not shown. Name and value come with the names of
+/// their parameters, as both may be secrets.
+fn with_header(
+    request: RequestBuilder,
+    (name_from, name): (&str, &str),
+    (value_from, value): (&str, &Secret),
+) -> Result<RequestBuilder, SourceError> {
     let name: HeaderName =
-        name.parse().map_err(|_| SourceError::configuration(format!("{name:?} cannot be the name of a header")))?;
+        name.parse().map_err(|_| SourceError::configuration(format!("{name_from} cannot be the name of a header")))?;
     let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
-        SourceError::configuration(format!("the value of the header {name} has characters that a header cannot have"))
+        SourceError::configuration(format!("{value_from} has characters that the value of a header cannot have"))
     })?;
     value.set_sensitive(true);
     Ok(request.headers(HeaderMap::from_iter([(name, value)])))
@@ -207,6 +213,7 @@ mod tests {
     use keda_core::metadata::{Context, Inputs, parse};
 
     use super::*;
+    use crate::client::{SourceSettings, Sources};
 
     fn problems(modes: &str, authentication: &[(&str, &str)]) -> Vec<String> {
         let inputs = Inputs::from_metadata([("authModes", modes)]).with_authentication(authentication.iter().copied());
@@ -226,8 +233,28 @@ mod tests {
     }
 
     #[test]
+    fn neither_name_nor_value_of_a_header_is_shown() {
+        for (name, value) in [("hunter2 x", "v"), ("x", "hunter2\n")] {
+            let sources = Sources::new(SourceSettings::default());
+            let client = sources.http.client(&sources.tls, &TlsOptions::default()).unwrap();
+            let request = client.get("http://h");
+            let error = with_header(request, ("customAuthHeader", name), ("customAuthValue", &Secret::new(value)));
+            let error = error.unwrap_err();
+            assert!(error.message.starts_with("customAuth") && !error.message.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
     fn bearer_basic_and_oauth_exclude_each_other() {
         assert!(problems("bearer,basic", &[("token", "t"), ("username", "u")])[0].contains("only one of"));
-        assert!(problems("telepathy", &[])[0].contains("must be one of"));
+        assert!(problems("telepathy", &[])[0].contains("value \"telepathy\" must be one of"));
+        let (_, hidden) = parse::<Authentication>(
+            &Inputs::default().with_authentication([("authModes", "basik"), ("endpointParams", "a=%zz")]),
+            &Context::default(),
+        );
+        for problem in &hidden {
+            assert!(problem.message.contains("value \"***\"") && problem.help.is_none(), "{problem}");
+        }
+        assert_eq!(hidden.len(), 2);
     }
 }

@@ -74,7 +74,7 @@ impl RedisOptions {
         } else if !self.enable_tls.is_empty() && self.enabled_here().is_none() {
             reader.error_at("enableTLS", "EnableTLS parsing error: expected true or false");
         } else if !matches!(self.tls.as_str(), "" | "enable" | "disable") {
-            reader.error(format!("error incorrect TLS value given, got {}", self.tls));
+            reader.error("error incorrect TLS value given: `tls` must be enable or disable");
         }
     }
 

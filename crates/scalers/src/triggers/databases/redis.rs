@@ -112,7 +112,9 @@ mod tests {
     fn tls_is_said_in_one_place() {
         let here = [("listName", "l"), ("address", "r:1"), ("enableTLS", "true")];
         assert!(problems(&here, &[("tls", "enable")])[0].contains("unable to set `tls` in both"));
-        assert!(problems(&here[..2], &[("tls", "yes")])[0].contains("incorrect TLS value given, got yes"));
+        assert!(
+            problems(&here[..2], &[("tls", "hunter2")])[0].contains("TLS value given: `tls` must be enable or disable")
+        );
         assert!(problems(&here[..2], &[("tls", "enable")]).is_empty());
     }
 

@@ -112,20 +112,21 @@ pub struct RabbitMq {
 
 impl RabbitMq {
     fn check(&mut self, reader: &mut Reader<'_>) {
-        let connection = self.check_connection();
+        let connection = self.check_connection(reader);
         let target = connection.and_then(|()| self.check_target());
         if let Err(problem) = target.and_then(|()| self.tls_options().check().map_err(|error| error.message)) {
             reader.error(problem);
         }
     }
 
-    fn check_connection(&mut self) -> Result<(), String> {
+    fn check_connection(&mut self, reader: &Reader<'_>) -> Result<(), String> {
         let require = |fine: bool, message: &str| if fine { Ok(()) } else { Err(message.to_string()) };
         if !matches!(self.protocol.as_str(), "amqp" | "http" | "auto") {
-            return Err(format!("the protocol has to be either `amqp`, `http`, or `auto` but is `{}`", self.protocol));
+            let shown = reader.presentable("protocol", &self.protocol);
+            return Err(format!("the protocol has to be either `amqp`, `http`, or `auto` but is `{shown}`"));
         }
         if !matches!(self.tls.as_str(), "enable" | "disable") {
-            return Err(format!("incorrect value for TLS given: {}", self.tls));
+            return Err("incorrect value for TLS given: `tls` must be enable or disable".to_string());
         }
         require(self.cert.is_some() == self.key.is_some(), "both key and certificate must be provided")?;
         require(self.page_size >= 1, "pageSize should be 1 or greater")?;
@@ -134,7 +135,11 @@ impl RabbitMq {
             self.protocol = match scheme(self.host.expose()).as_str() {
                 "amqp" | "amqps" => "amqp".to_string(),
                 "http" | "https" => "http".to_string(),
-                other => return Err(format!("unknown host URL scheme: `{other}`")),
+                other => {
+                    let host = self.host.expose();
+                    let shown = if reader.presentable("host", host) == host { other } else { "***" };
+                    return Err(format!("unknown host URL scheme: `{shown}`"));
+                }
             };
         }
         let (http, identity) = (self.protocol == "http", !self.workload_identity_resource.is_empty());

@@ -65,3 +65,15 @@ fn parameters_go_before_the_parts_of_the_address() {
     let (trigger, _) = parsed(&metadata, &certificate);
     assert!(matches!(trigger.endpoint().unwrap().login, Login::Plain { .. }));
 }
+
+#[test]
+fn nothing_from_an_authentication_is_shown() {
+    let wrong: &[(&str, &str)] =
+        &[("tls", "hunter2"), ("protocol", "hunter2"), ("host", "hunter2:x"), ("endpointParams", "hunter2=%zz")];
+    for parameter in wrong {
+        let authentication = [("host", "http://h"), *parameter];
+        let (_, problems) = parsed(&[("queueName", "q")], &authentication);
+        assert!(!problems.is_empty() && !problems[0].contains("hunter2"), "{problems:?}");
+    }
+    assert!(problems("amqp://h", &[("protocol", "mqtt")], &[])[0].contains("but is `mqtt`"));
+}
