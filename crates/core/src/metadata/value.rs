@@ -185,7 +185,7 @@ impl Value for Map {
 }
 
 /// A decoded query string, in its order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct UrlValues(pub Vec<(String, String)>);
 
 impl Value for UrlValues {

@@ -1,6 +1,6 @@
 //! The authentication block that triggers over HTTP share (`scalers/COMMON.md`, "Shared auth block").
 
-use keda_core::metadata::{Metadata, Reader, UrlValues};
+use keda_core::metadata::{Metadata, Reader};
 use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
 use reqwest::RequestBuilder;
@@ -41,21 +41,9 @@ pub struct Authentication {
     /// PEM of additional certificates to trust.
     #[meta(auth)]
     ca: Option<Secret>,
-    /// Where the oauth mode gets its token.
-    #[meta(name = "oauthTokenURI", auth, optional)]
-    oauth_token_uri: String,
-    /// Client of the oauth mode.
-    #[meta(name = "clientID", auth, optional)]
-    client_id: String,
-    /// Secret of the oauth mode.
-    #[meta(auth, optional)]
-    client_secret: Secret,
-    /// Scopes of the oauth mode.
-    #[meta(names("scopes", "scope"), auth, optional)]
-    scopes: Vec<String>,
-    /// More form fields of the oauth mode, as a query string.
-    #[meta(auth, optional)]
-    endpoint_params: UrlValues,
+    /// Of the oauth mode.
+    #[meta(group)]
+    oauth: ClientCredentials,
     /// Header of the custom mode.
     #[meta(auth, optional)]
     custom_auth_header: String,
@@ -97,8 +85,8 @@ impl Authentication {
                     .then(|| "username=<empty> is required when basic auth is enabled".to_string()),
                 "tls" => pair(("cert", missing(&self.cert)), ("key", missing(&self.key)), "tls"),
                 "oauth" => pair(
-                    ("oauthTokenURI", self.oauth_token_uri.is_empty()),
-                    ("clientID", self.client_id.is_empty()),
+                    ("oauthTokenURI", self.oauth.token_uri.is_empty()),
+                    ("clientID", self.oauth.client_id.is_empty()),
                     "oauth",
                 ),
                 "custom" => pair(
@@ -146,13 +134,7 @@ impl Authentication {
 
     /// What the oauth mode asks for a token with.
     pub fn client_credentials(&self) -> Option<ClientCredentials> {
-        self.has("oauth").then(|| ClientCredentials {
-            token_uri: self.oauth_token_uri.clone(),
-            client_id: self.client_id.clone(),
-            client_secret: self.client_secret.clone(),
-            scopes: self.scopes.clone(),
-            parameters: self.endpoint_params.0.clone(),
-        })
+        self.has("oauth").then(|| self.oauth.clone())
     }
 
     /// Adds the key of the apiKey mode.

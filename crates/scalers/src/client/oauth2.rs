@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use keda_core::metadata::{Metadata, UrlValues};
 use keda_core::names::query_escape;
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
@@ -22,19 +23,24 @@ use super::pool::{Pool, Slot};
 /// How long before its end a token is no longer used.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// Who we are, and for what.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Who we are, and for what: the parameters that triggers with OAuth 2.0 share.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Metadata)]
 pub struct ClientCredentials {
-    /// Where tokens are given.
+    /// Where OAuth 2.0 tokens are given.
+    #[meta(name = "oauthTokenURI", auth, optional)]
     pub token_uri: String,
-    /// The client.
+    /// Client of the OAuth 2.0 token.
+    #[meta(name = "clientID", auth, optional)]
     pub client_id: String,
-    /// Its secret.
+    /// Secret of the client.
+    #[meta(auth, optional)]
     pub client_secret: Secret,
-    /// What the token shall allow.
+    /// Scopes of the token.
+    #[meta(names("scopes", "scope"), auth, optional)]
     pub scopes: Vec<String>,
-    /// More fields of the form.
-    pub parameters: Vec<(String, String)>,
+    /// More form fields of the request for a token, as a query string.
+    #[meta(auth, optional)]
+    pub endpoint_params: UrlValues,
 }
 
 /// The tokens of the process.
@@ -123,13 +129,13 @@ impl TokenSource {
     }
 
     fn request(&self, url: &Url, in_form: bool) -> RequestBuilder {
-        let ClientCredentials { client_id, client_secret, scopes, parameters, .. } = &self.credentials;
+        let ClientCredentials { client_id, client_secret, scopes, endpoint_params, .. } = &self.credentials;
         let scope = scopes.iter().filter(|scope| !scope.is_empty()).cloned().collect::<Vec<_>>().join(" ");
         let mut form: Vec<(&str, &str)> = vec![("grant_type", "client_credentials")];
         if !scope.is_empty() {
             form.push(("scope", &scope));
         }
-        form.extend(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        form.extend(endpoint_params.0.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let request = self.client.post(url.clone());
         if in_form {
             form.extend([("client_id", client_id.as_str()), ("client_secret", client_secret.expose())]);

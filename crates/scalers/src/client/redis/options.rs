@@ -1,6 +1,6 @@
 //! The parameters that every trigger on Redis has (`scalers/redis.md`).
 
-use keda_core::metadata::{Metadata, Reader};
+use keda_core::metadata::{Metadata, Reader, parse_bool};
 use keda_core::secret::Secret;
 
 use super::{Deployment, Endpoint, Login, join_host_port};
@@ -79,11 +79,7 @@ impl RedisOptions {
     }
 
     fn enabled_here(&self) -> Option<bool> {
-        match self.enable_tls.as_str() {
-            "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-            "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-            _ => None,
-        }
+        parse_bool(&self.enable_tls)
     }
 
     fn tls(&self) -> Option<TlsOptions> {

@@ -14,7 +14,7 @@ use super::RabbitMq;
 use super::mode::Figures;
 use crate::client::Sources;
 use crate::client::http;
-use crate::client::oauth2::{ClientCredentials, TokenSource};
+use crate::client::oauth2::TokenSource;
 use crate::client::tls::TlsOptions;
 
 /// Most characters of a failed answer that are shown.
@@ -38,18 +38,12 @@ impl Management {
         let (url, login) = address(trigger)?;
         let tls = trigger.tls_options();
         let client = sources.http.client(&sources.tls, &tls)?;
-        let tokens = if trigger.oauth_token_uri.is_empty() {
+        let tokens = if trigger.oauth.token_uri.is_empty() {
             None
         } else {
-            let credentials = ClientCredentials {
-                token_uri: trigger.oauth_token_uri.clone(),
-                client_id: trigger.client_id.clone(),
-                client_secret: trigger.client_secret.clone(),
-                scopes: trigger.scopes.clone(),
-                parameters: trigger.endpoint_params.0.clone(),
-            };
             let tls = if trigger.tls == "enable" { tls } else { TlsOptions::default() };
-            Some(TokenSource::new(credentials, sources.http.client(&sources.tls, &tls)?, &sources.tokens))
+            let client = sources.http.client(&sources.tls, &tls)?;
+            Some(TokenSource::new(trigger.oauth.clone(), client, &sources.tokens))
         };
         Ok(Management {
             client,

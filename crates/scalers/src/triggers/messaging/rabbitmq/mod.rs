@@ -6,7 +6,7 @@ mod mode;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use keda_core::metadata::{Context, Metadata, Reader, UrlValues};
+use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::{normalize, query_escape};
 use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
@@ -14,6 +14,7 @@ use keda_core::secret::Secret;
 
 use crate::client::Sources;
 use crate::client::amqp::{Amqp, Endpoint, Login};
+use crate::client::oauth2::ClientCredentials;
 use crate::client::tls::TlsOptions;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
 use management::Management;
@@ -93,21 +94,8 @@ pub struct RabbitMq {
     /// What a token of an Azure workload identity is for.
     #[meta(auth, optional)]
     workload_identity_resource: String,
-    /// Where an OAuth 2.0 token for the management API is given.
-    #[meta(name = "oauthTokenURI", auth, optional)]
-    oauth_token_uri: String,
-    /// Client of the OAuth 2.0 token.
-    #[meta(name = "clientID", auth, optional)]
-    client_id: String,
-    /// Secret of the client.
-    #[meta(auth, optional)]
-    client_secret: Secret,
-    /// Scopes of the token.
-    #[meta(names("scopes", "scope"), auth, optional)]
-    scopes: Vec<String>,
-    /// More form fields of the request for a token, as a query string.
-    #[meta(auth, optional)]
-    endpoint_params: UrlValues,
+    #[meta(group)]
+    oauth: ClientCredentials,
 }
 
 impl RabbitMq {
@@ -144,7 +132,8 @@ impl RabbitMq {
         }
         let (http, identity) = (self.protocol == "http", !self.workload_identity_resource.is_empty());
         require(http || !identity, "workload identity is not supported for amqp protocol currently")?;
-        let oauth = [self.oauth_token_uri.is_empty(), self.client_id.is_empty(), self.client_secret.is_empty()];
+        let ClientCredentials { token_uri, client_id, client_secret, .. } = &self.oauth;
+        let oauth = [token_uri.is_empty(), client_id.is_empty(), client_secret.is_empty()];
         if oauth.contains(&false) {
             let missing =
                 "OAuth2 requires tokenUrl clientId and clientSecret to be configured in TriggerAuthentication";
