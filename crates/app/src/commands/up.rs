@@ -110,7 +110,7 @@ async fn up(
         driver_options(arguments),
         Output::new(live),
     );
-    let count = format!("{} ScaledObjects, {} workloads", project.plans.len(), described.len());
+    let count = format!("{}, {}", counted(project.plans.len(), "ScaledObject"), counted(described.len(), "workload"));
     let news = News::new(Level::Info, "keda", format!("up: {count}"));
     driver.output.tell(&news.with("stateDirectory", state_directory.display().to_string()));
     driver.apply(project.plans, described, lookup)?;
@@ -119,6 +119,10 @@ async fn up(
     let code = inbox.serve(driver, arguments, live).await;
     drop(socket);
     Ok(code)
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn driver_options(arguments: &Up) -> Options {
