@@ -1,7 +1,7 @@
 //! `keda up` with real sources: 0 → N → 0, restarts, failures.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::servers::{self, installed, wait_until};
+use crate::servers::{self, wait_until};
 
 /// A running `keda up` on manifests of its own.
 struct Up {
@@ -172,10 +172,7 @@ fn push(server: &servers::redis::Redis, count: usize) {
 #[test]
 #[ignore = "needs redis-server; make test runs it"]
 fn redis_takes_a_workload_from_0_to_n_and_back() {
-    if !installed("redis-server", "redis-server") {
-        return;
-    }
-    let server = servers::redis::Redis::start();
+    let Some(server) = servers::redis::Redis::start() else { return };
     let up = Up::start(&redis_trigger(&server));
     up.reaches(0);
     push(&server, 23);
@@ -202,10 +199,7 @@ fn redis_takes_a_workload_from_0_to_n_and_back() {
 #[test]
 #[ignore = "needs redis-server; make test runs it"]
 fn workers_survive_a_kill_and_are_adopted() {
-    if !installed("redis-server", "redis-server") {
-        return;
-    }
-    let server = servers::redis::Redis::start();
+    let Some(server) = servers::redis::Redis::start() else { return };
     let mut up = Up::start(&redis_trigger(&server));
     push(&server, 12);
     up.reaches(3);
@@ -222,10 +216,7 @@ fn workers_survive_a_kill_and_are_adopted() {
 #[test]
 #[ignore = "needs redis-server; make test runs it"]
 fn a_source_that_goes_away_holds_the_replicas_until_it_is_back() {
-    if !installed("redis-server", "redis-server") {
-        return;
-    }
-    let mut server = servers::redis::Redis::start();
+    let Some(mut server) = servers::redis::Redis::start() else { return };
     let up = Up::start(&redis_trigger(&server));
     push(&server, 12);
     up.reaches(3);
@@ -247,10 +238,7 @@ fn a_source_that_goes_away_holds_the_replicas_until_it_is_back() {
 #[test]
 #[ignore = "needs redis-server; make test runs it"]
 fn a_fallback_applies_after_its_threshold_and_a_wrong_password_never_scales_down() {
-    if !installed("redis-server", "redis-server") {
-        return;
-    }
-    let mut server = servers::redis::Redis::start();
+    let Some(mut server) = servers::redis::Redis::start() else { return };
     let fallback = "fallback: {failureThreshold: 2, replicas: 4, behavior: static}\n";
     let up = Up::start(&format!("{fallback}{}", redis_trigger(&server)));
     push(&server, 7);
@@ -275,10 +263,7 @@ fn a_fallback_applies_after_its_threshold_and_a_wrong_password_never_scales_down
 #[test]
 #[ignore = "needs redis-server; make test runs it"]
 fn a_pause_is_picked_up_from_the_changed_manifest() {
-    if !installed("redis-server", "redis-server") {
-        return;
-    }
-    let server = servers::redis::Redis::start();
+    let Some(server) = servers::redis::Redis::start() else { return };
     let up = Up::start(&redis_trigger(&server));
     push(&server, 12);
     up.reaches(3);
@@ -298,10 +283,7 @@ fn a_pause_is_picked_up_from_the_changed_manifest() {
 #[test]
 #[ignore = "needs redis-server; make test runs it"]
 fn changed_manifests_move_only_what_they_mention() {
-    if !installed("redis-server", "redis-server") {
-        return;
-    }
-    let server = servers::redis::Redis::start();
+    let Some(server) = servers::redis::Redis::start() else { return };
     let up = Up::start(&redis_trigger(&server));
     push(&server, 12);
     up.reaches(3);
@@ -328,10 +310,7 @@ fn changed_manifests_move_only_what_they_mention() {
 #[test]
 #[ignore = "needs rabbitmq-server; make test runs it"]
 fn rabbitmq_takes_a_workload_from_0_to_n_and_back() {
-    if !installed("rabbitmq-server", "rabbitmq-server") {
-        return;
-    }
-    let server = servers::rabbitmq::RabbitMq::start();
+    let Some(server) = servers::rabbitmq::RabbitMq::start() else { return };
     management(&server, "PUT", "/api/queues/%2F/jobs", "{}");
     let up = Up::start(&format!(
         "triggers:\n- type: rabbitmq\n  metadata: {{host: '{}', queueName: jobs, mode: QueueLength, value: '4'}}\n",
@@ -362,10 +341,7 @@ fn management(server: &servers::rabbitmq::RabbitMq, method: &str, path: &str, bo
 #[test]
 #[ignore = "needs prometheus; make test runs it"]
 fn prometheus_takes_a_workload_from_0_to_n_and_back() {
-    if !installed("prometheus", "prometheus") {
-        return;
-    }
-    let server = servers::prometheus::Prometheus::start(&[]);
+    let Some(server) = servers::prometheus::Prometheus::start(&[]) else { return };
     let trigger = |query: &str| {
         format!(
             "triggers:\n- type: prometheus\n  metadata: {{serverAddress: 'http://127.0.0.1:{}', query: '{query}', threshold: '3'}}\n",
@@ -386,11 +362,8 @@ fn prometheus_takes_a_workload_from_0_to_n_and_back() {
 #[test]
 #[ignore = "needs redis-server; make test runs it"]
 fn hundreds_of_objects_share_one_connection_and_spread_their_polls() {
-    if !installed("redis-server", "redis-server") {
-        return;
-    }
     const OBJECTS: usize = 300;
-    let server = servers::redis::Redis::start();
+    let Some(server) = servers::redis::Redis::start() else { return };
     let folder = TempDir::new().expect("a folder");
     let text: String = (0..OBJECTS).map(|number| one_of_many(number, server.port)).collect();
     std::fs::write(folder.path().join("many.yaml"), text).expect("manifests");
@@ -448,12 +421,8 @@ spec:
 #[test]
 #[ignore = "needs postgresql; make test runs it"]
 fn postgresql_takes_a_workload_from_0_to_n_and_back() {
-    let Some(programs) = servers::postgresql::programs() else {
-        assert!(!installed("postgres", "postgresql"), "looked for elsewhere");
-        return;
-    };
-    let server = servers::postgresql::PostgreSql::start();
-    let sql = |statement: &str| psql(&programs, &server, statement);
+    let Some(server) = servers::postgresql::PostgreSql::start() else { return };
+    let sql = |statement: &str| psql(&server, statement);
     sql("create table jobs (id int)");
     let up = Up::start(&format!(
         "triggers:
@@ -490,7 +459,8 @@ stringData: {{password: {}}}",
     up.stop();
 }
 
-fn psql(programs: &Path, server: &servers::postgresql::PostgreSql, statement: &str) {
+fn psql(server: &servers::postgresql::PostgreSql, statement: &str) {
+    let programs = servers::postgresql::programs().expect("postgresql");
     let connection = server.connection("sslmode=disable");
     let output = Command::new(programs.join("psql")).args([&connection, "-c", statement]).output().expect("psql");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -3,18 +3,15 @@
 use keda_core::sample::ErrorKind;
 use redis::AsyncTypedCommands;
 
+use crate::servers::poll_until;
 use crate::servers::postgresql::{self, PostgreSql};
 use crate::servers::redis::{Cluster, PASSWORD, Redis, connect};
-use crate::servers::{installed, poll_until};
 use crate::{Source, sources};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server; make test runs it"]
 async fn redis_has_a_length_for_each_kind_of_key() {
-    if !installed("redis-server", "redis-server") {
-        return;
-    }
-    let server = Redis::start();
+    let Some(server) = Redis::start() else { return };
     let mut own = server.connect().await;
     own.rpush("list", &["a", "b", "c"]).await.unwrap();
     own.sadd("set", &["a", "b"]).await.unwrap();
@@ -39,10 +36,7 @@ async fn redis_has_a_length_for_each_kind_of_key() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server; make test runs it"]
 async fn redis_logs_in_by_password_by_user_and_over_tls() {
-    if !installed("redis-server", "redis-server") {
-        return;
-    }
-    let server = Redis::start();
+    let Some(server) = Redis::start() else { return };
     let mut own = server.connect().await;
     own.rpush("list", &["a", "b", "c"]).await.unwrap();
     let user = ["ACL", "SETUSER", "bob", "on", ">bobs-password", "~*", "+@all"];
@@ -68,10 +62,7 @@ async fn redis_logs_in_by_password_by_user_and_over_tls() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server; make test runs it"]
 async fn two_hundred_triggers_hold_one_connection_and_survive_a_restart() {
-    if !installed("redis-server", "redis-server") {
-        return;
-    }
-    let mut server = Redis::start();
+    let Some(mut server) = Redis::start() else { return };
     let mut own = server.connect().await;
     let sources = sources();
     let address = format!("127.0.0.1:{}", server.port);
@@ -105,12 +96,9 @@ async fn two_hundred_triggers_hold_one_connection_and_survive_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server and redis-sentinel; make test runs it"]
 async fn redis_sentinels_know_the_server() {
-    if !installed("redis-server", "redis-server") || !installed("redis-sentinel", "redis-sentinel") {
-        return;
-    }
-    let server = Redis::start();
+    let Some(server) = Redis::start() else { return };
     server.connect().await.rpush("list", &["a", "b", "c"]).await.unwrap();
-    let (port, _sentinel, _folder) = server.start_sentinel("sentinel-password");
+    let Some((port, _sentinel, _folder)) = server.start_sentinel("sentinel-password") else { return };
     let sources = sources();
     let address = format!("127.0.0.1:{port}");
     let list = |master: &str, password: &str| {
@@ -126,10 +114,7 @@ async fn redis_sentinels_know_the_server() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server; make test runs it"]
 async fn redis_clusters_say_where_a_key_is() {
-    if !installed("redis-server", "redis-server") {
-        return;
-    }
-    let cluster = Cluster::start().await;
+    let Some(cluster) = Cluster::start().await else { return };
     let sources = sources();
     let mut elsewhere = 0;
     for name in (0..10).map(|number| format!("list-{number}")) {
@@ -150,10 +135,7 @@ async fn redis_clusters_say_where_a_key_is() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs postgresql; make test runs it"]
 async fn postgresql_reads_one_number() {
-    if postgresql::programs().is_none() && !installed("initdb", "postgresql") {
-        return;
-    }
-    let mut server = PostgreSql::start();
+    let Some(mut server) = PostgreSql::start() else { return };
     let sources = sources();
     let query = |text: &str, more: &str| {
         let metadata = [("query", text), ("targetQueryValue", "5"), ("activationTargetQueryValue", "2.5")];
@@ -200,10 +182,7 @@ async fn postgresql_reads_one_number() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs postgresql; make test runs it"]
 async fn postgresql_refuses_and_proves_itself() {
-    if postgresql::programs().is_none() && !installed("initdb", "postgresql") {
-        return;
-    }
-    let server = PostgreSql::start();
+    let Some(server) = PostgreSql::start() else { return };
     let sources = sources();
     let query = |connection: &str| {
         let metadata =

@@ -10,8 +10,8 @@ use axum::routing::{get, post};
 use keda_core::sample::ErrorKind;
 use tokio::net::TcpListener;
 
+use crate::servers::poll_until;
 use crate::servers::prometheus::Prometheus;
-use crate::servers::{installed, poll_until};
 use crate::{Source, sources};
 
 /// Serves `router` until the test ends, and says where.
@@ -181,10 +181,7 @@ async fn one_oauth2_token_serves_all_who_have_the_credentials() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs prometheus; make test runs it"]
 async fn metrics_api_reads_prometheus_itself() {
-    if !installed("prometheus", "prometheus") {
-        return;
-    }
-    let server = Prometheus::start(&[]);
+    let Some(server) = Prometheus::start(&[]) else { return };
     let url = format!("http://127.0.0.1:{}/metrics", server.port);
     let location = "prometheus_build_info";
     let metadata = [("url", url.as_str()), ("format", "prometheus"), ("valueLocation", location), ("targetValue", "1")];
@@ -195,10 +192,7 @@ async fn metrics_api_reads_prometheus_itself() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs prometheus; make test runs it"]
 async fn prometheus_answers_a_query_with_one_element() {
-    if !installed("prometheus", "prometheus") {
-        return;
-    }
-    let server = Prometheus::start(&[]);
+    let Some(server) = Prometheus::start(&[]) else { return };
     let address = format!("http://127.0.0.1:{}", server.port);
     let sources = sources();
     let query = |query: &str, more: &[(&str, &str)]| {

@@ -6,17 +6,14 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOpti
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 
+use crate::servers::poll_until;
 use crate::servers::rabbitmq::{PASSWORD, RabbitMq, USER};
-use crate::servers::{installed, poll_until};
 use crate::{Source, sources};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs rabbitmq-server; make test runs it"]
 async fn rabbitmq() {
-    if !installed("rabbitmq-server", "rabbitmq-server") {
-        return;
-    }
-    let mut server = RabbitMq::start();
+    let Some(mut server) = RabbitMq::start() else { return };
     let sources = sources();
     let own = Connection::connect(&server.amqp(), ConnectionProperties::default()).await.unwrap();
     let channel = own.create_channel().await.unwrap();

@@ -22,7 +22,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 const STEP: Duration = Duration::from_millis(50);
 
 /// Whether a program is there. Says so if not, or fails where servers are required.
-pub fn installed(program: &str, package: &str) -> bool {
+fn installed(program: &str, package: &str) -> bool {
     if find(program).is_some() {
         return true;
     }

@@ -9,7 +9,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{Certificates, Process, free_port, wait_until};
+use super::{Certificates, Process, free_port, installed, wait_until};
 
 /// Password of the user `postgres`.
 pub const PASSWORD: &str = "postgres-password";
@@ -29,8 +29,11 @@ pub fn programs() -> Option<PathBuf> {
 }
 
 impl PostgreSql {
-    /// Makes a cluster and starts it.
-    pub fn start() -> Self {
+    /// Makes a cluster and starts it; nothing where it is not installed.
+    pub fn start() -> Option<Self> {
+        if programs().is_none() && !installed("initdb", "postgresql") {
+            return None;
+        }
         let folder = TempDir::new().expect("a folder");
         let certificates = Certificates::make(folder.path());
         let password = folder.path().join("password");
@@ -49,7 +52,7 @@ impl PostgreSql {
         assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
         let mut server = PostgreSql { port: free_port(), certificates, process: None, folder };
         server.start_again();
-        server
+        Some(server)
     }
 
     /// Stops the server, if it runs, and starts it on the same port.

@@ -5,7 +5,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{Process, find, free_port, is_open};
+use super::{Process, find, free_port, installed, is_open};
 
 pub struct Prometheus {
     pub port: u16,
@@ -14,8 +14,11 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it; it scrapes `targets` (`host:port`) once a second.
-    pub fn start(targets: &[String]) -> Self {
+    /// Starts it; it scrapes `targets` (`host:port`) once a second. Nothing where it is not installed.
+    pub fn start(targets: &[String]) -> Option<Self> {
+        if !installed("prometheus", "prometheus") {
+            return None;
+        }
         let folder = TempDir::new().expect("a folder");
         let port = free_port();
         let targets: Vec<String> = targets.iter().map(|target| format!("'{target}'")).collect();
@@ -30,6 +33,6 @@ impl Prometheus {
         command.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
         let process = Process::start(command, folder.path(), Signal::TERM, 30, || is_open(port));
-        Prometheus { port, _process: process, _folder: folder }
+        Some(Prometheus { port, _process: process, _folder: folder })
     }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{Certificates, Process, find, free_port, is_open};
+use super::{Certificates, Process, find, free_port, installed, is_open};
 
 /// Login of the administrator.
 pub const USER: &str = "test-user";
@@ -23,8 +23,11 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
-    /// Starts it and waits until it answers.
-    pub fn start() -> Self {
+    /// Starts it and waits until it answers; nothing where it is not installed.
+    pub fn start() -> Option<Self> {
+        if !installed("rabbitmq-server", "rabbitmq-server") {
+            return None;
+        }
         let folder = TempDir::new().expect("a folder");
         let certificates = Certificates::make(folder.path());
         let mut rabbitmq = RabbitMq {
@@ -39,7 +42,7 @@ impl RabbitMq {
         };
         rabbitmq.configure();
         rabbitmq.start_again();
-        rabbitmq
+        Some(rabbitmq)
     }
 
     fn configure(&self) {

@@ -6,7 +6,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{Certificates, Process, find, free_port, is_open};
+use super::{Certificates, Process, find, free_port, installed, is_open};
 
 /// The password of every server.
 pub const PASSWORD: &str = "redis-password";
@@ -21,21 +21,24 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// A server that wants a password.
-    pub fn start() -> Self {
+    /// A server that wants a password; nothing where Redis is not installed.
+    pub fn start() -> Option<Self> {
+        if !installed("redis-server", "redis-server") {
+            return None;
+        }
         let folder = TempDir::new().expect("a folder");
         let certificates = Certificates::make(folder.path());
         let mut redis = Redis { port: free_port(), tls_port: free_port(), certificates, process: None, folder };
         redis.start_again();
-        redis
+        Some(redis)
     }
 
-    /// Stops the server, if it runs, and starts it on the same ports, empty.
+    /// Stops the server, if it runs.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Stops the server, if it runs, and starts it on the same port.
+    /// Stops the server, if it runs, and starts it on the same ports, empty.
     pub fn start_again(&mut self) {
         self.process = None;
         let mut command = server(self.port, self.folder.path());
@@ -53,8 +56,11 @@ impl Redis {
         connect(&format!("redis://:{PASSWORD}@127.0.0.1:{}/", self.port)).await
     }
 
-    /// A sentinel that watches this server as `mymaster`, with its own password.
-    pub fn start_sentinel(&self, password: &str) -> (u16, Process, TempDir) {
+    /// A sentinel that watches this server as `mymaster`, with its own password; nothing where it is not installed.
+    pub fn start_sentinel(&self, password: &str) -> Option<(u16, Process, TempDir)> {
+        if !installed("redis-sentinel", "redis-sentinel") {
+            return None;
+        }
         let folder = TempDir::new().expect("a folder");
         let port = free_port();
         let text = format!(
@@ -68,7 +74,7 @@ impl Redis {
         let mut command = Command::new(find("redis-sentinel").expect("redis-sentinel"));
         command.arg(file);
         let process = Process::start(command, folder.path(), Signal::TERM, 10, || is_open(port));
-        (port, process, folder)
+        Some((port, process, folder))
     }
 }
 
@@ -79,8 +85,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts it and waits until both servers know about each other.
-    pub async fn start() -> Self {
+    /// Starts it and waits until both servers know about each other; nothing where Redis is not installed.
+    pub async fn start() -> Option<Self> {
+        if !installed("redis-server", "redis-server") {
+            return None;
+        }
         let ports = [free_port(), free_port()];
         let buses = [free_port(), free_port()];
         let mut processes = Vec::new();
@@ -104,7 +113,7 @@ impl Cluster {
             });
             assert!(ready.await, "the cluster is not ready");
         }
-        Cluster { ports, _processes: processes }
+        Some(Cluster { ports, _processes: processes })
     }
 }
 
