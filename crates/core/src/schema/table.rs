@@ -137,7 +137,7 @@ pub enum ListType {
 
 impl Schema {
     /// A type without constraints.
-    pub(super) fn of(shape: Shape) -> Self {
+    pub(super) const fn of(shape: Shape) -> Self {
         Schema {
             shape,
             minimum: None,

@@ -7,17 +7,7 @@ use crate::manifest::{Entry, Node, Place, Value};
 use crate::problem::{Path, Problem, Severity, did_you_mean};
 
 /// The structure that an object's `metadata` has, which CustomResourceDefinitions leave to Kubernetes.
-const METADATA: Schema = Schema {
-    shape: Shape::Structure("ObjectMeta"),
-    minimum: None,
-    maximum: None,
-    min_length: None,
-    min_items: None,
-    one_of: Vec::new(),
-    default: None,
-    list_type: None,
-    preserve_unknown_fields: false,
-};
+const METADATA: Schema = Schema::of(Shape::Structure("ObjectMeta"));
 
 /// Checks a document against the structure of its kind. An unknown structure accepts everything.
 ///
