@@ -122,12 +122,17 @@ pub fn status_kind(status: StatusCode) -> ErrorKind {
 /// The address without its user, password, query and fragment, for messages.
 pub fn presentable(url: &Url) -> String {
     let mut url = url.clone();
-    // These fail only for addresses that cannot have credentials in the first place.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
+    remove_login(&mut url);
     url.set_query(None);
     url.set_fragment(None);
     url.to_string()
+}
+
+/// Takes the user and the password out of an address.
+pub fn remove_login(url: &mut Url) {
+    // These fail only for addresses that cannot have a login in the first place.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
 }
 
 fn transport_error(error: &reqwest::Error) -> SourceError {

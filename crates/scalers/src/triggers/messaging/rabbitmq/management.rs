@@ -137,9 +137,7 @@ fn address(trigger: &RabbitMq) -> Result<(Url, Option<(String, Secret)>), Source
     } else {
         None
     };
-    // These fail only for addresses that cannot have a login in the first place.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
+    http::remove_login(&mut url);
     let path = url.path().to_string();
     let (prefix, vhost) = path.rsplit_once('/').unwrap_or_default();
     let prefix: String = prefix.split('/').filter(|part| !part.is_empty()).map(|part| format!("/{part}")).collect();
