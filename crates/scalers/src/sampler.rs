@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use keda_core::engine::ObjectKey;
 use keda_core::sample::{ErrorKind, Reading, SourceError};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
@@ -35,8 +36,8 @@ pub fn wall_clock() -> jiff::Timestamp {
 /// Makes the scaler of a query, with secrets resolved anew.
 pub type Build = Arc<dyn Fn() -> Result<Box<dyn Scaler>, SourceError> + Send + Sync>;
 
-/// Who asks: any name that is unique, such as namespace, name and the trigger's position.
-pub type Subscriber = (String, usize);
+/// Who asks: an object, and the position of its trigger.
+pub type Subscriber = (ObjectKey, usize);
 
 /// What a trigger asks of its source.
 #[derive(Clone)]
@@ -76,8 +77,8 @@ pub struct Sampler {
 
 enum Command {
     Subscribe(Subscriber, Query),
-    /// Ends the subscriptions under a name, but for those at these positions.
-    Retain(String, Vec<usize>),
+    /// Ends the subscriptions of an object, but for those of these triggers.
+    Retain(ObjectKey, Vec<usize>),
     Read(Subscriber),
     /// Of which query, and of which of its lives.
     Done(u128, u64, Box<Finished>),
@@ -116,14 +117,14 @@ impl Sampler {
         self.send(Command::Subscribe(subscriber, query));
     }
 
-    /// Ends all subscriptions under a name.
-    pub fn unsubscribe(&self, name: &str) {
-        self.retain(name, Vec::new());
+    /// Ends all subscriptions of an object.
+    pub fn unsubscribe(&self, object: &ObjectKey) {
+        self.retain(object, Vec::new());
     }
 
-    /// Ends the subscriptions under a name, but for those at these positions.
-    pub fn retain(&self, name: &str, positions: Vec<usize>) {
-        self.send(Command::Retain(name.to_string(), positions));
+    /// Ends the subscriptions of an object, but for those of these triggers.
+    pub fn retain(&self, object: &ObjectKey, triggers: Vec<usize>) {
+        self.send(Command::Retain(object.clone(), triggers));
     }
 
     /// Reads a subscriber's query now, or waits for the reading in progress. The result goes to everybody who shares
@@ -196,8 +197,8 @@ impl Task {
     fn handle(&mut self, command: Command) {
         match command {
             Command::Subscribe(subscriber, query) => self.subscribe(subscriber, query),
-            Command::Retain(name, kept) => {
-                let is_gone = |(known, position): &&Subscriber| *known == name && !kept.contains(position);
+            Command::Retain(object, kept) => {
+                let is_gone = |(known, trigger): &&Subscriber| *known == object && !kept.contains(trigger);
                 let gone: Vec<_> = self.subscriptions.keys().filter(is_gone).cloned().collect();
                 for subscriber in gone {
                     self.leave(&subscriber);

@@ -3,7 +3,7 @@
 //! One task owns the engine. Readings of sources, exits of workers, questions on the socket and the clock come in; what
 //! the engine and the HPAs decide goes to the [`Supervisor`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,8 +131,8 @@ impl Driver {
                 self.written.remove(&status.key);
             }
         }
-        let gone: Vec<ObjectKey> =
-            self.objects.keys().filter(|key| !plans.iter().any(|plan| plan.definition.key == **key)).cloned().collect();
+        let present: BTreeSet<&ObjectKey> = plans.iter().map(|plan| &plan.definition.key).collect();
+        let gone: Vec<ObjectKey> = self.objects.keys().filter(|key| !present.contains(key)).cloned().collect();
         for key in gone {
             self.remove(&key);
         }
@@ -179,7 +179,7 @@ impl Driver {
     fn remove(&mut self, key: &ObjectKey) {
         let Some(managed) = self.objects.remove(key) else { return };
         self.questions.retain(|_, (object, _)| object != key);
-        self.sampler.unsubscribe(&key.to_string());
+        self.sampler.unsubscribe(key);
         self.failures.retain(|(object, _), _| object != key);
         self.store.forget(key);
         self.engine.handle(self.now(), Input::Deleted(key.clone()));
@@ -196,9 +196,7 @@ impl Driver {
 
     /// A source was read.
     pub(crate) fn sampled(&mut self, sampled: Sampled) {
-        let (object, trigger) = sampled.subscriber;
-        let Some((namespace, name)) = object.split_once('/') else { return };
-        let key = ObjectKey { namespace: namespace.to_string(), name: name.to_string() };
+        let (key, trigger) = sampled.subscriber;
         self.tell_of_failure(&key, trigger, sampled.result.as_ref().err());
         let input = Input::Sampled { object: key, trigger, fingerprint: sampled.fingerprint, result: sampled.result };
         self.engine.handle(self.now(), input);
@@ -271,19 +269,14 @@ impl Driver {
     pub(crate) fn write(&mut self) {
         self.saved = self.now().monotonic;
         for (key, managed) in self.objects.iter_mut().filter(|(_, managed)| managed.dirty) {
-            match self.store.write(key, &managed.remembered()) {
-                Ok(()) => managed.dirty = false,
-                Err(error) => tracing::warn!(object = %key, %error, "cannot write down the state of an object"),
-            }
+            write_down(&self.store, key, managed);
         }
     }
 
     /// Writes a change of replicas down at once: what `keda explain` tells must survive a kill.
     fn write_change(&mut self, key: &ObjectKey) {
-        if let Some(managed) = self.objects.get(key)
-            && let Err(error) = self.store.write(key, &managed.remembered())
-        {
-            tracing::warn!(object = %key, %error, "cannot write down the state of an object");
+        if let Some(managed) = self.objects.get_mut(key) {
+            write_down(&self.store, key, managed);
         }
     }
 
@@ -377,7 +370,7 @@ impl Driver {
                 };
                 self.engine.handle(now, Input::Observed { id, observation });
             }
-            Effect::Sample { object, trigger } => self.sampler.read((object.to_string(), trigger)),
+            Effect::Sample { object, trigger } => self.sampler.read((object, trigger)),
             Effect::Scale { id, object, from, to, cause } => {
                 if let Some(managed) = self.objects.get_mut(&object) {
                     self.supervisor.scale(&managed.workload, to);
@@ -390,7 +383,7 @@ impl Driver {
                 self.engine.handle(now, Input::Outcome { id, result: Ok(()) });
             }
             Effect::Suspend(object) => {
-                self.sampler.unsubscribe(&object.to_string());
+                self.sampler.unsubscribe(&object);
                 if let Some(managed) = self.objects.get_mut(&object) {
                     managed.suspended = true;
                     managed.round = None;
@@ -421,9 +414,9 @@ impl Driver {
         let queries = managed.plan.queries(&self.lookup, &self.sources);
         let positions: Vec<usize> = queries.iter().map(|(trigger, _)| *trigger).collect();
         self.failures.retain(|(key, trigger), _| key != object || positions.contains(trigger));
-        self.sampler.retain(&object.to_string(), positions);
+        self.sampler.retain(object, positions);
         for (trigger, query) in queries {
-            self.sampler.subscribe((object.to_string(), trigger), query);
+            self.sampler.subscribe((object.clone(), trigger), query);
         }
     }
 
@@ -468,6 +461,13 @@ impl Driver {
     pub(crate) async fn stop(&mut self) {
         self.write();
         self.supervisor.stop_all().await;
+    }
+}
+
+fn write_down(store: &Store, key: &ObjectKey, managed: &mut Managed) {
+    match store.write(key, &managed.remembered()) {
+        Ok(()) => managed.dirty = false,
+        Err(error) => tracing::warn!(object = %key, %error, "cannot write down the state of an object"),
     }
 }
 

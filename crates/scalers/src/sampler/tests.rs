@@ -31,6 +31,10 @@ impl Scaler for Reader {
     }
 }
 
+fn object(name: &str) -> ObjectKey {
+    ObjectKey { namespace: "default".to_string(), name: name.to_string() }
+}
+
 fn query(source: &Arc<Source>, interval: u64) -> Query {
     let source = Arc::clone(source);
     Query {
@@ -49,7 +53,7 @@ async fn five_hundred_objects_with_one_query_cost_one_reading() {
     let sampler = Sampler::start(output);
     let source = Arc::new(Source::default());
     for number in 0..500 {
-        sampler.subscribe((format!("object-{number}"), 0), query(&source, 30));
+        sampler.subscribe((object(&format!("jobs-{number}")), 0), query(&source, 30));
     }
     for _ in 0..500 {
         assert!(sampled.recv().await.unwrap().result.is_ok());
@@ -67,10 +71,10 @@ async fn a_failure_rebuilds_and_tries_once_more_before_it_counts() {
     let sampler = Sampler::start(output);
     let source = Arc::new(Source::default());
     *source.script.lock().unwrap() = vec!["late", "later", "ok", "first"];
-    sampler.subscribe(("object".into(), 0), query(&source, 30));
+    sampler.subscribe((object("jobs"), 0), query(&source, 30));
     assert!(sampled.recv().await.unwrap().result.is_ok());
     assert_eq!(source.builds.load(Ordering::SeqCst), 2);
-    sampler.read(("object".into(), 0));
+    sampler.read((object("jobs"), 0));
     assert_eq!(sampled.recv().await.unwrap().result.unwrap_err().message, "late");
 }
 
@@ -80,9 +84,9 @@ async fn a_fault_in_a_source_is_an_error_of_its_trigger() {
     let sampler = Sampler::start(output);
     let source = Arc::new(Source::default());
     *source.script.lock().unwrap() = vec!["panic", "panic"];
-    sampler.subscribe(("object".into(), 0), query(&source, 30));
+    sampler.subscribe((object("jobs"), 0), query(&source, 30));
     assert!(sampled.recv().await.unwrap().result.unwrap_err().message.contains("fault in keda"));
-    sampler.read(("object".into(), 0));
+    sampler.read((object("jobs"), 0));
     assert!(sampled.recv().await.unwrap().result.is_ok());
 }
 
@@ -98,9 +102,9 @@ async fn a_fault_while_a_source_is_set_up_does_not_silence_it() {
         1 => panic!("a fault"),
         _ => (good.build)(),
     });
-    sampler.subscribe(("object".into(), 0), Query { build, ..query(&source, 30) });
+    sampler.subscribe((object("jobs"), 0), Query { build, ..query(&source, 30) });
     assert!(sampled.recv().await.unwrap().result.unwrap_err().message.contains("fault in keda"));
-    sampler.read(("object".into(), 0));
+    sampler.read((object("jobs"), 0));
     assert!(sampled.recv().await.unwrap().result.is_ok());
 }
 
@@ -109,9 +113,9 @@ async fn a_trigger_that_is_gone_is_not_read_while_its_neighbour_is() {
     let (output, mut sampled) = mpsc::unbounded_channel();
     let sampler = Sampler::start(output);
     let (one, other) = (Arc::new(Source::default()), Arc::new(Source::default()));
-    sampler.subscribe(("object".into(), 0), query(&one, 1));
-    sampler.subscribe(("object".into(), 1), Query { fingerprint: 78, ..query(&other, 1) });
-    sampler.retain("object", vec![0]);
+    sampler.subscribe((object("jobs"), 0), query(&one, 1));
+    sampler.subscribe((object("jobs"), 1), Query { fingerprint: 78, ..query(&other, 1) });
+    sampler.retain(&object("jobs"), vec![0]);
     for _ in 0..5 {
         assert_eq!(sampled.recv().await.unwrap().subscriber.1, 0);
     }
@@ -123,8 +127,8 @@ async fn nobody_is_read_for_after_leaving() {
     let (output, mut sampled) = mpsc::unbounded_channel();
     let sampler = Sampler::start(output);
     let source = Arc::new(Source::default());
-    sampler.subscribe(("object".into(), 0), query(&source, 1));
+    sampler.subscribe((object("jobs"), 0), query(&source, 1));
     sampled.recv().await.unwrap();
-    sampler.unsubscribe("object");
+    sampler.unsubscribe(&object("jobs"));
     assert!(tokio::time::timeout(Duration::from_secs(100), sampled.recv()).await.is_err());
 }
