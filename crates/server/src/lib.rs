@@ -1,0 +1,1 @@
+//! The Kubernetes shell: watches, decisions carried out on a cluster, the external metrics API.
