@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::roles::OperatorFlags;
+
 /// Event-driven autoscaling, with or without Kubernetes.
 #[derive(Debug, Parser)]
 #[command(name = "keda", version, about, propagate_version = true, arg_required_else_help = true)]
@@ -33,6 +35,12 @@ pub(crate) enum Command {
     /// Print the CustomResourceDefinitions
     #[command(after_help = "Examples:\n  keda crds | kubectl apply --server-side -f -")]
     Crds(Crds),
+    /// Print the objects that install the operator in a cluster
+    #[command(after_help = MANIFESTS_EXAMPLES)]
+    Manifests(DeployManifests),
+    /// Run the operator of a cluster, with the external metrics API
+    #[command(after_help = OPERATOR_EXAMPLES)]
+    Operator(Box<OperatorFlags>),
     /// Start and watch one worker; used by `keda up` itself
     #[command(hide = true)]
     Shim {
@@ -54,6 +62,15 @@ const GET_EXAMPLES: &str = "Examples:
 const EXPLAIN_EXAMPLES: &str = "Examples:
   keda explain so/orders
   keda explain so/orders -n shop -o json";
+
+const MANIFESTS_EXAMPLES: &str = "Examples:
+  keda manifests --image registry.example/keda:1.0 | kubectl apply --server-side -f -
+  keda manifests --watch-namespace shop,billing        only for two namespaces
+  keda manifests --scale-target rollouts.argoproj.io   for Deployments, StatefulSets and Rollouts only";
+
+const OPERATOR_EXAMPLES: &str = "Examples:
+  keda operator --leader-elect --enable-cert-rotation     as in the Deployment of `keda manifests`
+  WATCH_NAMESPACE=shop keda operator                      one namespace, with the current kubeconfig";
 
 const VALIDATE_EXAMPLES: &str = "Examples:
   keda validate -f manifests/ --strict
@@ -164,6 +181,34 @@ pub(crate) struct Render {
 
 #[derive(Debug, Args)]
 pub(crate) struct Crds {
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value = "yaml")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeployManifests {
+    /// Namespace of the operator
+    #[arg(short, long, default_value = "keda")]
+    pub(crate) namespace: String,
+    /// Image of the operator
+    #[arg(long, default_value = "keda:latest")]
+    pub(crate) image: String,
+    /// Replicas of the operator; all answer for metrics, one scales
+    #[arg(long, default_value_t = 1)]
+    pub(crate) replicas: u16,
+    /// Namespaces to look after [default: all]
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) watch_namespace: Vec<String>,
+    /// Kinds that may be scaled beside Deployments and StatefulSets, as PLURAL.GROUP [default: all]
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) scale_target: Vec<String>,
+    /// Read Secrets of the operator's namespace only
+    #[arg(long)]
+    pub(crate) restrict_secrets: bool,
+    /// Leave out the CustomResourceDefinitions
+    #[arg(long)]
+    pub(crate) no_crds: bool,
     /// Form of the output
     #[arg(short, long, value_enum, default_value = "yaml")]
     pub(crate) output: Format,

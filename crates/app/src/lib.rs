@@ -3,10 +3,12 @@
 mod cli;
 pub mod clock;
 mod commands;
+mod deploy;
 mod files;
 pub mod local;
 mod project;
 mod report;
+mod roles;
 mod settings;
 
 use std::process::ExitCode;
@@ -22,7 +24,10 @@ pub(crate) const UNUSABLE: u8 = 2;
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
-    // What libraries warn of goes to standard error; what keda has to tell, each command prints itself.
-    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).without_time().init();
-    ExitCode::from(commands::run(cli::Arguments::parse()))
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let code = match roles::Role::from_arguments(&arguments) {
+        Some(role) => commands::run_role(role),
+        None => commands::run(cli::Arguments::parse_from(arguments)),
+    };
+    ExitCode::from(code)
 }

@@ -1,1 +1,21 @@
 //! The Kubernetes shell: watches, decisions carried out on a cluster, the external metrics API.
+
+pub mod cluster;
+pub mod operator;
+mod probes;
+
+/// Why a role cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// An address is taken, or may not be used.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The cluster cannot be used at all.
+    #[error("cannot use the cluster: {0}")]
+    Cluster(String),
+}

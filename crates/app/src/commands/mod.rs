@@ -3,6 +3,7 @@
 mod crds;
 mod explain;
 mod get;
+mod manifests;
 mod render;
 mod up;
 mod validate;
@@ -15,12 +16,31 @@ use serde::Serialize;
 
 use crate::cli::{Arguments, Command, Format, Instance};
 use crate::local::instance::{self, Answer, Question};
+use crate::roles::Role;
 use crate::settings::Settings;
 use crate::{FINE, UNUSABLE};
 
+/// Runs a role, and reports what it could not report itself.
+pub(crate) fn run_role(role: Role) -> u8 {
+    reported(role.run())
+}
+
+fn reported(result: anyhow::Result<u8>) -> u8 {
+    result.unwrap_or_else(|error| {
+        complain(&format!("error: {error:#}"));
+        UNUSABLE
+    })
+}
+
 /// Runs a command, and reports what it could not report itself.
 pub(crate) fn run(arguments: Arguments) -> u8 {
-    let result = match arguments.command {
+    if let Command::Operator(flags) = arguments.command {
+        // The operator logs in a way of its own.
+        return run_role(Role::Operator(flags));
+    }
+    // What libraries warn of goes to standard error; what keda has to tell, each command prints itself.
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).without_time().init();
+    reported(match arguments.command {
         Command::Shim { folder } => return shim(&folder),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
@@ -28,10 +48,8 @@ pub(crate) fn run(arguments: Arguments) -> u8 {
         Command::Get(arguments) => get::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Crds(arguments) => crds::run(&arguments),
-    };
-    result.unwrap_or_else(|error| {
-        complain(&format!("error: {error:#}"));
-        UNUSABLE
+        Command::Manifests(arguments) => manifests::run(&arguments),
+        Command::Operator(flags) => Role::Operator(flags).run(),
     })
 }
 

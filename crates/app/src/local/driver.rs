@@ -360,13 +360,15 @@ impl Driver {
     fn carry_out(&mut self, effect: Effect) {
         let now = self.now();
         match effect {
-            Effect::Observe { id, object } => {
+            Effect::Observe { id, object, .. } => {
                 let workload = self.workload_status(&object);
                 let observation = match workload {
-                    Some(workload) => {
-                        Observation { replicas: Ok(signed(workload.desired)), ready_pods: Some(signed(workload.ready)) }
-                    }
-                    None => Observation { replicas: Err("the target does not run here".to_string()), ready_pods: None },
+                    Some(workload) => Observation {
+                        replicas: Ok(signed(workload.desired)),
+                        ready_pods: Some(signed(workload.ready)),
+                        hpa: None,
+                    },
+                    None => Observation::unreadable("the target does not run here"),
                 };
                 self.engine.handle(now, Input::Observed { id, observation });
             }

@@ -145,6 +145,7 @@ impl Managed {
     /// What is written down of it.
     pub(crate) fn remembered(&self) -> Remembered {
         let restored = keda_core::engine::Restored {
+            status: None,
             last_active: self.status.last_active_time.or(self.plan.definition.restored.last_active),
             health: self.status.health.clone(),
         };

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::input::HpaHealth;
+
 /// Which condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ConditionType {
@@ -13,6 +15,27 @@ pub enum ConditionType {
     Fallback,
     /// Scaling is paused, wholly or in one direction.
     Paused,
+    /// The HPA says that it can work.
+    HPAActive,
+}
+
+impl ConditionType {
+    /// The word in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ConditionType::Ready => "Ready",
+            ConditionType::Active => "Active",
+            ConditionType::Fallback => "Fallback",
+            ConditionType::Paused => "Paused",
+            ConditionType::HPAActive => "HPAActive",
+        }
+    }
+
+    /// The type with this word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::Ready, Self::Active, Self::Fallback, Self::Paused, Self::HPAActive];
+        all.into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// Three-valued, as everywhere in Kubernetes.
@@ -96,6 +119,22 @@ impl Condition {
     pub fn trigger_error() -> Self {
         let message = "Triggers defined in ScaledObject are not working correctly";
         Condition::new(ConditionType::Ready, Truth::False, "TriggerError", message)
+    }
+
+    /// What the HPA says of itself (`behaviour.md` §1.10).
+    pub fn hpa_active(health: &HpaHealth) -> Self {
+        let HpaHealth { active, reason, message } = health;
+        match (active, reason.as_str()) {
+            (true, _) => Condition::new(ConditionType::HPAActive, Truth::True, "HPAActive", "HPA is actively scaling"),
+            (false, "ScalingDisabled") => {
+                Condition::new(ConditionType::HPAActive, Truth::True, "ScalingDisabled", message.clone())
+            }
+            (false, reason) => {
+                let reason = if reason.is_empty() { "HPAMetricsUnavailable" } else { reason };
+                let message = format!("HPA is not actively scaling: {message}");
+                Condition::new(ConditionType::HPAActive, Truth::False, reason, message)
+            }
+        }
     }
 
     /// Half ready: some triggers work.

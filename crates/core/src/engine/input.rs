@@ -93,6 +93,9 @@ pub struct Restored {
     pub last_active: Option<Timestamp>,
     /// How its metrics were doing.
     pub health: BTreeMap<String, Health>,
+    /// The status that people see of it: what it says already need not be said again.
+    #[serde(skip)]
+    pub status: Option<Box<Status>>,
 }
 
 /// What is known of the target at one moment.
@@ -102,11 +105,31 @@ pub struct Observation {
     pub replicas: Result<i32, String>,
     /// Its ready pods, if they can be counted.
     pub ready_pods: Option<i32>,
+    /// What the HPA says of itself, if it has said anything.
+    pub hpa: Option<HpaHealth>,
+}
+
+/// The `ScalingActive` condition of an HPA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HpaHealth {
+    /// Whether it is `True`.
+    pub active: bool,
+    /// Its reason.
+    pub reason: String,
+    /// Its message.
+    pub message: String,
+}
+
+impl Observation {
+    /// Nothing could be seen.
+    pub fn unreadable(error: impl Into<String>) -> Self {
+        Observation { replicas: Err(error.into()), ready_pods: None, hpa: None }
+    }
 }
 
 impl Default for Observation {
     fn default() -> Self {
-        Observation { replicas: Err("not read yet".to_string()), ready_pods: None }
+        Observation::unreadable("not read yet")
     }
 }
 
@@ -115,6 +138,10 @@ impl Default for Observation {
 pub enum Input {
     /// An object is there, or has changed.
     Applied(Box<Definition>),
+    /// An object is there, or has changed, and cannot be used: why.
+    Rejected(Box<Definition>, String),
+    /// Something about an object could not be carried out, and will be tried again: what, and why.
+    Failed(ObjectKey, String),
     /// An object is gone.
     Deleted(ObjectKey),
     /// A source was read for a trigger.
@@ -127,6 +154,15 @@ pub enum Input {
         fingerprint: u128,
         /// All its metrics, named without `s<index>-`.
         result: Result<Reading, SourceError>,
+    },
+    /// A source says by itself that there is work.
+    Pushed {
+        /// Whose trigger.
+        object: ObjectKey,
+        /// Position of the trigger.
+        trigger: usize,
+        /// As in [`Input::Sampled`].
+        fingerprint: u128,
     },
     /// The HPA asks for a metric.
     Asked {
@@ -156,12 +192,14 @@ pub enum Input {
 /// What to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Read the target's replicas and ready pods.
+    /// Read the target's replicas, and its ready pods where they count.
     Observe {
         /// For [`Input::Observed`].
         id: u64,
         /// Of which object.
         object: ObjectKey,
+        /// Whether the ready pods count.
+        pods: bool,
     },
     /// Read a source now: somebody waits for a sample that is not too old.
     Sample {

@@ -20,8 +20,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 pub use input::{
-    Cause, Definition, Effect, ExternalDefinition, Input, Now, ObjectKey, Observation, Restored, Severity, Status,
-    TriggerDefinition,
+    Cause, Definition, Effect, ExternalDefinition, HpaHealth, Input, Now, ObjectKey, Observation, Restored, Severity,
+    Status, TriggerDefinition,
 };
 use object::Object;
 pub use rules::{Fallback, Modifiers, Pause, Rules};
@@ -91,12 +91,31 @@ impl Engine {
                     }
                 }
             }
+            Input::Rejected(definition, error) => {
+                let key = definition.key.clone();
+                match self.objects.get_mut(&key) {
+                    Some(object) => object.reject(*definition, &error, outbox),
+                    None => {
+                        let object = Object::rejected(*definition, &error, outbox);
+                        self.objects.insert(key, object);
+                    }
+                }
+            }
+            Input::Failed(key, error) => {
+                if let Some(object) = self.objects.get_mut(&key) {
+                    object.fail(&error, outbox);
+                }
+            }
             Input::Deleted(key) => {
                 self.objects.remove(&key);
                 outbox.tickets.retain(|_, ticket| ticket.object != key);
             }
             Input::Sampled { object, trigger, fingerprint, result } => match self.objects.get_mut(&object) {
                 Some(object) if object.asks(trigger, fingerprint) => object.sampled(now, trigger, result, outbox),
+                _ => {}
+            },
+            Input::Pushed { object, trigger, fingerprint } => match self.objects.get_mut(&object) {
+                Some(object) if object.asks(trigger, fingerprint) => object.pushed(now, trigger, outbox),
                 _ => {}
             },
             Input::Asked { object, metric, question } => match self.objects.get_mut(&object) {
@@ -157,8 +176,7 @@ impl Engine {
         let Some(object) = self.objects.get_mut(&ticket.object) else { return };
         match ticket.purpose {
             Purpose::Observe => {
-                let unreadable = |error| Observation { replicas: Err(error), ready_pods: None };
-                object.observed(now, result.unwrap_or_else(unreadable), &mut self.outbox);
+                object.observed(now, result.unwrap_or_else(Observation::unreadable), &mut self.outbox);
             }
             Purpose::Scale { from, to, cause } => {
                 object.scaled(now, (from, to), &cause, result.is_ok(), &mut self.outbox);

@@ -33,6 +33,8 @@ pub(super) struct Object {
     decision_due: bool,
     questions: Vec<Question>,
     evaluation: Evaluation,
+    /// The metric whose source said by itself that there is work.
+    pushed: Option<String>,
     verdict: Option<Verdict>,
     written: Status,
 }
@@ -62,12 +64,31 @@ struct Question {
 
 impl Object {
     pub(super) fn new(now: Now, definition: Definition, outbox: &mut Outbox) -> Self {
+        let mut object = Object::restored(definition);
+        object.begin(now, outbox);
+        object
+    }
+
+    /// An object that cannot be used from the beginning.
+    pub(super) fn rejected(definition: Definition, error: &str, outbox: &mut Outbox) -> Self {
+        let mut object = Object::restored(definition);
+        object.fail(error, outbox);
+        object
+    }
+
+    fn restored(definition: Definition) -> Self {
         let restored = definition.restored.clone();
-        let mut object = Object {
+        let written = restored.status.map(|status| *status).unwrap_or_default();
+        let mut conditions = Condition::initial();
+        for known in &written.conditions {
+            set_condition(&mut conditions, known.clone());
+        }
+        Object {
             readings: vec![None; definition.triggers.len()],
             health: restored.health,
             last_active: restored.last_active.map(|wall| Moment { wall, monotonic: None }),
-            conditions: Condition::initial(),
+            conditions,
+            pushed: None,
             observation: None,
             observing: false,
             scaling: false,
@@ -75,11 +96,17 @@ impl Object {
             questions: Vec::new(),
             evaluation: Evaluation::default(),
             verdict: None,
-            written: Status::default(),
+            written,
             definition,
-        };
-        object.begin(now, outbox);
-        object
+        }
+    }
+
+    /// The object was changed to something that cannot be used, or its surroundings were.
+    pub(super) fn reject(&mut self, definition: Definition, error: &str, outbox: &mut Outbox) {
+        self.refuse_questions(error, outbox);
+        self.readings = vec![None; definition.triggers.len()];
+        self.definition = definition;
+        self.fail(error, outbox);
     }
 
     /// The manifest has changed. Readings of triggers that ask the same are kept.
@@ -143,6 +170,7 @@ impl Object {
             self.decision_due = true;
             self.observe(now, outbox);
         } else {
+            self.become_ready(outbox);
             outbox.push(Effect::Resume(key));
             self.decision_due = self.is_known();
             if self.decision_due {
@@ -152,7 +180,16 @@ impl Object {
         self.write_status(outbox);
     }
 
-    fn fail(&mut self, text: &str, outbox: &mut Outbox) {
+    /// The object is defined correctly; whether its sources answer is seen later.
+    fn become_ready(&mut self, outbox: &mut Outbox) {
+        if self.condition(ConditionType::Ready) != Some(Truth::True) {
+            let message = "ScaledObject is ready for scaling".to_string();
+            self.event(Severity::Normal, "ScaledObjectReady", message, outbox);
+        }
+        self.set_condition(Condition::ready());
+    }
+
+    pub(super) fn fail(&mut self, text: &str, outbox: &mut Outbox) {
         self.set_condition(Condition::check_failed(text));
         self.set_condition(Condition::activity_unknown());
         self.event(Severity::Warning, "ScaledObjectCheckFailed", text.to_string(), outbox);
@@ -183,7 +220,8 @@ impl Object {
         }
         if let (true, Some(Some(Taken { result: Err(error), .. }))) = (failed, self.readings.get(trigger)) {
             let message = error.message.clone();
-            self.event(Severity::Warning, "KEDAScalerFailed", message, outbox);
+            let reason = if self.composite_in_use() { "KEDAMetricSourceFailed" } else { "KEDAScalerFailed" };
+            self.event(Severity::Warning, reason, message, outbox);
         }
         for question in &mut self.questions {
             question.waiting_for.remove(&trigger);
@@ -193,6 +231,18 @@ impl Object {
         }
         self.decision_due |= self.is_known();
         if self.decision_due || self.questions.iter().any(|question| question.waiting_for.is_empty()) {
+            self.observe(now, outbox);
+        }
+    }
+
+    /// A source says by itself that there is work: the target is activated without asking anybody else
+    /// (`behaviour.md` §2.7). That there is none, polling finds out.
+    pub(super) fn pushed(&mut self, now: Now, trigger: usize, outbox: &mut Outbox) {
+        let metrics = self.definition.triggers.get(trigger).map(|trigger| trigger.metrics.as_slice());
+        let Some([metric, ..]) = metrics else { return };
+        if !self.definition.rules.pause.is_full() {
+            self.pushed = Some(metric.name.clone());
+            self.decision_due = true;
             self.observe(now, outbox);
         }
     }
@@ -258,6 +308,9 @@ impl Object {
     pub(super) fn observed(&mut self, now: Now, observation: Observation, outbox: &mut Outbox) {
         self.observing = false;
         let replicas = Replicas { current: observation.replicas.clone().ok(), ready: observation.ready_pods };
+        if let Some(health) = &observation.hpa {
+            self.set_condition(Condition::hpa_active(health));
+        }
         self.observation = Some(observation);
         let latest: Vec<_> = self.readings.iter().map(|taken| taken.as_ref().map(|taken| &taken.result)).collect();
         self.evaluation = evaluate(&self.definition, &latest, &self.health, replicas);
@@ -277,6 +330,11 @@ impl Object {
             Some(observation) => observation.replicas.clone(),
             None => return,
         };
+        if let Some(metric) = self.pushed.take() {
+            self.evaluation.active = true;
+            self.evaluation.failing = false;
+            self.evaluation.active_metrics = vec![metric];
+        }
         let situation = Situation {
             current: current.clone(),
             active: self.evaluation.active,
@@ -407,7 +465,21 @@ impl Object {
         }
         let object = self.definition.key.clone();
         let id = outbox.ticket(now, &object, Purpose::Observe);
-        outbox.push(Effect::Observe { id, object });
+        let pods = self.counts_ready_pods();
+        outbox.push(Effect::Observe { id, object, pods });
+    }
+
+    /// Whether a fallback is due that shares its replicas out among the ready pods.
+    fn counts_ready_pods(&self) -> bool {
+        let Some(fallback) = fallback::valid(&self.definition.rules) else { return false };
+        let by_value = match self.definition.rules.modifiers.as_ref().filter(|modifiers| modifiers.in_use()) {
+            Some(modifiers) => modifiers.metric_type == "Value",
+            None => {
+                let mut metrics = self.definition.triggers.iter().flat_map(|trigger| &trigger.metrics);
+                metrics.any(|metric| metric.target_type == crate::metric::TargetType::Value)
+            }
+        };
+        by_value && self.health.values().any(|health| health.exceeds(fallback))
     }
 
     fn update_fallback_condition(&mut self, outbox: &mut Outbox) {
@@ -416,9 +488,11 @@ impl Object {
         let before = self.condition(ConditionType::Fallback) == Some(Truth::True);
         self.set_condition(Condition::fallback(exists));
         if exists != before {
-            let reason = if exists { "ScaledObjectFallbackActivated" } else { "ScaledObjectFallbackDeactivated" };
-            let message = Condition::fallback(exists).message;
-            self.event(Severity::Normal, reason, message, outbox);
+            let (reason, message) = match exists {
+                true => ("ScaledObjectFallbackActivated", "ScaledObject fallback is active"),
+                false => ("ScaledObjectFallbackDeactivated", "ScaledObject fallback is no longer active"),
+            };
+            self.event(Severity::Normal, reason, message.to_string(), outbox);
         }
     }
 
@@ -427,10 +501,7 @@ impl Object {
     }
 
     fn set_condition(&mut self, condition: Condition) {
-        match self.conditions.iter_mut().find(|known| known.kind == condition.kind) {
-            Some(known) => *known = condition,
-            None => self.conditions.push(condition),
-        }
+        set_condition(&mut self.conditions, condition);
     }
 
     fn event(&self, severity: Severity, reason: &'static str, message: String, outbox: &mut Outbox) {
@@ -443,8 +514,13 @@ impl Object {
     }
 
     fn status(&self) -> Status {
+        // Until it was evaluated, what was said of it before holds.
+        let known = self.observation.is_none().then_some(&self.written.triggers_activity);
         let activity = self.metric_names().into_iter().map(|name| {
-            let active = self.evaluation.active_metrics.contains(&name);
+            let active = match known {
+                Some(known) => known.get(&name).copied().unwrap_or_default(),
+                None => self.evaluation.active_metrics.contains(&name),
+            };
             (name, active)
         });
         Status {
@@ -503,6 +579,13 @@ impl Moment {
             Some(monotonic) => now.monotonic.saturating_sub(monotonic),
             None => elapsed(now.wall, self.wall),
         }
+    }
+}
+
+fn set_condition(conditions: &mut Vec<Condition>, condition: Condition) {
+    match conditions.iter_mut().find(|known| known.kind == condition.kind) {
+        Some(known) => *known = condition,
+        None => conditions.push(condition),
     }
 }
 

@@ -60,7 +60,8 @@ impl Story {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
                 Effect::Observe { id, .. } => {
-                    let observation = Observation { replicas: Ok(self.replicas), ready_pods: Some(self.replicas) };
+                    let observation =
+                        Observation { replicas: Ok(self.replicas), ready_pods: Some(self.replicas), hpa: None };
                     self.engine.handle(self.now, Input::Observed { id, observation });
                 }
                 Effect::Scale { id, from, to, cause, .. } => {

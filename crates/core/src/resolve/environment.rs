@@ -44,7 +44,7 @@ fn take_all(
     if let Some(reference) = &source.config_map_ref {
         take("ConfigMap", reference, lookup.config_map(namespace, &reference.name))?;
     }
-    if let Some(reference) = &source.secret_ref {
+    if let Some(reference) = source.secret_ref.as_ref().filter(|_| lookup.may_read_secrets_of(namespace)) {
         take("Secret", reference, lookup.secret(namespace, &reference.name))?;
     }
     Ok(())
@@ -63,6 +63,7 @@ fn value(
         return Ok(Some(String::new()));
     };
     let (kind, reference, data) = match (secret_key_ref, config_map_key_ref) {
+        (Some(_), _) if !lookup.may_read_secrets_of(namespace) => return Ok(None),
         (Some(reference), _) => ("Secret", reference, lookup.secret(namespace, &reference.name)),
         (None, Some(reference)) => ("ConfigMap", reference, lookup.config_map(namespace, &reference.name)),
         (None, None) => return Ok(None),

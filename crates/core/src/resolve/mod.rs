@@ -38,6 +38,11 @@ pub trait Lookup {
     /// The annotations of a ServiceAccount.
     fn service_account(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, String>>;
 
+    /// Whether containers in this namespace may be given values of their Secrets.
+    fn may_read_secrets_of(&self, _namespace: &str) -> bool {
+        true
+    }
+
     /// Where the Secrets and ConfigMaps of a ClusterTriggerAuthentication live.
     fn cluster_namespace(&self) -> &str {
         "keda"

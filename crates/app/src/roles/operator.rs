@@ -1,0 +1,90 @@
+//! The operator's role: flags and environment become settings.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use keda_scalers::client::Sources;
+use keda_server::operator::{LeaderElection, OperatorSettings};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::flags::{CommonFlags, OperatorFlags, address};
+use super::logging;
+use crate::FINE;
+use crate::settings::{ClusterEnvironment, Settings};
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(flags: &OperatorFlags) -> anyhow::Result<u8> {
+    logging::start(&flags.common);
+    let environment = ClusterEnvironment::read()?;
+    for surprise in flags.unused.surprises() {
+        tracing::warn!("{surprise}");
+    }
+    let settings = settings(flags, &environment)?;
+    let sources = Arc::new(Sources::new(Settings::from_environment().sources));
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let client = client(&flags.common).await?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), identity = %settings.identity, "starting");
+        keda_server::operator::run(settings, client, sources, until_signal()?).await?;
+        Ok(FINE)
+    })
+}
+
+fn settings(flags: &OperatorFlags, environment: &ClusterEnvironment) -> anyhow::Result<OperatorSettings> {
+    let election = environment.election.clone();
+    Ok(OperatorSettings {
+        namespaces: environment.watch_namespaces.clone().context(
+            "WATCH_NAMESPACE is not set: name the namespaces to look after, or set it to nothing for all of them",
+        )?,
+        labels: environment.watch_labels.clone(),
+        authentication_labels: environment.watch_authentication_labels.clone(),
+        pod_namespace: environment.pod_namespace.clone(),
+        cluster_namespace: environment.cluster_namespace()?,
+        restrict_secrets: environment.restrict_secrets,
+        host: environment.host.clone(),
+        identity: format!("{}_{}", environment.host, environment.unique),
+        leader_election: flags.leader_elect.then(|| LeaderElection {
+            id: flags.leader_election_id.clone(),
+            lease_duration: election.lease_duration,
+            renew_deadline: election.renew_deadline,
+            retry_period: election.retry_period,
+        }),
+        reconciliations: environment.reconciliations,
+        health_probe_address: address("health-probe-bind-address", &flags.health_probe_bind_address)?,
+    })
+}
+
+/// Two threads do: nothing here computes for long.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+/// The client for the cluster that a flag, the environment or the pod names.
+pub(super) async fn client(flags: &CommonFlags) -> anyhow::Result<kube::Client> {
+    let config = match &flags.kubeconfig {
+        Some(path) => {
+            let kubeconfig = kube::config::Kubeconfig::read_from(path)
+                .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
+            kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default()).await?
+        }
+        None => kube::Config::infer().await.context("there is neither a kubeconfig nor a service account")?,
+    };
+    kube::Client::try_from(config).context("cannot make a client of the cluster")
+}
+
+/// A token that SIGTERM and SIGINT cancel.
+pub(super) fn until_signal() -> anyhow::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("asked to end");
+        shutdown.cancel();
+    });
+    Ok(token)
+}

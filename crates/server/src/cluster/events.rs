@@ -1,0 +1,225 @@
+//! Events (`events.k8s.io/v1`): what people read with `kubectl describe`.
+//!
+//! Written by a task of its own, slowly, so that they never hold up what matters. An event that repeats is one object
+//! whose series counts; the repetitions are written at the second occurrence and then rarely.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keda_core::engine::Severity;
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
+
+use super::client::{ApiErrorKind, Cluster};
+use super::resource::EVENTS;
+
+/// Repetitions after so long a time are a new event.
+const QUIET: Duration = Duration::from_secs(6 * 60);
+/// How often the count of an event that goes on is written.
+const REFRESH: Duration = Duration::from_secs(30 * 60);
+/// Events written at the same time.
+const CONCURRENCY: usize = 4;
+/// Events that wait to be written; further ones are dropped.
+const QUEUE: usize = 20_000;
+/// What the API allows.
+const LONGEST_ACTION: usize = 128;
+const LONGEST_NOTE: usize = 1024;
+
+/// An event about an object.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) about: About,
+    pub(crate) severity: Severity,
+    pub(crate) reason: &'static str,
+    /// What was done; the reason for most events.
+    pub(crate) action: String,
+    pub(crate) note: String,
+}
+
+/// The object that an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct About {
+    pub(crate) api_version: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
+}
+
+/// The handle on the task that writes events.
+#[derive(Debug, Clone)]
+pub(crate) struct Events {
+    queue: mpsc::Sender<Event>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    about: About,
+    reason: &'static str,
+    action: String,
+    warning: bool,
+}
+
+/// An event that may repeat.
+struct Series {
+    path: String,
+    count: i64,
+    seen: Instant,
+    written: Instant,
+}
+
+impl Events {
+    /// Starts the task, which ends when the last handle is dropped. `controller` is what reports, `host` where.
+    pub(crate) fn start(cluster: Cluster, controller: &'static str, host: &str) -> Self {
+        let (queue, mut inbox) = mpsc::channel(QUEUE);
+        let instance = truncated(&format!("{controller}-{host}"), LONGEST_ACTION);
+        tokio::spawn(async move {
+            let mut known: HashMap<Key, Series> = HashMap::new();
+            let permits = Arc::new(Semaphore::new(CONCURRENCY));
+            let mut number = 0u64;
+            while let Some(event) = inbox.recv().await {
+                number += 1;
+                let Some(request) = request(&mut known, event, controller, &instance, number) else { continue };
+                let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+                let cluster = cluster.clone();
+                tokio::spawn(async move {
+                    request.send(&cluster).await;
+                    drop(permit);
+                });
+            }
+        });
+        Events { queue }
+    }
+
+    /// Writes an event, some time soon. When too many wait it is dropped: people are told less, decisions go on.
+    pub(crate) fn publish(&self, event: Event) {
+        if self.queue.try_send(event).is_err() {
+            tracing::warn!("too many events wait to be written; one is dropped");
+        }
+    }
+}
+
+/// What is written for an event.
+enum Request {
+    Create(String, Value),
+    Count(String, Value),
+}
+
+impl Request {
+    async fn send(self, cluster: &Cluster) {
+        let result = match &self {
+            Request::Create(path, event) => cluster.create::<Value>(path, event).await,
+            Request::Count(path, patch) => cluster.merge::<Value>(path, patch).await,
+        };
+        match result {
+            // In a namespace that is being deleted nothing can be created any more.
+            Ok(_) => {}
+            Err(error) if matches!(error.kind, ApiErrorKind::Forbidden | ApiErrorKind::NotFound) => {
+                tracing::debug!(%error, "an event was not written");
+            }
+            Err(error) => tracing::warn!(%error, "cannot write an event"),
+        }
+    }
+}
+
+fn request(
+    known: &mut HashMap<Key, Series>,
+    event: Event,
+    controller: &str,
+    instance: &str,
+    number: u64,
+) -> Option<Request> {
+    let now = Instant::now();
+    let wall = keda_scalers::sampler::wall_clock();
+    if number.is_multiple_of(1024) {
+        known.retain(|_, series| now - series.seen < QUIET);
+    }
+    let warning = event.severity == Severity::Warning;
+    let action = truncated(&event.action, LONGEST_ACTION);
+    let key = Key { about: event.about, reason: event.reason, action, warning };
+    if let Some(series) = known.get_mut(&key).filter(|series| now - series.seen < QUIET) {
+        series.count += 1;
+        series.seen = now;
+        if series.count > 2 && now - series.written < REFRESH {
+            return None;
+        }
+        series.written = now;
+        let patch = json!({ "series": { "count": series.count, "lastObservedTime": format!("{wall:.6}") } });
+        return Some(Request::Count(series.path.clone(), patch));
+    }
+    let About { api_version, kind, namespace, name, uid } = &key.about;
+    let home = if namespace.is_empty() { "default" } else { namespace };
+    let event_name = format!("{name}.{:x}", wall.as_nanosecond() + i128::from(number % 1000));
+    let object = json!({
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": { "name": event_name, "namespace": home },
+        "eventTime": format!("{wall:.6}"),
+        "type": if warning { "Warning" } else { "Normal" },
+        "reason": key.reason,
+        "action": key.action,
+        "note": truncated(&event.note, LONGEST_NOTE),
+        "reportingController": controller,
+        "reportingInstance": instance,
+        "regarding": { "apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name, "uid": uid },
+    });
+    let path = EVENTS.object(Some(home), &event_name);
+    let collection = EVENTS.path(Some(home));
+    known.insert(key, Series { path, count: 1, seen: now, written: now });
+    Some(Request::Create(collection, object))
+}
+
+/// The beginning of a text, by bytes, cut between characters. KEDA's longer events are refused by the API server and
+/// lost.
+fn truncated(text: &str, length: usize) -> String {
+    if text.len() <= length {
+        return text.to_string();
+    }
+    let mut end = length - '…'.len_utf8();
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", text.get(..end).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(note: &str) -> Event {
+        Event {
+            about: About {
+                api_version: "keda.sh/v1alpha1",
+                kind: "ScaledObject",
+                namespace: "shop".into(),
+                name: "web".into(),
+                uid: "1".into(),
+            },
+            severity: Severity::Warning,
+            reason: "KEDAScalerFailed",
+            action: "KEDAScalerFailed".into(),
+            note: note.into(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_repeats_is_counted_and_seldom_written() {
+        let mut known = HashMap::new();
+        let mut next = |note: &str| request(&mut known, event(note), "keda-operator", "keda-operator-a", 1);
+        assert!(matches!(next("down"), Some(Request::Create(..))));
+        let Some(Request::Count(_, patch)) = next("down") else { panic!("the second is counted") };
+        assert_eq!(patch["series"]["count"], 2);
+        assert!(next("down").is_none(), "further ones are not written at once");
+        tokio::time::advance(QUIET + Duration::from_secs(1)).await;
+        assert!(matches!(next("down"), Some(Request::Create(..))), "after a pause it is a new event");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(truncated("short", 128), "short");
+        let cut = truncated(&"ö".repeat(200), 128);
+        assert!(cut.len() <= 128 && cut.ends_with('…'));
+    }
+}

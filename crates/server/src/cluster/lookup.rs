@@ -1,0 +1,284 @@
+//! Follows references in a cluster: objects are read by name when something asks for them, and forgotten afterwards.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, RwLock};
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use keda_core::api::{PodSpec, ScaleTarget, TriggerAuthenticationSpec};
+use keda_core::resolve::Lookup;
+use keda_core::sample::{ErrorKind, SourceError};
+use keda_scalers::plan::{ReferenceSource, Step};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::client::{ApiError, Cluster};
+use super::discovery::Discovery;
+use super::resource::{CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS};
+
+/// Rounds of asking and fetching: target, its references, what those lead to.
+const ROUNDS: usize = 6;
+
+type Data = BTreeMap<String, String>;
+
+/// The TriggerAuthentications of the cluster, which a watch keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Authentications {
+    /// By namespace and name; the namespace of a ClusterTriggerAuthentication is empty.
+    specs: RwLock<HashMap<(String, String), TriggerAuthenticationSpec>>,
+}
+
+impl Authentications {
+    pub(crate) fn apply(&self, namespace: &str, name: &str, spec: TriggerAuthenticationSpec) {
+        if let Ok(mut specs) = self.specs.write() {
+            specs.insert((namespace.to_string(), name.to_string()), spec);
+        }
+    }
+
+    pub(crate) fn delete(&self, namespace: &str, name: &str) {
+        if let Ok(mut specs) = self.specs.write() {
+            specs.remove(&(namespace.to_string(), name.to_string()));
+        }
+    }
+
+    fn get(&self, namespace: &str, name: &str) -> Option<TriggerAuthenticationSpec> {
+        self.specs.read().ok()?.get(&(namespace.to_string(), name.to_string())).cloned()
+    }
+}
+
+/// Where references are followed, and which Secrets may be read.
+pub(crate) struct ClusterReferences {
+    pub(crate) cluster: Cluster,
+    pub(crate) discovery: Arc<Discovery>,
+    pub(crate) authentications: Arc<Authentications>,
+    /// Where the Secrets of a ClusterTriggerAuthentication live.
+    pub(crate) cluster_namespace: String,
+    /// Whether Secrets are read from that namespace only.
+    pub(crate) restrict_secrets: bool,
+}
+
+/// An object that something refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Reference {
+    Secret(String, String),
+    ConfigMap(String, String),
+    ServiceAccount(String, String),
+    Target { namespace: String, api_version: String, kind: String, name: String },
+}
+
+/// What a reference leads to.
+#[derive(Clone)]
+enum Found {
+    /// Nothing, and why.
+    Nothing(String),
+    /// Data, or annotations of a ServiceAccount.
+    Data(Data),
+    /// The pod template's spec of a target, if it has one.
+    PodSpec(Option<Box<PodSpec>>),
+}
+
+/// The objects found so far, and those that were asked for in vain. It answers for one resolution only.
+pub(crate) struct Snapshot {
+    found: HashMap<Reference, Found>,
+    wanted: Mutex<Vec<Reference>>,
+    authentications: Arc<Authentications>,
+    cluster_namespace: String,
+    restrict_secrets: bool,
+}
+
+impl ClusterReferences {
+    /// Nothing found yet.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            found: HashMap::new(),
+            wanted: Mutex::new(Vec::new()),
+            authentications: Arc::clone(&self.authentications),
+            cluster_namespace: self.cluster_namespace.clone(),
+            restrict_secrets: self.restrict_secrets,
+        }
+    }
+
+    /// Runs `step` with lookups until it finds everything that it asks for, beginning with what was found before; the
+    /// last run counts.
+    pub(crate) async fn run_from(&self, mut snapshot: Snapshot, step: &mut Step<'_>) -> Result<Snapshot, ApiError> {
+        for _ in 0..ROUNDS {
+            step(&snapshot);
+            let wanted = snapshot.take_wanted();
+            if wanted.is_empty() {
+                break;
+            }
+            for reference in wanted {
+                let found = self.fetch(&reference).await?;
+                snapshot.found.insert(reference, found);
+            }
+        }
+        Ok(snapshot)
+    }
+
+    async fn fetch(&self, reference: &Reference) -> Result<Found, ApiError> {
+        let result = match reference {
+            Reference::Secret(namespace, name) => {
+                let secret = self.cluster.get::<SecretData>(&SECRETS.object(Some(namespace), name)).await;
+                secret.map(|secret| Found::Data(secret.decoded()))
+            }
+            Reference::ConfigMap(namespace, name) => {
+                let map = self.cluster.get::<ConfigMapData>(&CONFIG_MAPS.object(Some(namespace), name)).await;
+                map.map(|map| Found::Data(map.data))
+            }
+            Reference::ServiceAccount(namespace, name) => {
+                let account = self.cluster.get::<Annotated>(&SERVICE_ACCOUNTS.object(Some(namespace), name)).await;
+                account.map(|account| Found::Data(account.metadata.annotations))
+            }
+            Reference::Target { namespace, api_version, kind, name } => {
+                match self.discovery.resource(&self.cluster, api_version, kind).await {
+                    Ok(resource) => {
+                        let target = self.cluster.get::<Value>(&resource.object(Some(namespace), name)).await;
+                        target.map(|target| Found::PodSpec(pod_spec(&target).map(Box::new)))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        match result {
+            Err(error) if error.is_not_found() => Ok(Found::Nothing(error.message)),
+            other => other,
+        }
+    }
+}
+
+impl Snapshot {
+    /// A target that was read already.
+    pub(crate) fn with_target(mut self, namespace: &str, target: &ScaleTarget, pod_spec: Option<PodSpec>) -> Self {
+        self.found.insert(target_reference(namespace, target), Found::PodSpec(pod_spec.map(Box::new)));
+        self
+    }
+
+    fn take_wanted(&self) -> Vec<Reference> {
+        self.wanted.lock().map(|mut wanted| std::mem::take(&mut *wanted)).unwrap_or_default()
+    }
+
+    fn want(&self, reference: Reference) {
+        if let Ok(mut wanted) = self.wanted.lock()
+            && !wanted.contains(&reference)
+        {
+            wanted.push(reference);
+        }
+    }
+
+    fn data(&self, reference: Reference) -> Option<Data> {
+        match self.found.get(&reference) {
+            Some(Found::Data(data)) => Some(data.clone()),
+            Some(_) => None,
+            None => {
+                self.want(reference);
+                None
+            }
+        }
+    }
+}
+
+impl Lookup for Snapshot {
+    fn pod_spec(&self, namespace: &str, target: &ScaleTarget) -> Result<Option<PodSpec>, String> {
+        let reference = target_reference(namespace, target);
+        match self.found.get(&reference) {
+            Some(Found::PodSpec(pod_spec)) => Ok(pod_spec.as_deref().cloned()),
+            Some(Found::Nothing(why)) => Err(why.clone()),
+            Some(Found::Data(_)) => Ok(None),
+            None => {
+                self.want(reference);
+                Ok(None)
+            }
+        }
+    }
+
+    fn secret(&self, namespace: &str, name: &str) -> Option<Data> {
+        // Restricted, a TriggerAuthentication's Secret is looked for in KEDA's own namespace, wherever it is itself.
+        let home = if self.restrict_secrets { &self.cluster_namespace } else { namespace };
+        self.data(Reference::Secret(home.to_string(), name.to_string()))
+    }
+
+    fn config_map(&self, namespace: &str, name: &str) -> Option<Data> {
+        self.data(Reference::ConfigMap(namespace.to_string(), name.to_string()))
+    }
+
+    fn trigger_authentication(&self, namespace: &str, name: &str) -> Option<TriggerAuthenticationSpec> {
+        self.authentications.get(namespace, name)
+    }
+
+    fn cluster_trigger_authentication(&self, name: &str) -> Option<TriggerAuthenticationSpec> {
+        self.authentications.get("", name)
+    }
+
+    fn service_account(&self, namespace: &str, name: &str) -> Option<Data> {
+        self.data(Reference::ServiceAccount(namespace.to_string(), name.to_string()))
+    }
+
+    fn cluster_namespace(&self) -> &str {
+        &self.cluster_namespace
+    }
+
+    fn may_read_secrets_of(&self, namespace: &str) -> bool {
+        !self.restrict_secrets || namespace == self.cluster_namespace
+    }
+}
+
+fn target_reference(namespace: &str, target: &ScaleTarget) -> Reference {
+    Reference::Target {
+        namespace: namespace.to_string(),
+        api_version: target.api_version().to_string(),
+        kind: target.kind().to_string(),
+        name: target.name.clone(),
+    }
+}
+
+#[async_trait]
+impl ReferenceSource for ClusterReferences {
+    async fn resolve(&self, step: &mut Step<'_>) -> Result<(), SourceError> {
+        self.run_from(self.snapshot(), step).await.map(|_| ()).map_err(|error| unreachable(&error))
+    }
+}
+
+/// A failure of the API server while a source is built is a failure of the source.
+fn unreachable(error: &ApiError) -> SourceError {
+    SourceError::new(ErrorKind::Unreachable, format!("what the trigger refers to cannot be read: {error}"))
+}
+
+#[derive(Deserialize)]
+struct SecretData {
+    #[serde(default)]
+    data: BTreeMap<String, String>,
+}
+
+impl SecretData {
+    /// Values that are no text are taken byte by byte as far as they are; a trigger's parameters are texts.
+    fn decoded(self) -> Data {
+        let decode = |text: String| {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        self.data.into_iter().map(|(key, value)| (key, decode(value))).collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct ConfigMapData {
+    #[serde(default)]
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Annotated {
+    metadata: AnnotatedMetadata,
+}
+
+#[derive(Deserialize)]
+struct AnnotatedMetadata {
+    #[serde(default)]
+    annotations: Data,
+}
+
+/// The pod template's spec of an object of any kind, if it has one.
+pub(crate) fn pod_spec(object: &Value) -> Option<PodSpec> {
+    let template = object.pointer("/spec/template/spec")?;
+    serde_json::from_value(template.clone()).ok()
+}

@@ -1,0 +1,13 @@
+//! The Kubernetes API as the operator uses it: requests, watches, the scale subresource, events, the lease.
+
+mod client;
+pub(crate) mod discovery;
+pub(crate) mod events;
+pub(crate) mod lease;
+pub(crate) mod lookup;
+pub(crate) mod object;
+pub mod resource;
+pub(crate) mod scale;
+pub(crate) mod watch;
+
+pub use client::{ApiError, ApiErrorKind, Cluster};

@@ -1,0 +1,234 @@
+//! TriggerAuthentications and ClusterTriggerAuthentications: their finalizer, their events, and the names of those who
+//! use them (`behaviour.md` §8).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use keda_core::api::{ObjectMeta, TriggerAuthenticationSpec, TriggerAuthenticationStatus};
+use keda_core::engine::{ObjectKey, Severity};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::driver::Message;
+use super::managed::Managed;
+use super::reconcile::FINALIZER;
+use crate::cluster::events::{About, Event, Events};
+use crate::cluster::lookup::Authentications;
+use crate::cluster::object::{Trimmed, metadata};
+use crate::cluster::resource::{CLUSTER_TRIGGER_AUTHENTICATIONS, Resource, TRIGGER_AUTHENTICATIONS};
+use crate::cluster::watch::{Change, Name};
+use crate::cluster::{ApiError, Cluster};
+
+/// What happened to one of them; the namespace of a ClusterTriggerAuthentication is empty.
+pub(crate) enum News {
+    Changed(Change<AuthenticationObject>),
+    /// Its finalizer or status was written.
+    Written(Name, Result<AuthenticationObject, ApiError>),
+}
+
+/// A TriggerAuthentication of either kind.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct AuthenticationObject {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: TriggerAuthenticationSpec,
+    #[serde(default)]
+    status: Option<TriggerAuthenticationStatus>,
+}
+
+impl AuthenticationObject {
+    pub(super) fn of(watched: Trimmed<Value, Option<Value>>) -> Option<Self> {
+        let spec = serde_json::from_value(watched.spec);
+        if let Err(error) = &spec {
+            let name = watched.metadata.name.as_deref().unwrap_or_default();
+            tracing::warn!(name, %error, "a TriggerAuthentication cannot be read");
+        }
+        Some(AuthenticationObject {
+            metadata: metadata(watched.metadata),
+            spec: spec.ok()?,
+            status: watched.status.and_then(|status| serde_json::from_value(status).ok()),
+        })
+    }
+
+    fn users(&self) -> String {
+        self.status.as_ref().and_then(|status| status.scaledobjects.clone()).unwrap_or_default()
+    }
+}
+
+struct Entry {
+    object: AuthenticationObject,
+    /// What the status should name.
+    users: String,
+    writing: bool,
+}
+
+/// All of them.
+pub(crate) struct AuthenticationBook {
+    cluster: Cluster,
+    events: Events,
+    store: Arc<Authentications>,
+    messages: mpsc::UnboundedSender<Message>,
+    entries: HashMap<Name, Entry>,
+    leading: bool,
+}
+
+impl AuthenticationBook {
+    pub(super) fn new(
+        cluster: Cluster,
+        events: Events,
+        store: Arc<Authentications>,
+        messages: mpsc::UnboundedSender<Message>,
+    ) -> Self {
+        AuthenticationBook { cluster, events, store, messages, entries: HashMap::new(), leading: false }
+    }
+
+    /// Takes in what happened.
+    pub(super) fn handle(&mut self, news: News) {
+        match news {
+            News::Changed(Change::Applied(name, object)) => self.applied(name, object),
+            News::Changed(Change::Deleted(name)) => {
+                self.store.delete(&name.0, &name.1);
+                self.entries.remove(&name);
+            }
+            News::Changed(Change::Synced) => {}
+            News::Written(name, result) => {
+                let Some(entry) = self.entries.get_mut(&name) else { return };
+                entry.writing = false;
+                match result {
+                    Ok(object) => {
+                        entry.object = object;
+                        self.tend(&name);
+                    }
+                    Err(error) if error.is_not_found() => {}
+                    Err(error) => tracing::warn!(name = %name.1, %error, "cannot write a TriggerAuthentication"),
+                }
+            }
+        }
+    }
+
+    /// This replica writes from now on, or no longer.
+    pub(super) fn lead(&mut self, leading: bool) {
+        self.leading = leading;
+        let names: Vec<Name> = self.entries.keys().cloned().collect();
+        for name in names {
+            self.tend(&name);
+        }
+    }
+
+    fn applied(&mut self, name: Name, object: AuthenticationObject) {
+        self.store.apply(&name.0, &name.1, object.spec.clone());
+        let before = self.entries.remove(&name);
+        let is_changed =
+            before.as_ref().is_some_and(|entry| entry.object.metadata.generation != object.metadata.generation);
+        if is_changed && self.leading {
+            // The same for both kinds, as in KEDA.
+            let note = format!("ClusterTriggerAuthentication {} is updated", name.1);
+            self.publish(&object, Severity::Normal, "ClusterTriggerAuthenticationUpdated", note);
+        }
+        let users = before.as_ref().map_or_else(|| object.users(), |entry| entry.users.clone());
+        let writing = before.is_some_and(|entry| entry.writing);
+        self.entries.insert(name.clone(), Entry { object, users, writing });
+        self.tend(&name);
+    }
+
+    /// Writes what is to be written: the finalizer, then the names of those who use it. One write at a time.
+    fn tend(&mut self, name: &Name) {
+        let Some(entry) = self.entries.get_mut(name).filter(|entry| self.leading && !entry.writing) else { return };
+        let metadata = &entry.object.metadata;
+        let held = metadata.finalizers.iter().any(|known| known == FINALIZER);
+        let leaves = metadata.deletion_timestamp.is_some();
+        let path = resource(name).object(Some(name.0.as_str()).filter(|namespace| !namespace.is_empty()), &name.1);
+        let (path, patch) = if held == leaves {
+            let mut finalizers = metadata.finalizers.clone();
+            finalizers.retain(|known| known != FINALIZER);
+            if !leaves {
+                finalizers.push(FINALIZER.to_string());
+            }
+            let version = &metadata.resource_version;
+            (path, json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } }))
+        } else if !leaves && entry.users != entry.object.users() {
+            (format!("{path}/status"), json!({ "status": { "scaledobjects": entry.users } }))
+        } else {
+            return;
+        };
+        entry.writing = true;
+        if held == leaves {
+            let object = entry.object.clone();
+            let (severity, reason, note) = told(name, leaves);
+            self.publish(&object, severity, reason, note);
+        }
+        let (cluster, messages, name) = (self.cluster.clone(), self.messages.clone(), name.clone());
+        tokio::spawn(async move {
+            let result = cluster.merge::<AuthenticationObject>(&path, &patch).await;
+            let _ = messages.send(Message::Authentication(News::Written(name, result)));
+        });
+    }
+
+    /// An object is used by those that it refers to.
+    pub(super) fn use_by(&mut self, key: &ObjectKey, objects: &BTreeMap<ObjectKey, Managed>) {
+        self.name_user(key, objects, true);
+    }
+
+    /// An object is gone.
+    pub(super) fn forget(&mut self, key: &ObjectKey, objects: &BTreeMap<ObjectKey, Managed>) {
+        self.name_user(key, objects, false);
+    }
+
+    fn name_user(&mut self, key: &ObjectKey, objects: &BTreeMap<ObjectKey, Managed>, uses: bool) {
+        let Some(managed) = objects.get(key) else { return };
+        let references = managed.object.spec.triggers.iter().filter_map(|trigger| trigger.authentication_ref.as_ref());
+        for reference in references {
+            let namespace = if reference.is_cluster() { "" } else { key.namespace.as_str() };
+            let name = (namespace.to_string(), reference.name.clone());
+            let Some(entry) = self.entries.get_mut(&name) else { continue };
+            let mut users: Vec<&str> = entry.users.split(',').filter(|user| !user.is_empty()).collect();
+            match (users.iter().position(|user| *user == key.name), uses) {
+                (None, true) => users.push(&key.name),
+                (Some(position), false) => {
+                    users.remove(position);
+                }
+                _ => continue,
+            }
+            entry.users = users.join(",");
+            self.tend(&name);
+        }
+    }
+
+    fn publish(&self, object: &AuthenticationObject, severity: Severity, reason: &'static str, note: String) {
+        let metadata = &object.metadata;
+        let namespace = metadata.namespace.clone().unwrap_or_default();
+        let kind = if namespace.is_empty() { "ClusterTriggerAuthentication" } else { "TriggerAuthentication" };
+        let about = About {
+            api_version: "keda.sh/v1alpha1",
+            kind,
+            namespace,
+            name: metadata.name.clone(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+        };
+        self.events.publish(Event { about, severity, reason, action: note.clone(), note });
+    }
+}
+
+fn resource(name: &Name) -> &'static Resource {
+    if name.0.is_empty() { &CLUSTER_TRIGGER_AUTHENTICATIONS } else { &TRIGGER_AUTHENTICATIONS }
+}
+
+fn told(name: &Name, leaves: bool) -> (Severity, &'static str, String) {
+    match (name.0.is_empty(), leaves) {
+        (false, false) => {
+            (Severity::Normal, "TriggerAuthenticationAdded", "New TriggerAuthentication configured".to_string())
+        }
+        (true, false) => {
+            let note = "New ClusterTriggerAuthentication configured".to_string();
+            (Severity::Normal, "ClusterTriggerAuthenticationAdded", note)
+        }
+        (false, true) => {
+            (Severity::Normal, "TriggerAuthenticationDeleted", "TriggerAuthentication was deleted".to_string())
+        }
+        (true, true) => {
+            let note = "ClusterTriggerAuthentication was deleted".to_string();
+            (Severity::Normal, "ClusterTriggerAuthenticationDeleted", note)
+        }
+    }
+}

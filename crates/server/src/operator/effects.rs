@@ -1,0 +1,330 @@
+//! What the engine wants, carried out on the cluster, and what became of it.
+
+use std::sync::Arc;
+
+use keda_core::api::ScaledObject;
+use keda_core::engine::{Cause, Effect, Input, ObjectKey, Observation, Severity};
+use serde_json::json;
+
+use super::driver::{Driver, Message};
+use super::reconcile::Outcome;
+use super::status::{self, Facts};
+use super::{finalize, hpa};
+use crate::cluster::resource::SCALED_OBJECTS;
+use crate::cluster::{ApiError, scale};
+
+/// Time between attempts to take away the HPA of a paused object: while it is there it scales.
+const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Driver {
+    /// Carries out what the engine wants. A follower only looks and answers.
+    pub(super) fn pump(&mut self) {
+        while let Some(effect) = self.engine.poll_effect() {
+            match effect {
+                Effect::Observe { id, object, pods } => self.observe(id, &object, pods),
+                Effect::Sample { object, trigger } => self.sampler.read((object, trigger)),
+                Effect::Answer { question, result } => {
+                    if let Some(question) = self.questions.remove(&question) {
+                        let _ = question.answer.send(result);
+                    }
+                }
+                Effect::Resume(object) => self.resume(&object),
+                Effect::Suspend(object) => self.suspend(&object),
+                Effect::Scale { id, object, from, to, cause } if self.leading => {
+                    self.scale(id, object, from, to, cause)
+                }
+                Effect::Status { object, status } => {
+                    if let Some(managed) = self.objects.get_mut(&object) {
+                        managed.status = Some(*status);
+                        self.write_status(&object);
+                    }
+                }
+                Effect::Event { object, severity, reason, message } if self.leading => {
+                    if let Some(managed) = self.objects.get(&object) {
+                        self.events.publish(managed.event(severity, reason, message));
+                    }
+                }
+                Effect::Scale { .. } | Effect::Event { .. } => {}
+            }
+        }
+    }
+
+    /// Looks at the target of an object: in what watches know, or else by asking.
+    fn observe(&mut self, id: u64, key: &ObjectKey, pods: bool) {
+        let Some(managed) = self.objects.get_mut(key) else { return };
+        if let Some(waiting) = &mut managed.suspending {
+            waiting.push(id);
+            return;
+        }
+        let Some(target) = self.target(key) else {
+            let observation = Observation::unreadable("the target is not known");
+            self.engine.handle(self.now(), Input::Observed { id, observation });
+            return;
+        };
+        let health = self.known_hpa_health(key);
+        let known = self.workloads.replicas(&target, &key.namespace);
+        if let (Some(replicas), false) = (&known, pods) {
+            let observation = Observation { replicas: replicas.clone(), ready_pods: None, hpa: health };
+            self.engine.handle(self.now(), Input::Observed { id, observation });
+            return;
+        }
+        let (cluster, messages, key) = (self.tools.cluster.clone(), self.messages.clone(), key.clone());
+        tokio::spawn(async move {
+            let read = scale::read(&cluster, &target.resource, &key.namespace, &target.name).await;
+            let ready_pods = match &read {
+                Ok(scale) if pods => super::workloads::ready_pods(&cluster, &key.namespace, scale).await,
+                _ => None,
+            };
+            let replicas = read.map(|scale| scale.replicas()).map_err(|error| error.message);
+            let observation = Observation { replicas, ready_pods, hpa: health };
+            let _ = messages.send(Message::Observed(id, key, observation));
+        });
+    }
+
+    fn known_hpa_health(&self, key: &ObjectKey) -> Option<keda_core::engine::HpaHealth> {
+        let name = self.objects.get(key)?.object.hpa_name();
+        self.hpas.get(&(key.namespace.clone(), name))?.health.clone()
+    }
+
+    pub(super) fn observed(&mut self, id: u64, key: &ObjectKey, observation: Observation) {
+        if self.objects.contains_key(key) {
+            self.engine.handle(self.now(), Input::Observed { id, observation });
+        }
+    }
+
+    fn scale(&mut self, id: u64, key: ObjectKey, from: i32, to: i32, cause: Cause) {
+        let Some(target) = self.target(&key) else {
+            let result = Err("the target is not known".to_string());
+            self.engine.handle(self.now(), Input::Outcome { id, result });
+            return;
+        };
+        tracing::info!(object = %key, target = %target.name, from, to, reason = %cause, "scaling");
+        let (cluster, messages) = (self.tools.cluster.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let place = (key.namespace.as_str(), target.name.as_str());
+            let result = scale::write(&cluster, &target.resource, place, Some(from), to).await;
+            let _ = messages.send(Message::Scaled(id, key, to, result));
+        });
+    }
+
+    pub(super) fn scaled(&mut self, id: u64, key: &ObjectKey, to: i32, result: Result<(), ApiError>) {
+        match &result {
+            Ok(()) => {
+                if let Some(target) = self.target(key) {
+                    self.workloads.scaled(&target, &key.namespace, to);
+                }
+            }
+            Err(error) => tracing::warn!(object = %key, to, %error, "cannot scale"),
+        }
+        let result = result.map_err(|error| error.message);
+        self.engine.handle(self.now(), Input::Outcome { id, result });
+    }
+
+    fn resume(&mut self, key: &ObjectKey) {
+        let Some(managed) = self.objects.get_mut(key) else { return };
+        managed.suspending = None;
+        let Some(plan) = managed.plan.clone() else { return };
+        let was_subscribed = std::mem::replace(&mut managed.subscribed, true);
+        if self.leading {
+            for trigger in &plan.object.spec.triggers {
+                let note = format!("Scaler {} is built", trigger.r#type);
+                self.events.publish(managed.event(Severity::Normal, "KEDAScalersStarted", note));
+            }
+            if !was_subscribed {
+                let note = "Started scalers watch".to_string();
+                self.events.publish(managed.event(Severity::Normal, "KEDAScalersStarted", note));
+            }
+        }
+        self.subscribe(key, &plan);
+    }
+
+    /// Stops reading the sources of a paused object, and takes its HPA away; its replicas are looked at afterwards.
+    fn suspend(&mut self, key: &ObjectKey) {
+        self.sampler.unsubscribe(key);
+        let Some(managed) = self.objects.get_mut(key) else { return };
+        if std::mem::replace(&mut managed.subscribed, false) && self.leading {
+            let note = "Stopped scalers watch".to_string();
+            self.events.publish(managed.event(Severity::Normal, "KEDAScalersStopped", note));
+        }
+        if !self.leading {
+            return;
+        }
+        managed.suspending.get_or_insert_default();
+        let status = managed.object.status.as_ref();
+        let name = status.and_then(|status| status.hpa_name.clone()).unwrap_or_else(|| managed.object.hpa_name());
+        let (cluster, messages, key) = (self.tools.cluster.clone(), self.messages.clone(), key.clone());
+        tokio::spawn(async move {
+            let result = loop {
+                match hpa::delete(&cluster, &key.namespace, &name).await {
+                    Err(error) if error.is_transient() => tokio::time::sleep(RETRY).await,
+                    result => break result,
+                }
+            };
+            let _ = messages.send(Message::HpaDeleted(key, result));
+        });
+    }
+
+    pub(super) fn suspended(&mut self, key: &ObjectKey, result: Result<(), ApiError>) {
+        let Some(managed) = self.objects.get_mut(key) else { return };
+        let waiting = managed.suspending.take().unwrap_or_default();
+        if let Err(error) = result {
+            let message = format!("failed to delete HPA for paused ScaledObject: {error}");
+            self.engine.handle(self.now(), Input::Failed(key.clone(), message));
+        }
+        for id in waiting {
+            self.observe(id, key, false);
+        }
+    }
+
+    /// A reconciliation ended.
+    pub(super) fn reconciled(&mut self, key: &ObjectKey, outcome: Outcome, facts: Facts) {
+        let now = self.now();
+        let Some(managed) = self.objects.get_mut(key) else {
+            self.task_ended(key);
+            return;
+        };
+        let again = managed.work.again;
+        managed.facts = facts;
+        match outcome {
+            // What was found out is of yesterday: the object is looked at again in a moment.
+            _ if again => {}
+            Outcome::Ready { plan, target, replicas, created } => {
+                managed.work.succeeded();
+                managed.rejected = None;
+                self.workloads.want(&target);
+                if let Some(replicas) = replicas {
+                    self.workloads.seen(&target, &key.namespace, replicas);
+                }
+                managed.target = Some(target);
+                let definition = plan.definition.clone();
+                managed.plan = Some(Arc::from(plan));
+                if created {
+                    tracing::info!(object = %key, "made an HPA");
+                }
+                self.engine.handle(now, Input::Applied(Box::new(definition)));
+                if self.leading {
+                    self.authentications.use_by(key, &self.objects);
+                }
+            }
+            Outcome::Paused { definition, target } => {
+                managed.work.succeeded();
+                managed.rejected = Some("the ScaledObject is paused".to_string());
+                managed.plan = None;
+                if let Some(target) = &target {
+                    self.workloads.want(target);
+                }
+                managed.target = target;
+                self.engine.handle(now, Input::Applied(definition));
+            }
+            Outcome::Rejected { definition, message, notes } => {
+                managed.work.failed();
+                managed.rejected = Some(message.clone());
+                managed.plan = None;
+                managed.subscribed = false;
+                self.sampler.unsubscribe(key);
+                self.workloads.want_kind_of(&managed.object);
+                if self.leading {
+                    tracing::warn!(object = %key, reason = %message, "the ScaledObject cannot be used");
+                    for (reason, note) in notes {
+                        self.events.publish(managed.event(Severity::Warning, reason, note));
+                    }
+                }
+                self.engine.handle(now, Input::Rejected(definition, message));
+            }
+            Outcome::Failed { message, notes } => {
+                managed.work.failed();
+                tracing::warn!(object = %key, reason = %message, "a reconciliation failed; it is tried again");
+                if self.leading {
+                    for (reason, note) in notes {
+                        self.events.publish(managed.event(Severity::Warning, reason, note));
+                    }
+                }
+                self.engine.handle(now, Input::Failed(key.clone(), message));
+            }
+        }
+        self.task_ended(key);
+        self.write_status(key);
+        self.ask_waiting(key);
+    }
+
+    /// Writes the status of an object if it does not say what it should; one write at a time.
+    pub(super) fn write_status(&mut self, key: &ObjectKey) {
+        let leading = self.leading;
+        let Some(managed) = self.objects.get_mut(key) else { return };
+        if !leading || managed.writing {
+            return;
+        }
+        let known = managed.object.status.clone().unwrap_or_default();
+        let Some(patch) = status::patch(&known, &managed.facts, managed.status.as_ref()) else { return };
+        managed.writing = true;
+        let path = format!("{}/status", SCALED_OBJECTS.object(Some(&key.namespace), &key.name));
+        let (cluster, messages, key) = (self.tools.cluster.clone(), self.messages.clone(), key.clone());
+        tokio::spawn(async move {
+            let result = cluster.merge::<ScaledObject>(&path, &json!({ "status": patch })).await;
+            let _ = messages.send(Message::StatusWritten(key, Box::new(result)));
+        });
+    }
+
+    pub(super) fn status_written(&mut self, key: &ObjectKey, result: Result<ScaledObject, ApiError>) {
+        let Some(managed) = self.objects.get_mut(key) else { return };
+        managed.writing = false;
+        match result {
+            Ok(object) => {
+                if managed.update(Arc::new(object)) {
+                    self.enqueue(key);
+                }
+                self.write_status(key);
+            }
+            Err(error) if error.is_not_found() => {}
+            Err(error) => {
+                tracing::warn!(object = %key, %error, "cannot write the status");
+                if !error.is_transient() {
+                    let note = error.message.clone();
+                    self.events.publish(managed.event(Severity::Warning, "ScaledObjectUpdateFailed", note));
+                }
+                managed.work.failed();
+            }
+        }
+    }
+
+    /// Puts right what belongs to an object that is to go, and lets it go.
+    pub(super) fn finalize(&mut self, key: &ObjectKey) {
+        let Some(mut managed) = self.objects.remove(key) else { return };
+        self.leave(key, &managed);
+        managed.subscribed = false;
+        managed.plan = None;
+        managed.rejected = Some("the ScaledObject is being deleted".to_string());
+        let held = managed.is_held();
+        let object = Arc::clone(&managed.object);
+        self.objects.insert(key.clone(), managed);
+        let (cluster, messages, key) = (self.tools.cluster.clone(), self.messages.clone(), key.clone());
+        let leading = self.leading;
+        tokio::spawn(async move {
+            let result = match held && leading {
+                true => finalize::finalize(&cluster, &object).await,
+                false => Ok(()),
+            };
+            let _ = messages.send(Message::Finalized(key, result));
+        });
+    }
+
+    pub(super) fn finalized(&mut self, key: &ObjectKey, result: Result<(), ApiError>) {
+        if let Some(managed) = self.objects.get_mut(key) {
+            match result {
+                Ok(()) if managed.is_held() && self.leading => {
+                    managed.work.succeeded();
+                    let note = "ScaledObject was deleted".to_string();
+                    // A Warning, as in KEDA.
+                    self.events.publish(managed.event(Severity::Warning, "ScaledObjectDeleted", note));
+                    self.authentications.forget(key, &self.objects);
+                }
+                Ok(()) => managed.work.succeeded(),
+                Err(error) => {
+                    tracing::warn!(object = %key, %error, "cannot let go of a ScaledObject; trying again");
+                    managed.work.failed();
+                }
+            }
+        }
+        self.task_ended(key);
+    }
+}

@@ -1,0 +1,189 @@
+//! The HorizontalPodAutoscaler of a ScaledObject in the cluster: made, kept as it should be, renamed, taken away.
+
+use keda_core::api::ObjectMeta;
+use keda_core::engine::HpaHealth;
+use keda_core::hpa::HorizontalPodAutoscaler;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::cluster::object::{Trimmed, metadata};
+use crate::cluster::resource::HPAS;
+use crate::cluster::{ApiError, ApiErrorKind, Cluster};
+
+/// The label that says which version wrote an HPA; that it differs is no reason to write.
+const VERSION_LABEL: &str = "app.kubernetes.io/version";
+
+/// An HPA as it was last seen.
+#[derive(Debug, Clone)]
+pub(super) struct KnownHpa {
+    pub(super) hpa: HorizontalPodAutoscaler,
+    pub(super) health: Option<HpaHealth>,
+}
+
+/// What the HPA controller says of an HPA.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct HpaStatus {
+    conditions: Vec<HpaCondition>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct HpaCondition {
+    r#type: String,
+    status: String,
+    reason: String,
+    message: String,
+}
+
+impl KnownHpa {
+    /// What is kept of a watched HPA; nothing of those that belong to no ScaledObject.
+    pub(super) fn of(watched: Trimmed<Value, HpaStatus>) -> Option<Self> {
+        let owners = watched.metadata.owner_references.as_deref().unwrap_or_default();
+        let is_ours =
+            owners.iter().any(|owner| owner.kind == "ScaledObject" && owner.api_version.starts_with("keda.sh/"));
+        if !is_ours {
+            return None;
+        }
+        let spec = serde_json::from_value(watched.spec).ok()?;
+        let scaling = watched.status.conditions.into_iter().find(|condition| condition.r#type == "ScalingActive");
+        let health = scaling.map(|condition| HpaHealth {
+            active: condition.status == "True",
+            reason: condition.reason,
+            message: condition.message,
+        });
+        let metadata = ObjectMeta { finalizers: Vec::new(), ..metadata(watched.metadata) };
+        Some(KnownHpa { hpa: HorizontalPodAutoscaler::new(metadata, spec), health })
+    }
+
+    /// Whether something changed that should be put right: anything but the status.
+    pub(super) fn differs(&self, other: &Self) -> bool {
+        let (one, other) = (&self.hpa, &other.hpa);
+        one.spec != other.spec
+            || one.metadata.labels != other.metadata.labels
+            || one.metadata.annotations != other.metadata.annotations
+            || one.metadata.owner_references != other.metadata.owner_references
+    }
+}
+
+/// What became of the HPA.
+#[derive(Debug)]
+pub(super) struct Ensured {
+    /// As it is in the cluster now.
+    pub(super) hpa: HorizontalPodAutoscaler,
+    /// Whether it was made anew.
+    pub(super) created: bool,
+}
+
+/// Sees to it that the HPA is there and as desired. `known` is what a watch knows of the one with the desired name,
+/// `former` the name of the one that served the object before.
+pub(super) async fn ensure(
+    cluster: &Cluster,
+    desired: &HorizontalPodAutoscaler,
+    known: Option<&HorizontalPodAutoscaler>,
+    former: Option<&str>,
+) -> Result<Ensured, ApiError> {
+    if let Some(former) = former.filter(|former| !former.is_empty() && *former != desired.metadata.name) {
+        delete(cluster, desired.metadata.namespace(), former).await?;
+    }
+    let mut found = known.cloned();
+    // What a watch knows may be a moment old, which the API server then says.
+    for _ in 0..4 {
+        let Some(current) = &found else {
+            match cluster.create(&HPAS.path(Some(desired.metadata.namespace())), desired).await {
+                Ok(hpa) => return Ok(Ensured { hpa, created: true }),
+                Err(error) if error.kind == ApiErrorKind::AlreadyExists => {
+                    found = get(cluster, desired).await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        if !is_outdated(current, desired) {
+            return Ok(Ensured { hpa: current.clone(), created: false });
+        }
+        let mut wanted = desired.clone();
+        wanted.metadata.resource_version.clone_from(&current.metadata.resource_version);
+        match cluster.replace(&path(desired.metadata.namespace(), &desired.metadata.name), &wanted).await {
+            Ok(hpa) => return Ok(Ensured { hpa, created: false }),
+            Err(error) if matches!(error.kind, ApiErrorKind::Conflict | ApiErrorKind::NotFound) => {
+                found = get(cluster, desired).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ApiError { kind: ApiErrorKind::Conflict, message: format!("HPA {} changes too often", desired.metadata.name) })
+}
+
+/// Deletes an HPA; that it is gone already is fine.
+pub(super) async fn delete(cluster: &Cluster, namespace: &str, name: &str) -> Result<(), ApiError> {
+    cluster.delete(&path(namespace, name)).await
+}
+
+async fn get(cluster: &Cluster, wanted: &HorizontalPodAutoscaler) -> Result<Option<HorizontalPodAutoscaler>, ApiError> {
+    match cluster.get(&path(wanted.metadata.namespace(), &wanted.metadata.name)).await {
+        Ok(hpa) => Ok(Some(hpa)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn path(namespace: &str, name: &str) -> String {
+    HPAS.object(Some(namespace), name)
+}
+
+/// Whether an HPA must be written to be as desired (`behaviour.md` §1.7). Further labels and annotations may be there.
+fn is_outdated(found: &HorizontalPodAutoscaler, desired: &HorizontalPodAutoscaler) -> bool {
+    let (has, wants) = (&found.metadata, &desired.metadata);
+    let mut labels = wants.labels.iter().filter(|(key, _)| *key != VERSION_LABEL);
+    let labels_lack = labels.any(|(key, value)| has.labels.get(key) != Some(value));
+    let annotations_lack = wants.annotations.iter().any(|(key, value)| has.annotations.get(key) != Some(value));
+    let surplus_annotations = wants.annotations.is_empty() && !has.annotations.is_empty();
+    let owner_lacks = wants.owner_references.iter().any(|owner| !has.owner_references.contains(owner));
+    found.spec.with_defaults() != desired.spec.with_defaults()
+        || labels_lack
+        || annotations_lack
+        || surplus_annotations
+        || owner_lacks
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn hpa(value: Value) -> HorizontalPodAutoscaler {
+        serde_json::from_value(json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": value["metadata"],
+            "spec": { "scaleTargetRef": { "kind": "Deployment", "name": "web", "apiVersion": "apps/v1" },
+                      "maxReplicas": 5, "minReplicas": 1, "behavior": value["behavior"] },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_the_api_server_fills_in_is_no_difference() {
+        let desired =
+            hpa(json!({ "metadata": { "name": "a" }, "behavior": { "scaleDown": { "selectPolicy": "Disabled" } } }));
+        let found = HorizontalPodAutoscaler { spec: desired.spec.with_defaults(), ..desired.clone() };
+        assert!(!is_outdated(&found, &desired));
+    }
+
+    #[test]
+    fn another_version_is_no_reason_to_write_and_further_labels_may_be_there() {
+        let desired = hpa(json!({ "metadata": { "name": "a", "labels": { VERSION_LABEL: "1", "x": "1" } } }));
+        let found = hpa(json!({ "metadata": { "name": "a", "labels": { VERSION_LABEL: "2", "x": "1", "y": "1" } } }));
+        assert!(!is_outdated(&found, &desired));
+        let other = hpa(json!({ "metadata": { "name": "a", "labels": { VERSION_LABEL: "2", "x": "2" } } }));
+        assert!(is_outdated(&other, &desired));
+    }
+
+    #[test]
+    fn annotations_are_taken_away_only_with_the_last() {
+        let with = |annotations: Value| hpa(json!({ "metadata": { "name": "a", "annotations": annotations } }));
+        assert!(is_outdated(&with(json!({ "x": "1" })), &with(json!({}))));
+        assert!(!is_outdated(&with(json!({ "x": "1", "y": "1" })), &with(json!({ "y": "1" }))));
+    }
+}

@@ -1,0 +1,191 @@
+//! What the driver keeps of one ScaledObject.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keda_core::api::ScaledObject;
+use keda_core::engine::rules::annotation;
+use keda_core::engine::{Severity, Status};
+use keda_scalers::plan::Plan;
+use tokio::time::Instant;
+
+use super::Question;
+use super::reconcile::{FINALIZER, Target};
+use super::status::Facts;
+use crate::cluster::events::{About, Event};
+
+/// The first pause after a failed reconciliation; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1000);
+
+/// Annotations whose change takes effect at once.
+const STEERING: [&str; 5] = [
+    annotation::PAUSED,
+    annotation::PAUSED_REPLICAS,
+    annotation::PAUSED_SCALE_IN,
+    annotation::PAUSED_SCALE_OUT,
+    annotation::FORCE_ACTIVATION,
+];
+
+/// A ScaledObject and all that is under way for it.
+#[derive(Debug)]
+pub(super) struct Managed {
+    pub(super) object: Arc<ScaledObject>,
+    pub(super) work: Work,
+    pub(super) target: Option<Target>,
+    /// What is done about it; none while it cannot be used.
+    pub(super) plan: Option<Arc<Plan>>,
+    /// Why it cannot be used.
+    pub(super) rejected: Option<String>,
+    pub(super) facts: Facts,
+    /// What the engine says of it.
+    pub(super) status: Option<Status>,
+    /// Whether its status is being written.
+    pub(super) writing: bool,
+    /// Whether its sources are read.
+    pub(super) subscribed: bool,
+    /// Observations that wait until its HPA is gone.
+    pub(super) suspending: Option<Vec<u64>>,
+    /// Questions that came before there was a plan.
+    pub(super) waiting: Vec<Question>,
+}
+
+/// The reconciliations of an object: one at a time.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pub(super) queued: bool,
+    pub(super) running: bool,
+    /// It was changed while one was running.
+    pub(super) again: bool,
+    failures: u32,
+    /// When to try again.
+    pub(super) retry: Option<Instant>,
+}
+
+impl Work {
+    /// Plans another attempt, later each time.
+    pub(super) fn failed(&mut self) {
+        let pause = FIRST_PAUSE.saturating_mul(1u32.checked_shl(self.failures).unwrap_or(u32::MAX)).min(LONGEST_PAUSE);
+        self.failures = self.failures.saturating_add(1).min(20);
+        self.retry = Some(Instant::now() + pause);
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        self.failures = 0;
+        self.retry = None;
+    }
+}
+
+impl Managed {
+    pub(super) fn new(object: Arc<ScaledObject>) -> Self {
+        Managed {
+            object,
+            work: Work::default(),
+            target: None,
+            plan: None,
+            rejected: None,
+            facts: Facts::default(),
+            status: None,
+            writing: false,
+            subscribed: false,
+            suspending: None,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Whether the object is to go, and waits for us.
+    pub(super) fn is_leaving(&self) -> bool {
+        let metadata = &self.object.metadata;
+        metadata.deletion_timestamp.is_some()
+    }
+
+    /// Whether it holds our finalizer.
+    pub(super) fn is_held(&self) -> bool {
+        self.object.metadata.finalizers.iter().any(|known| known == FINALIZER)
+    }
+
+    /// Takes the object as it is now. Says whether that asks for a reconciliation (`behaviour.md` §1.1); nothing when
+    /// the news is older than what is known.
+    pub(super) fn update(&mut self, object: Arc<ScaledObject>) -> bool {
+        if is_older(&object, &self.object) {
+            return false;
+        }
+        let (old, new) = (&self.object.metadata, &object.metadata);
+        let steers = |name: &&str| old.annotation(name) != new.annotation(name);
+        let changed = old.uid != new.uid
+            || old.generation != new.generation
+            || old.deletion_timestamp.is_some() != new.deletion_timestamp.is_some()
+            || STEERING.iter().any(steers);
+        self.object = object;
+        changed
+    }
+
+    /// An event about the object. The action is the reason, or the text where KEDA has it so.
+    pub(super) fn event(&self, severity: Severity, reason: &'static str, note: String) -> Event {
+        let action = match reason {
+            "ScaledObjectReady"
+            | "ScaledObjectCheckFailed"
+            | "ScaledObjectUpdateFailed"
+            | "ScaledObjectDeleted"
+            | "ScaledObjectPaused"
+            | "ScaledObjectUnpaused" => note.clone(),
+            "KEDAScalersStarted" if note.ends_with("watch") => "ScalersWatchStarted".to_string(),
+            _ => reason.to_string(),
+        };
+        let metadata = &self.object.metadata;
+        let about = About {
+            api_version: "keda.sh/v1alpha1",
+            kind: "ScaledObject",
+            namespace: metadata.namespace().to_string(),
+            name: metadata.name.clone(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+        };
+        Event { about, severity, reason, action, note }
+    }
+}
+
+/// Whether an object comes from before another: versions are numbers that grow. Any text is taken for new.
+fn is_older(object: &ScaledObject, known: &ScaledObject) -> bool {
+    let version = |object: &ScaledObject| object.metadata.resource_version.as_deref()?.parse::<u64>().ok();
+    matches!((version(object), version(known)), (Some(object), Some(known)) if object < known)
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::api::ObjectMeta;
+
+    use super::*;
+
+    fn object(version: &str, generation: i64, annotations: &[(&str, &str)]) -> Arc<ScaledObject> {
+        let annotations = annotations.iter().map(|(key, value)| ((*key).to_string(), (*value).to_string()));
+        let metadata = ObjectMeta {
+            resource_version: Some(version.into()),
+            generation: Some(generation),
+            annotations: annotations.collect(),
+            ..ObjectMeta::default()
+        };
+        Arc::new(ScaledObject { metadata, ..ScaledObject::default() })
+    }
+
+    #[test]
+    fn a_change_of_the_specification_or_of_a_steering_annotation_counts() {
+        let mut managed = Managed::new(object("5", 1, &[]));
+        assert!(!managed.update(object("6", 1, &[("note", "x")])));
+        assert!(managed.update(object("7", 1, &[(annotation::PAUSED, "true")])));
+        assert!(managed.update(object("8", 2, &[(annotation::PAUSED, "true")])));
+        assert!(!managed.update(object("7", 3, &[])), "late news is none");
+        assert_eq!(managed.object.metadata.generation, Some(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_up_to_a_limit() {
+        let mut work = Work::default();
+        let mut last = Duration::ZERO;
+        for _ in 0..30 {
+            work.failed();
+            last = work.retry.unwrap() - Instant::now();
+        }
+        assert_eq!(last, LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,19 @@
+//! The operator: ScaledObjects of a cluster, their HPAs, and the decision between nothing and something.
+//!
+//! [`watches`] and tasks tell the [`driver`] what happens; [`reconcile`] makes of an object a plan and an HPA;
+//! [`effects`] carries out what the engine decides.
+
+mod authentications;
+mod driver;
+mod effects;
+mod finalize;
+mod hpa;
+mod managed;
+mod reconcile;
+mod run;
+mod status;
+mod watches;
+mod workloads;
+
+pub(crate) use driver::Question;
+pub use run::{LeaderElection, OperatorSettings, run};

@@ -1,0 +1,303 @@
+//! One reconciliation of a ScaledObject: from what the user wrote to an HPA in the cluster and a plan for the engine
+//! (`behaviour.md` §1.2 to §1.7). It only reads and writes the cluster; what follows from it the driver decides.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use keda_core::api::{GroupVersionKindResource, PodSpec, ScaledObject};
+use keda_core::engine::{Definition, Rules};
+use keda_core::hpa::{HorizontalPodAutoscaler, MetricSpec as HpaMetric};
+use keda_core::problem::{Problem, Severity};
+use keda_scalers::client::Sources;
+use keda_scalers::plan::{self, Descriptions, Plan, SharedReferences};
+use serde_json::{Value, json};
+
+use super::hpa;
+use super::status::{Facts, MetricFacts, TriggerFacts, restore};
+use crate::cluster::discovery::Discovery;
+use crate::cluster::lookup::{ClusterReferences, pod_spec};
+use crate::cluster::resource::{Resource, SCALED_OBJECTS};
+use crate::cluster::{ApiError, Cluster, scale};
+
+/// Keeps an object until everything that belongs to it is put right.
+pub(super) const FINALIZER: &str = "finalizer.keda.sh";
+const NAME_LABEL: &str = "scaledobject.keda.sh/name";
+
+const TARGET: &str = "ScaledObject doesn't have correct scaleTargetRef specification";
+const BOUNDS: &str = "ScaledObject doesn't have correct Idle/Min/Max Replica Counts specification";
+const TRIGGERS: &str = "ScaledObject doesn't have correct triggers specification";
+const HPA: &str = "failed to ensure HPA is correctly created for ScaledObject";
+
+/// What a reconciliation works with.
+pub(super) struct Tools {
+    pub(super) cluster: Cluster,
+    pub(super) discovery: Arc<Discovery>,
+    pub(super) lookups: Arc<ClusterReferences>,
+    pub(super) references: SharedReferences,
+    pub(super) sources: Arc<Sources>,
+}
+
+/// Where the target of an object is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) resource: Resource,
+    pub(super) name: String,
+}
+
+/// What came of a reconciliation.
+pub(super) enum Outcome {
+    /// The object can be scaled.
+    Ready { plan: Box<Plan>, target: Target, replicas: Option<i32>, created: bool },
+    /// It is paused wholly: nothing but the annotations counts.
+    Paused { definition: Box<Definition>, target: Option<Target> },
+    /// It cannot be used as it is.
+    Rejected { definition: Box<Definition>, message: String, notes: Vec<Note> },
+    /// Something could not be done, and may be done later.
+    Failed { message: String, notes: Vec<Note> },
+}
+
+/// A further event: `Warning`, reason and text.
+pub(super) type Note = (&'static str, String);
+
+/// Why a step failed.
+struct Failure {
+    prefix: &'static str,
+    error: ApiError,
+    notes: Vec<Note>,
+}
+
+impl Failure {
+    fn new(prefix: &'static str) -> impl Fn(ApiError) -> Failure {
+        move |error| Failure { prefix, error, notes: Vec::new() }
+    }
+}
+
+/// What is known of a target.
+struct Seen {
+    target: Target,
+    replicas: i32,
+    pod_spec: Option<PodSpec>,
+}
+
+/// Reconciles an object. With `writes` off nothing is written: a follower only wants to answer questions.
+pub(super) async fn reconcile(
+    tools: &Tools,
+    object: Arc<ScaledObject>,
+    known_hpa: Option<HorizontalPodAutoscaler>,
+    writes: bool,
+    now: Timestamp,
+) -> (Outcome, Facts) {
+    let mut facts = Facts::default();
+    let outcome = match steps(tools, Arc::clone(&object), known_hpa, writes, now, &mut facts).await {
+        Ok(outcome) => outcome,
+        Err(Failure { prefix, error, notes }) => {
+            let message = format!("{prefix}: {error}");
+            if error.is_transient() {
+                Outcome::Failed { message, notes }
+            } else {
+                Outcome::Rejected { definition: Box::new(bare(&object, now)), message, notes }
+            }
+        }
+    };
+    (outcome, facts)
+}
+
+async fn steps(
+    tools: &Tools,
+    object: Arc<ScaledObject>,
+    known_hpa: Option<HorizontalPodAutoscaler>,
+    writes: bool,
+    now: Timestamp,
+    facts: &mut Facts,
+) -> Result<Outcome, Failure> {
+    let definition = bare(&object, now);
+    let reject = |prefix: &str, error: String, notes| {
+        let message = format!("{prefix}: {error}");
+        Ok(Outcome::Rejected { definition: Box::new(definition.clone()), message, notes })
+    };
+    let paused = definition.rules.pause.is_full();
+    if writes {
+        mark(&tools.cluster, &object, !paused).await?;
+    }
+    if paused {
+        let target = locate(tools, &object).await.ok();
+        return Ok(Outcome::Paused { definition: Box::new(definition), target });
+    }
+    if object.spec.scale_target_ref.name.is_empty() {
+        return reject(TARGET, "ScaledObject.spec.scaleTargetRef.name is missing".to_string(), Vec::new());
+    }
+    let seen = find_target(tools, &object).await?;
+    let resource = &seen.target.resource;
+    facts.target = Some((resource.kind_string(), gvkr(resource)));
+    facts.original_replicas = Some(seen.replicas);
+    if object.spec.triggers.is_empty() {
+        return reject(TRIGGERS, "no triggers defined in the ScaledObject/ScaledJob".to_string(), Vec::new());
+    }
+    let (plan, problems) = plan_for(tools, &object, seen.pod_spec).await?;
+    facts.triggers = Some(TriggerFacts::of(&object));
+    let Some(mut plan) = plan else {
+        let (prefix, message) = worst(&problems);
+        if prefix != HPA {
+            facts.triggers = None;
+        }
+        let notes = if prefix == HPA { vec![("KEDAScalerFailed", message.clone())] } else { Vec::new() };
+        return reject(prefix, message, notes);
+    };
+    plan.definition.restored = definition.restored;
+    plan.definition.target_kind = resource.kind_string();
+    let Some(desired) = &plan.hpa else {
+        let namespace = object.metadata.namespace();
+        let error =
+            format!("no metric specs returned from scalers for ScaledObject {namespace}/{}", object.metadata.name);
+        return reject(HPA, error, Vec::new());
+    };
+    let mut created = false;
+    if writes {
+        let former = object.status.as_ref().and_then(|status| status.hpa_name.as_deref());
+        let ensured = hpa::ensure(&tools.cluster, desired, known_hpa.as_ref(), former).await;
+        let ensured = ensured.map_err(Failure::new(HPA))?;
+        facts.hpa_name = Some(desired.metadata.name.clone());
+        facts.metrics = Some(metric_facts(&plan.definition, desired));
+        created = ensured.created;
+    }
+    Ok(Outcome::Ready { plan: Box::new(plan), target: seen.target, replicas: Some(seen.replicas), created })
+}
+
+/// What the engine needs of an object whose triggers do not count.
+fn bare(object: &ScaledObject, now: Timestamp) -> Definition {
+    let target = &object.spec.scale_target_ref;
+    let status = object.status.clone().unwrap_or_default();
+    let kind = status.scale_target_kind.clone();
+    Definition {
+        key: plan::key(object),
+        rules: Rules::from(object),
+        created: object.metadata.creation_timestamp.unwrap_or(now),
+        target_kind: kind.unwrap_or_else(|| format!("{}.{}", target.api_version(), target.kind())),
+        target_name: target.name.clone(),
+        triggers: Vec::new(),
+        restored: restore(&status, now),
+    }
+}
+
+/// Adds the finalizer and the label by which the HPA's questions name the object, where they are missing.
+async fn mark(cluster: &Cluster, object: &ScaledObject, label: bool) -> Result<(), Failure> {
+    let metadata = &object.metadata;
+    let mut patch = json!({});
+    if !metadata.finalizers.iter().any(|known| known == FINALIZER) {
+        let mut finalizers = metadata.finalizers.clone();
+        finalizers.push(FINALIZER.to_string());
+        // The list is replaced as a whole, so it must be the one that was read.
+        patch["metadata"] = json!({ "finalizers": finalizers, "resourceVersion": metadata.resource_version });
+    }
+    if label && metadata.labels.get(NAME_LABEL) != Some(&metadata.name) {
+        patch["metadata"]["labels"] = json!({ NAME_LABEL: metadata.name });
+    }
+    if patch.get("metadata").is_none() {
+        return Ok(());
+    }
+    let path = SCALED_OBJECTS.object(Some(metadata.namespace()), &metadata.name);
+    let marked = cluster.merge::<Value>(&path, &patch).await;
+    marked.map_err(Failure::new("failed to update ScaledObject with scaledObjectName label")).map(|_| ())
+}
+
+/// The resource of an object's target.
+pub(super) async fn locate(tools: &Tools, object: &ScaledObject) -> Result<Target, ApiError> {
+    let reference = &object.spec.scale_target_ref;
+    let resource = tools.discovery.resource(&tools.cluster, reference.api_version(), reference.kind()).await?;
+    Ok(Target { resource, name: reference.name.clone() })
+}
+
+/// Finds the target, and that it can be scaled.
+async fn find_target(tools: &Tools, object: &ScaledObject) -> Result<Seen, Failure> {
+    let namespace = object.metadata.namespace();
+    let failure = |error: ApiError, reason, note: &str| {
+        let note = if note.is_empty() { error.message.clone() } else { note.to_string() };
+        Failure { prefix: TARGET, error, notes: vec![(reason, note)] }
+    };
+    let target = locate(tools, object).await.map_err(|error| failure(error, "ScaledObjectUpdateFailed", ""))?;
+    let path = target.resource.object(Some(namespace), &target.name);
+    let found: Value = tools.cluster.get(&path).await.map_err(|error| match error.is_not_found() {
+        true => failure(error, "ScaledObjectCheckFailed", "Target resource doesn't exist"),
+        false => Failure { prefix: TARGET, error, notes: Vec::new() },
+    })?;
+    let is_apps = target.resource.group == "apps" && matches!(&*target.resource.kind, "Deployment" | "StatefulSet");
+    let replicas = if is_apps {
+        replicas_of(&found).unwrap_or(1)
+    } else {
+        let scale = scale::read(&tools.cluster, &target.resource, namespace, &target.name).await;
+        let note = "Target resource doesn't expose /scale subresource";
+        scale.map_err(|error| failure(error, "ScaledObjectCheckFailed", note))?.replicas()
+    };
+    Ok(Seen { target, replicas, pod_spec: pod_spec(&found) })
+}
+
+fn replicas_of(object: &Value) -> Option<i32> {
+    i32::try_from(object.pointer("/spec/replicas")?.as_i64()?).ok()
+}
+
+fn gvkr(resource: &Resource) -> GroupVersionKindResource {
+    GroupVersionKindResource {
+        group: resource.group.to_string(),
+        version: resource.version.to_string(),
+        kind: resource.kind.to_string(),
+        resource: resource.plural.to_string(),
+    }
+}
+
+/// Plans, with the metrics of those triggers asked for that only their sources know.
+async fn plan_for(
+    tools: &Tools,
+    object: &Arc<ScaledObject>,
+    pod_spec: Option<PodSpec>,
+) -> Result<(Option<Plan>, Vec<Problem>), Failure> {
+    let mut described = Descriptions::new();
+    let mut snapshot = tools.lookups.snapshot();
+    snapshot = snapshot.with_target(object.metadata.namespace(), &object.spec.scale_target_ref, pod_spec);
+    loop {
+        let mut planned = None;
+        let mut step = |lookup: &dyn keda_core::resolve::Lookup| {
+            planned = Some(plan::plan(object, lookup, &described));
+        };
+        snapshot = tools.lookups.run_from(snapshot, &mut step).await.map_err(Failure::new(HPA))?;
+        let Some((plan, problems)) = planned else { return Ok((None, Vec::new())) };
+        let missing = plan.as_ref().map(|plan| plan.undescribed.clone()).unwrap_or_default();
+        if missing.is_empty() {
+            return Ok((plan, problems));
+        }
+        for index in missing {
+            // A source that cannot be asked has no metrics for now.
+            let specs = plan::describe(object, index, &tools.references, &tools.sources).await;
+            described.insert(index, specs.unwrap_or_default());
+        }
+    }
+}
+
+/// The error that KEDA would find first, and the step in which it does.
+fn worst(problems: &[Problem]) -> (&'static str, String) {
+    let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
+    for (rules, prefix) in
+        [(&["replica-bounds"][..], BOUNDS), (&["duplicate-trigger-name", "cached-metrics"][..], TRIGGERS)]
+    {
+        if let Some(problem) = errors().find(|problem| rules.contains(&problem.rule)) {
+            return (prefix, problem.message.clone());
+        }
+    }
+    let message = errors().next().map(|problem| problem.message.clone());
+    (HPA, message.unwrap_or_else(|| "the object cannot be planned".to_string()))
+}
+
+fn metric_facts(definition: &Definition, hpa: &HorizontalPodAutoscaler) -> MetricFacts {
+    let triggers = definition.triggers.iter();
+    let external = triggers.flat_map(|trigger| &trigger.metrics).map(|metric| metric.name.clone());
+    let mut facts = MetricFacts { external: external.collect(), ..MetricFacts::default() };
+    for metric in &hpa.spec.metrics {
+        match metric {
+            HpaMetric::Resource(resource) => facts.resource.push(resource.name.clone()),
+            HpaMetric::External(external) if external.metric.name == keda_core::names::COMPOSITE_METRIC => {
+                facts.composite = Some(external.metric.name.clone());
+            }
+            _ => {}
+        }
+    }
+    facts
+}

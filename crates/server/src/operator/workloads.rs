@@ -1,0 +1,173 @@
+//! The replicas of targets: of Deployments and StatefulSets by watches, begun when the first object scales such a kind;
+//! of all other kinds by asking.
+
+use std::collections::HashMap;
+
+use keda_core::api::ScaledObject;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::driver::Message;
+use super::reconcile::Target;
+use crate::cluster::Cluster;
+use crate::cluster::object::Trimmed;
+use crate::cluster::resource::{PODS, Resource};
+use crate::cluster::scale::Scale;
+use crate::cluster::watch::{Name, Scope, watch};
+
+/// Pods read at a time.
+const PAGE: usize = 500;
+
+/// The replicas that watches know.
+pub(crate) struct Workloads {
+    cluster: Cluster,
+    scope: Scope,
+    messages: mpsc::UnboundedSender<Message>,
+    kinds: HashMap<String, Kind>,
+}
+
+#[derive(Default)]
+struct Kind {
+    synced: bool,
+    replicas: HashMap<Name, i32>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Replicas {
+    replicas: Option<i32>,
+}
+
+impl Workloads {
+    /// No watches yet.
+    pub(crate) fn new(cluster: Cluster, namespaces: Vec<String>, messages: mpsc::UnboundedSender<Message>) -> Self {
+        let scope = Scope { namespaces, ..Scope::default() };
+        Workloads { cluster, scope, messages, kinds: HashMap::new() }
+    }
+
+    /// Begins to watch the kind of a target, if it is one of those that are watched.
+    pub(super) fn want(&mut self, target: &Target) {
+        let resource = &target.resource;
+        let watched = resource.group == "apps" && matches!(&*resource.plural, "deployments" | "statefulsets");
+        if !watched || self.kinds.contains_key(&*resource.plural) {
+            return;
+        }
+        let plural = resource.plural.to_string();
+        self.kinds.insert(plural.clone(), Kind::default());
+        let trim = |object: Trimmed<Replicas, Value>| Some(object.spec.replicas.unwrap_or(1));
+        let mut changes = Box::pin(watch(&self.cluster, resource, &self.scope, trim));
+        let messages = self.messages.clone();
+        tokio::spawn(async move {
+            use futures::StreamExt;
+            while let Some(change) = changes.next().await {
+                if messages.send(Message::Workload(plural.clone(), change)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// The same for the target of an object that cannot be used: it may come later.
+    pub(super) fn want_kind_of(&mut self, object: &ScaledObject) {
+        let reference = &object.spec.scale_target_ref;
+        let (group, version) = reference.api_version().split_once('/').unwrap_or(("", reference.api_version()));
+        if let Some(resource) = Resource::well_known(group, version, reference.kind()) {
+            self.want(&Target { resource, name: reference.name.clone() });
+        }
+    }
+
+    /// A workload is there. Says whether it is new.
+    pub(super) fn applied(&mut self, plural: &str, name: Name, replicas: i32) -> bool {
+        let kind = self.kinds.entry(plural.to_string()).or_default();
+        kind.replicas.insert(name, replicas).is_none()
+    }
+
+    pub(super) fn deleted(&mut self, plural: &str, name: &Name) {
+        if let Some(kind) = self.kinds.get_mut(plural) {
+            kind.replicas.remove(name);
+        }
+    }
+
+    pub(super) fn synced(&mut self, plural: &str) {
+        if let Some(kind) = self.kinds.get_mut(plural) {
+            kind.synced = true;
+        }
+    }
+
+    /// A target was read by a request, which matters while the watch is not there yet.
+    pub(super) fn seen(&mut self, target: &Target, namespace: &str, replicas: i32) {
+        if let Some(kind) = self.kinds.get_mut(&*target.resource.plural) {
+            kind.replicas.entry((namespace.to_string(), target.name.clone())).or_insert(replicas);
+        }
+    }
+
+    /// A target was scaled by us; the watch will say so in a moment.
+    pub(super) fn scaled(&mut self, target: &Target, namespace: &str, replicas: i32) {
+        if let Some(kind) = self.kinds.get_mut(&*target.resource.plural) {
+            kind.replicas.insert((namespace.to_string(), target.name.clone()), replicas);
+        }
+    }
+
+    /// The replicas of a target, or that it is gone; nothing when a request must find out.
+    pub(super) fn replicas(&self, target: &Target, namespace: &str) -> Option<Result<i32, String>> {
+        let kind = self.kinds.get(&*target.resource.plural).filter(|_| target.resource.group == "apps")?;
+        match kind.replicas.get(&(namespace.to_string(), target.name.clone())) {
+            Some(replicas) => Some(Ok(*replicas)),
+            None if kind.synced => {
+                let Target { resource, name } = target;
+                Some(Err(format!("{}.{} {name:?} not found", resource.plural, resource.group)))
+            }
+            None => None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct PodPage {
+    #[serde(default)]
+    metadata: PageMetadata,
+    #[serde(default)]
+    items: Vec<Trimmed<Value, PodStatus>>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMetadata {
+    #[serde(default)]
+    r#continue: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct PodStatus {
+    phase: String,
+    conditions: Vec<PodCondition>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct PodCondition {
+    r#type: String,
+    status: String,
+}
+
+/// The pods of a target that run and are ready; nothing when they cannot be counted.
+pub(super) async fn ready_pods(cluster: &Cluster, namespace: &str, scale: &Scale) -> Option<i32> {
+    let selector = keda_core::names::query_escape(&scale.status.selector);
+    let mut token = String::new();
+    let mut ready = 0;
+    loop {
+        let after = keda_core::names::query_escape(&token);
+        let path = format!("{}?labelSelector={selector}&limit={PAGE}&continue={after}", PODS.path(Some(namespace)));
+        let page: PodPage = cluster.get(&path).await.ok()?;
+        let is_ready = |status: &PodStatus| {
+            let mut conditions = status.conditions.iter();
+            status.phase == "Running" && conditions.any(|known| known.r#type == "Ready" && known.status == "True")
+        };
+        ready += page.items.iter().filter(|pod| is_ready(&pod.status)).count();
+        if page.metadata.r#continue.is_empty() {
+            return i32::try_from(ready).ok();
+        }
+        token = page.metadata.r#continue;
+    }
+}
