@@ -7,7 +7,7 @@ use keda_core::api::ScaledObject;
 use keda_core::manifest::{Kind, Loaded, Object, Source, load};
 use keda_core::problem::{Path, Problem, Severity};
 use keda_core::resolve::References;
-use keda_scalers::plan::{Plan, plan};
+use keda_scalers::plan::{Descriptions, Plan, plan};
 
 use crate::cli::Manifests;
 use crate::files::{Reader, Unreadable};
@@ -45,7 +45,7 @@ impl Project {
             .collect();
         let mut plans = Vec::new();
         for (index, object) in objects {
-            let (plan, problems) = plan(&object, &references);
+            let (plan, problems) = plan(&object, &references, &Descriptions::new());
             loaded.report(index, problems);
             plans.extend(plan);
         }

@@ -1,29 +1,57 @@
 //! From a ScaledObject to what is done about it: its HPA, its queries, its rules for the engine.
 //!
-//! Planning does no I/O: references are followed through a [`Lookup`], sources are only dialled by the queries.
+//! Planning does no I/O: references are followed through a [`Lookup`], sources are only dialled by the queries, and by
+//! [`describe`] for the few triggers whose source alone knows their metrics.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use futures::FutureExt;
 use jiff::Timestamp;
 use keda_core::api::{PodSpec, ScaledObject, Trigger};
 use keda_core::engine::{Definition, ExternalDefinition, ObjectKey, Restored, Rules, TriggerDefinition};
 use keda_core::formula;
 use keda_core::hpa::{HorizontalPodAutoscaler, build};
 use keda_core::metadata::{Context, Environment, Inputs};
-use keda_core::metric::{MetricSpec, TargetType};
+use keda_core::metric::{MetricSpec, Target, TargetType};
 use keda_core::names::with_index;
-use keda_core::problem::{Path, Problem, did_you_mean, has_errors};
+use keda_core::problem::{Path, Problem, Severity, did_you_mean, has_errors};
 use keda_core::resolve::{self, Lookup};
-use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::sample::SourceError;
 
 use crate::client::Sources;
 use crate::registry::{self, ParsedTrigger};
-use crate::sampler::Query;
-use crate::trigger::Specs;
+use crate::sampler::{Query, guarded};
+use crate::trigger::{Scaler, Specs};
 
-/// A [`Lookup`] that tasks can share.
-pub type SharedLookup = Arc<dyn Lookup + Send + Sync>;
+/// What is done with lookups, once or several times.
+pub type Step<'a> = dyn FnMut(&dyn Lookup) + Send + 'a;
+
+/// Follows references when a source is set up anew: those among manifests at once, a cluster's by asking.
+#[async_trait]
+pub trait ReferenceSource: Send + Sync {
+    /// Runs `step` with lookups until one has everything that `step` asks it for. The last run counts.
+    ///
+    /// # Errors
+    /// That the cluster cannot be asked.
+    async fn resolve(&self, step: &mut Step<'_>) -> Result<(), SourceError>;
+}
+
+/// What has everything at hand needs one run.
+#[async_trait]
+impl<L: Lookup + Send + Sync> ReferenceSource for L {
+    async fn resolve(&self, step: &mut Step<'_>) -> Result<(), SourceError> {
+        step(self);
+        Ok(())
+    }
+}
+
+/// A [`ReferenceSource`] that tasks can share.
+pub type SharedReferences = Arc<dyn ReferenceSource>;
+
+/// What sources said about the metrics of their triggers ([`describe`]), by the triggers' positions.
+pub type Descriptions = BTreeMap<usize, Vec<MetricSpec>>;
 
 /// What is done about a ScaledObject.
 #[derive(Debug, Clone)]
@@ -32,31 +60,48 @@ pub struct Plan {
     pub object: Arc<ScaledObject>,
     /// What the engine needs.
     pub definition: Definition,
-    /// The HPA that is written to a cluster, or played locally.
-    pub hpa: HorizontalPodAutoscaler,
+    /// The HPA that is written to a cluster, or played locally. It has the metrics that are known; there is none as long
+    /// as all metrics are those of `undescribed` triggers.
+    pub hpa: Option<HorizontalPodAutoscaler>,
+    /// The triggers whose source alone knows their metrics.
+    pub described_by_source: BTreeSet<usize>,
+    /// Those of them that were not described yet.
+    pub undescribed: BTreeSet<usize>,
 }
 
-/// Plans an object. Without errors among the problems there is a plan.
-pub fn plan(object: &Arc<ScaledObject>, lookup: &dyn Lookup) -> (Option<Plan>, Vec<Problem>) {
+/// Plans an object, with what sources said about its metrics so far. Without errors among the problems there is a plan.
+pub fn plan(
+    object: &Arc<ScaledObject>,
+    lookup: &dyn Lookup,
+    descriptions: &Descriptions,
+) -> (Option<Plan>, Vec<Problem>) {
     let rules = Rules::from(&**object);
     let mut problems = check_object(object, &rules);
     let surroundings = Surroundings::find(object, lookup, &mut problems);
     let mut specs = Vec::new();
     let mut triggers = Vec::new();
+    let mut described_by_source = BTreeSet::new();
     for (index, trigger) in object.spec.triggers.iter().enumerate() {
-        let resolved = resolve_trigger(object, index, trigger, &surroundings, lookup);
+        let mut resolved = resolve_trigger(object, index, trigger, &surroundings, lookup);
+        let known = resolved.metrics(descriptions.get(&index).cloned());
         let place = trigger_path(index);
         problems.extend(resolved.problems.into_iter().map(|problem| problem.under(&place)));
-        if let Some((definition, known)) = resolved.definition {
-            triggers.push(definition);
+        if let (Some(known), Some((parsed, _))) = (known, resolved.parsed) {
+            if parsed.specs == Some(Specs::FromSource) {
+                described_by_source.insert(index);
+            }
+            triggers.push(definition(trigger, index, &known, parsed.fingerprint));
             specs.extend(known.into_iter().map(|spec| (index, spec)));
         }
     }
     if has_errors(&problems) {
         return (None, problems);
     }
+    let is_undescribed = |index: &usize| !descriptions.contains_key(index);
+    let undescribed: BTreeSet<usize> = described_by_source.iter().copied().filter(is_undescribed).collect();
     let hpa = match build::build(object, &rules, &specs) {
-        Ok(hpa) => hpa,
+        Ok(hpa) => Some(hpa),
+        Err(_) if specs.is_empty() && !undescribed.is_empty() => None,
         Err(message) => {
             problems.push(Problem::error("invalid-metrics", Path::root().key("spec").key("triggers"), message));
             return (None, problems);
@@ -72,7 +117,8 @@ pub fn plan(object: &Arc<ScaledObject>, lookup: &dyn Lookup) -> (Option<Plan>, V
         triggers,
         restored: Restored::default(),
     };
-    (Some(Plan { object: Arc::clone(object), definition, hpa }), problems)
+    let object = Arc::clone(object);
+    (Some(Plan { object, definition, hpa, described_by_source, undescribed }), problems)
 }
 
 /// The engine's name for an object.
@@ -83,16 +129,23 @@ pub fn key(object: &ScaledObject) -> ObjectKey {
 impl Plan {
     /// The queries of the triggers that have a source, with the triggers' positions. Each resolves its secrets anew
     /// when it is rebuilt.
-    pub fn queries(&self, lookup: &SharedLookup, sources: &Arc<Sources>) -> Vec<(usize, Query)> {
+    pub fn queries(&self, references: &SharedReferences, sources: &Arc<Sources>) -> Vec<(usize, Query)> {
+        let triggers = self.definition.triggers.iter().enumerate();
         let with_source =
-            self.definition.triggers.iter().enumerate().filter(|(_, trigger)| !trigger.metrics.is_empty());
+            triggers.filter(|(index, trigger)| !trigger.metrics.is_empty() || self.described_by_source.contains(index));
         with_source
             .map(|(index, trigger)| {
-                let (object, lookup, sources) = (Arc::clone(&self.object), Arc::clone(lookup), Arc::clone(sources));
+                let (object, references, sources) =
+                    (Arc::clone(&self.object), Arc::clone(references), Arc::clone(sources));
+                let build = move || {
+                    let (object, references, sources) =
+                        (Arc::clone(&object), Arc::clone(&references), Arc::clone(&sources));
+                    async move { connect(&object, index, &*references, &sources).await }.boxed()
+                };
                 let query = Query {
                     fingerprint: trigger.fingerprint,
-                    interval: self.definition.rules.polling_interval(),
-                    build: Arc::new(move || connect(&object, index, &*lookup, &sources)),
+                    interval: Some(self.definition.rules.polling_interval()),
+                    build: Arc::new(build),
                 };
                 (index, query)
             })
@@ -100,22 +153,41 @@ impl Plan {
     }
 }
 
-fn connect(
+/// Asks the source of the trigger at `index` for the metrics of it, within a limit in time.
+///
+/// # Errors
+/// As for a reading; also that the trigger cannot be set up.
+pub async fn describe(
     object: &ScaledObject,
     index: usize,
-    lookup: &dyn Lookup,
+    references: &SharedReferences,
     sources: &Sources,
-) -> Result<Box<dyn crate::trigger::Scaler>, SourceError> {
-    let unusable = |message: String| SourceError::new(ErrorKind::Configuration, message);
-    let trigger = object.spec.triggers.get(index).ok_or_else(|| unusable("the trigger is gone".to_string()))?;
-    let mut problems = Vec::new();
-    let surroundings = Surroundings::find(object, lookup, &mut problems);
-    let resolved = resolve_trigger(object, index, trigger, &surroundings, lookup);
-    problems.extend(resolved.problems);
-    match (problems.iter().find(|problem| problem.severity == keda_core::problem::Severity::Error), resolved.parsed) {
+) -> Result<Vec<MetricSpec>, SourceError> {
+    guarded(async { connect(object, index, &**references, sources).await?.describe().await }).await
+}
+
+async fn connect(
+    object: &ScaledObject,
+    index: usize,
+    references: &dyn ReferenceSource,
+    sources: &Sources,
+) -> Result<Box<dyn Scaler>, SourceError> {
+    let trigger = object.spec.triggers.get(index).ok_or_else(|| SourceError::configuration("the trigger is gone"))?;
+    let mut found = None;
+    let mut step = |lookup: &dyn Lookup| {
+        let mut problems = Vec::new();
+        let surroundings = Surroundings::find(object, lookup, &mut problems);
+        let resolved = resolve_trigger(object, index, trigger, &surroundings, lookup);
+        problems.extend(resolved.problems);
+        found = Some((resolved.parsed, problems));
+    };
+    references.resolve(&mut step).await?;
+    let (parsed, problems) = found.unwrap_or_default();
+    let error = problems.into_iter().find(|problem| problem.severity == Severity::Error);
+    match (error, parsed) {
         (None, Some((parsed, context))) => parsed.connect(&context, sources),
-        (Some(problem), _) => Err(unusable(problem.message.clone())),
-        (None, None) => Err(unusable(format!("no scaler found for type: {}", trigger.r#type))),
+        (Some(problem), _) => Err(SourceError::configuration(problem.message)),
+        (None, None) => Err(SourceError::configuration(format!("no scaler found for type: {}", trigger.r#type))),
     }
 }
 
@@ -198,9 +270,37 @@ impl Surroundings {
 
 struct ResolvedTrigger {
     parsed: Option<(ParsedTrigger, Context)>,
-    definition: Option<(TriggerDefinition, Vec<MetricSpec>)>,
     /// Paths are inside the trigger.
     problems: Vec<Problem>,
+}
+
+impl ResolvedTrigger {
+    /// The metrics that are known, with the target type that `metricType` means; `None` with a problem.
+    fn metrics(&mut self, description: Option<Vec<MetricSpec>>) -> Option<Vec<MetricSpec>> {
+        let (parsed, context) = self.parsed.as_ref()?;
+        let target_type = TargetType::of_external(&context.metric_type);
+        let mut specs = match parsed.specs.clone()? {
+            Specs::Known(specs) => specs,
+            Specs::FromSource if target_type.is_ok() => description.unwrap_or_default(),
+            // The source is asked for external metrics alone.
+            Specs::FromSource => vec![MetricSpec::external("", Target::Integer(0))],
+        };
+        for spec in &mut specs {
+            if let MetricSpec::External(external) = spec
+                && external.target_type.is_none()
+            {
+                match &target_type {
+                    Ok(target_type) => external.target_type = Some(target_type.clone()),
+                    Err(message) => {
+                        let path = Path::root().key("metricType");
+                        self.problems.push(Problem::error("metric-type", path, message));
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(specs)
+    }
 }
 
 fn resolve_trigger(
@@ -211,7 +311,7 @@ fn resolve_trigger(
     lookup: &dyn Lookup,
 ) -> ResolvedTrigger {
     let Some(row) = registry::find(&trigger.r#type) else {
-        return ResolvedTrigger { parsed: None, definition: None, problems: vec![unknown_type(&trigger.r#type)] };
+        return ResolvedTrigger { parsed: None, problems: vec![unknown_type(&trigger.r#type)] };
     };
     let namespace = object.metadata.namespace();
     let reference = trigger.authentication_ref.as_ref();
@@ -234,11 +334,7 @@ fn resolve_trigger(
     };
     let parsed = row.parse(&inputs, &context);
     problems.extend(parsed.problems.iter().cloned());
-    let definition = parsed.specs.clone().and_then(|specs| {
-        let specs = known_specs(specs, &context, &mut problems)?;
-        Some((definition(trigger, index, &specs, parsed.fingerprint), specs))
-    });
-    ResolvedTrigger { parsed: Some((parsed, context)), definition, problems }
+    ResolvedTrigger { parsed: Some((parsed, context)), problems }
 }
 
 fn unknown_type(name: &str) -> Problem {
@@ -248,25 +344,6 @@ fn unknown_type(name: &str) -> Problem {
         Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
         None => problem,
     }
-}
-
-/// The specs with the target type that `metricType` means.
-fn known_specs(specs: Specs, context: &Context, problems: &mut Vec<Problem>) -> Option<Vec<MetricSpec>> {
-    let Specs::Known(mut specs) = specs else { return Some(Vec::new()) };
-    for spec in &mut specs {
-        if let MetricSpec::External(external) = spec
-            && external.target_type.is_none()
-        {
-            match TargetType::of_external(&context.metric_type) {
-                Ok(target_type) => external.target_type = Some(target_type),
-                Err(message) => {
-                    problems.push(Problem::error("metric-type", Path::root().key("metricType"), message));
-                    return None;
-                }
-            }
-        }
-    }
-    Some(specs)
 }
 
 fn definition(trigger: &Trigger, index: usize, specs: &[MetricSpec], fingerprint: u128) -> TriggerDefinition {

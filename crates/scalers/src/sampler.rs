@@ -3,29 +3,34 @@
 //! A *query* is what a trigger asks of its source; triggers with the same fingerprint share one. Its interval is the
 //! shortest of those who ask. It is read at once when somebody new asks, and then at a phase of its own, so that many
 //! queries spread over their interval. A reading in progress is never started twice: who comes meanwhile waits for it.
-//! A failed reading rebuilds the scaler, secrets included, and is tried once more before it counts as failed.
+//! A failed reading rebuilds the scaler, secrets included, and is tried once more before it counts as failed. Who asks
+//! without an interval only gets what it asks for with [`Sampler::read`], and what is read for others.
+//!
+//! A source that speaks up by itself is listened to as long as somebody has an interval ([`Push`]).
 
+mod pushes;
+mod reading;
 mod timetable;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::future::BoxFuture;
 use keda_core::engine::ObjectKey;
-use keda_core::sample::{ErrorKind, Reading, SourceError};
+use keda_core::sample::{Reading, SourceError};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use crate::trigger::{Memory, Scaler};
+use crate::trigger::{Memory, Push, Scaler};
+use pushes::Listening;
+use reading::Finished;
+pub(crate) use reading::guarded;
 use timetable::Timetable;
 
 /// Readings in progress at the same time.
 const CONCURRENCY: usize = 1024;
-/// Time after which a reading has failed, whatever its source's own limits.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The time of day, for the few sources that depend on it.
 #[allow(clippy::disallowed_methods)]
@@ -34,7 +39,7 @@ pub fn wall_clock() -> jiff::Timestamp {
 }
 
 /// Makes the scaler of a query, with secrets resolved anew.
-pub type Build = Arc<dyn Fn() -> Result<Box<dyn Scaler>, SourceError> + Send + Sync>;
+pub type Build = Arc<dyn Fn() -> BoxFuture<'static, Result<Box<dyn Scaler>, SourceError>> + Send + Sync>;
 
 /// Who asks: an object, and the position of its trigger.
 pub type Subscriber = (ObjectKey, usize);
@@ -44,8 +49,8 @@ pub type Subscriber = (ObjectKey, usize);
 pub struct Query {
     /// The same for triggers that ask the same.
     pub fingerprint: u128,
-    /// How often this subscriber wants it read.
-    pub interval: Duration,
+    /// How often this subscriber wants it read; never without being asked when `None`.
+    pub interval: Option<Duration>,
     /// Makes the scaler.
     pub build: Build,
 }
@@ -69,6 +74,26 @@ pub struct Sampled {
     pub took: Duration,
 }
 
+/// What a source said by itself, for one subscriber that has an interval.
+#[derive(Debug, Clone)]
+pub struct Pushed {
+    /// Who listens.
+    pub subscriber: Subscriber,
+    /// What it asks of the source.
+    pub fingerprint: u128,
+    /// What the source said.
+    pub push: Push,
+}
+
+/// What comes out of the sampler.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// A source was read.
+    Sampled(Sampled),
+    /// A source spoke up.
+    Pushed(Pushed),
+}
+
 /// The handle on the sampler's task.
 #[derive(Debug, Clone)]
 pub struct Sampler {
@@ -82,19 +107,15 @@ enum Command {
     Read(Subscriber),
     /// Of which query, and of which of its lives.
     Done(u128, u64, Box<Finished>),
-}
-
-/// What a reading leaves behind.
-struct Finished {
-    scaler: Option<Arc<dyn Scaler>>,
-    memory: Memory,
-    result: Result<Reading, SourceError>,
-    took: Duration,
+    /// From the source of which query, in which of its lives.
+    Pushed(u128, u64, Push),
+    /// A query's source says nothing any more, but may be listened to again.
+    Silent(u128, u64),
 }
 
 impl Sampler {
-    /// Starts the sampler's task, which ends when the last handle is dropped. Readings go to `output`.
-    pub fn start(output: mpsc::UnboundedSender<Sampled>) -> Self {
+    /// Starts the sampler's task, which ends when the last handle is dropped. Readings and pushes go to `output`.
+    pub fn start(output: mpsc::UnboundedSender<Report>) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         let task = Task {
             inbox,
@@ -111,8 +132,8 @@ impl Sampler {
         Sampler { commands }
     }
 
-    /// Reads a query now and then at its interval, until [`Sampler::unsubscribe`]. A subscriber has one query; a new
-    /// one replaces it.
+    /// Reads a query now and then at its interval, if it has one, until [`Sampler::unsubscribe`]. A subscriber has one
+    /// query; a new one replaces it.
     pub fn subscribe(&self, subscriber: Subscriber, query: Query) {
         self.send(Command::Subscribe(subscriber, query));
     }
@@ -142,7 +163,7 @@ impl Sampler {
 struct Task {
     inbox: mpsc::UnboundedReceiver<Command>,
     done: mpsc::WeakUnboundedSender<Command>,
-    output: mpsc::UnboundedSender<Sampled>,
+    output: mpsc::UnboundedSender<Report>,
     queries: HashMap<u128, State>,
     subscriptions: HashMap<Subscriber, u128>,
     timetable: Timetable,
@@ -157,16 +178,18 @@ struct State {
     /// Tells it from an earlier one with the same fingerprint.
     life: u64,
     build: Build,
-    subscribers: Vec<(Subscriber, Duration)>,
+    subscribers: Vec<(Subscriber, Option<Duration>)>,
     scaler: Option<Arc<dyn Scaler>>,
     /// `None` while a reading has it.
     memory: Option<Memory>,
     reading: bool,
+    listening: Listening,
 }
 
 impl State {
-    fn interval(&self) -> Duration {
-        self.subscribers.iter().map(|(_, interval)| *interval).min().unwrap_or(Duration::from_secs(30))
+    /// The shortest interval; `None` when all are content with what they ask for.
+    fn interval(&self) -> Option<Duration> {
+        self.subscribers.iter().filter_map(|(_, interval)| *interval).min()
     }
 }
 
@@ -210,6 +233,12 @@ impl Task {
                 }
             }
             Command::Done(fingerprint, life, finished) => self.finish(fingerprint, life, *finished),
+            Command::Pushed(fingerprint, life, push) => self.pushed(fingerprint, life, &push),
+            Command::Silent(fingerprint, life) => {
+                if let Some(state) = self.state_in(fingerprint, life) {
+                    state.listening = Listening::NotYet;
+                }
+            }
         }
     }
 
@@ -227,13 +256,17 @@ impl Task {
             scaler: None,
             memory: Some(Memory::default()),
             reading: false,
+            listening: Listening::NotYet,
         });
         // The newest knows the newest manifests.
         state.build = build;
         state.subscribers.retain(|(known, _)| *known != subscriber);
         state.subscribers.push((subscriber.clone(), interval));
         self.subscriptions.insert(subscriber, fingerprint);
-        self.read(fingerprint);
+        match interval {
+            Some(_) => self.read(fingerprint),
+            None => self.settle(fingerprint),
+        }
     }
 
     fn leave(&mut self, subscriber: &Subscriber) {
@@ -242,6 +275,16 @@ impl Task {
         state.subscribers.retain(|(known, _)| known != subscriber);
         if state.subscribers.is_empty() {
             self.queries.remove(&fingerprint);
+            self.timetable.cancel(fingerprint);
+        } else {
+            self.settle(fingerprint);
+        }
+    }
+
+    /// Leaves a query alone that nobody wants read at an interval any more.
+    fn settle(&mut self, fingerprint: u128) {
+        if let Some(state) = self.queries.get_mut(&fingerprint).filter(|state| state.interval().is_none()) {
+            state.listening = Listening::NotYet;
             self.timetable.cancel(fingerprint);
         }
     }
@@ -256,95 +299,72 @@ impl Task {
     fn read(&mut self, fingerprint: u128) {
         let now = self.now();
         let Some(state) = self.queries.get_mut(&fingerprint) else { return };
-        self.timetable.plan(fingerprint, state.interval(), now);
+        let interval = state.interval();
+        if let Some(interval) = interval {
+            self.timetable.plan(fingerprint, interval, now);
+        }
         if std::mem::replace(&mut state.reading, true) {
             return;
         }
-        let (build, scaler) = (Arc::clone(&state.build), state.scaler.clone());
-        let memory = state.memory.take().unwrap_or_default();
+        let job = reading::Job {
+            build: Arc::clone(&state.build),
+            scaler: state.scaler.clone(),
+            memory: state.memory.take().unwrap_or_default(),
+            listen: interval.is_some() && matches!(state.listening, Listening::NotYet),
+        };
         let (done, permits, life) = (self.done.clone(), Arc::clone(&self.permits), state.life);
         tokio::spawn(async move {
-            let reading = async {
-                let Ok(_permit) = tokio::time::timeout(PATIENCE, permits.acquire_owned()).await else {
-                    return Finished::failed("too many sources do not answer", memory);
-                };
-                read_twice(&build, scaler, memory).await
-            };
-            let finished = match AssertUnwindSafe(reading).catch_unwind().await {
-                Ok(finished) => finished,
-                Err(_) => Finished::failed("setting up the source failed by a fault in keda itself", Memory::default()),
-            };
+            let finished = job.run(permits).await;
             if let Some(done) = done.upgrade() {
                 let _ = done.send(Command::Done(fingerprint, life, Box::new(finished)));
             }
         });
     }
 
+    /// The query, unless it is gone or another one has its fingerprint by now.
+    fn state_in(&mut self, fingerprint: u128, life: u64) -> Option<&mut State> {
+        self.queries.get_mut(&fingerprint).filter(|state| state.life == life)
+    }
+
     fn finish(&mut self, fingerprint: u128, life: u64, finished: Finished) {
-        let Some(state) = self.queries.get_mut(&fingerprint).filter(|state| state.life == life) else { return };
+        let commands = self.done.clone();
+        let Some(state) = self.state_in(fingerprint, life) else { return };
         state.reading = false;
         state.scaler = finished.scaler;
         state.memory = Some(finished.memory);
-        for (subscriber, _) in &state.subscribers {
-            let sampled = Sampled {
+        if state.interval().is_some()
+            && let Some(pushes) = finished.pushes
+            && matches!(state.listening, Listening::NotYet)
+        {
+            state.listening = Listening::to(pushes, fingerprint, life, commands);
+        }
+        let reports = state.subscribers.iter().map(|(subscriber, _)| {
+            Report::Sampled(Sampled {
                 subscriber: subscriber.clone(),
                 fingerprint,
                 result: finished.result.clone(),
                 took: finished.took,
-            };
+            })
+        });
+        let reports: Vec<Report> = reports.collect();
+        self.tell(reports);
+    }
+
+    /// A source spoke up: those who have an interval hear of it.
+    fn pushed(&mut self, fingerprint: u128, life: u64, push: &Push) {
+        let Some(state) = self.state_in(fingerprint, life) else { return };
+        let listeners = state.subscribers.iter().filter(|(_, interval)| interval.is_some());
+        let reports = listeners.map(|(subscriber, _)| {
+            Report::Pushed(Pushed { subscriber: subscriber.clone(), fingerprint, push: push.clone() })
+        });
+        let reports: Vec<Report> = reports.collect();
+        self.tell(reports);
+    }
+
+    fn tell(&self, reports: Vec<Report>) {
+        for report in reports {
             // Nobody listens any more at shutdown.
-            let _ = self.output.send(sampled);
-        }
-    }
-}
-
-impl Finished {
-    fn failed(message: &str, memory: Memory) -> Self {
-        let result = Err(SourceError::new(ErrorKind::Unreachable, message));
-        Finished { scaler: None, memory, result, took: Duration::ZERO }
-    }
-}
-
-/// Reads, and after a failure rebuilds and reads once more.
-async fn read_twice(build: &Build, scaler: Option<Arc<dyn Scaler>>, mut memory: Memory) -> Finished {
-    let started = Instant::now();
-    let finish = |scaler, memory, result| Finished { scaler, memory, result, took: started.elapsed() };
-    let mut attempts = 2;
-    if let Some(scaler) = scaler {
-        let result = attempt(&*scaler, &mut memory).await;
-        if result.is_ok() {
-            return finish(Some(scaler), memory, result);
-        }
-        attempts -= 1;
-    }
-    let mut failure = SourceError::new(ErrorKind::Configuration, "the source was not read");
-    for _ in 0..attempts {
-        let scaler: Arc<dyn Scaler> = match build() {
-            Ok(scaler) => Arc::from(scaler),
-            Err(error) => return finish(None, memory, Err(error)),
-        };
-        match attempt(&*scaler, &mut memory).await {
-            Ok(reading) => return finish(Some(scaler), memory, Ok(reading)),
-            Err(error) => failure = error,
-        }
-        if started.elapsed() > PATIENCE / 2 {
-            break;
-        }
-    }
-    finish(None, memory, Err(failure))
-}
-
-/// One reading, with a limit in time; a panic in it becomes an error of this trigger alone.
-async fn attempt(scaler: &dyn Scaler, memory: &mut Memory) -> Result<Reading, SourceError> {
-    let reading = AssertUnwindSafe(scaler.sample(memory)).catch_unwind();
-    match tokio::time::timeout(PATIENCE, reading).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => {
-            Err(SourceError::new(ErrorKind::Malformed, "reading the source failed by a fault in keda itself"))
-        }
-        Err(_) => {
-            let message = format!("no answer within {} s", PATIENCE.as_secs());
-            Err(SourceError::new(ErrorKind::Unreachable, message))
+            let _ = self.output.send(report);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use keda_core::metadata::{Context, Metadata};
 use keda_core::metric::MetricSpec;
 use keda_core::sample::{Reading, SourceError};
@@ -57,6 +58,21 @@ pub trait Scaler: Send + Sync {
     async fn describe(&self) -> Result<Vec<MetricSpec>, SourceError> {
         Ok(Vec::new())
     }
+
+    /// What the source says by itself, of a source that does. The stream connects when it is first polled, survives
+    /// failures of the source, and goes on without this scaler until it is dropped.
+    fn pushes(&self) -> Option<BoxStream<'static, Push>> {
+        None
+    }
+}
+
+/// What a source says without being asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Push {
+    /// Whether there is work.
+    Active(bool),
+    /// The metric specs of a trigger whose source alone knows them: these are the present ones.
+    Specs(Vec<MetricSpec>),
 }
 
 /// The reader of a source that can never be read: it says why.

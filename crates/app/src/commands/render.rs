@@ -12,7 +12,7 @@ pub(crate) fn run(arguments: &Render) -> anyhow::Result<u8> {
     if project.is_broken(manifests.strict) {
         return Ok(UNUSABLE);
     }
-    let autoscalers: Vec<_> = project.plans.iter().map(|plan| &plan.hpa).collect();
+    let autoscalers: Vec<_> = project.plans.iter().filter_map(|plan| plan.hpa.as_ref()).collect();
     super::print_objects(&autoscalers, arguments.output)?;
     Ok(FINE)
 }

@@ -8,8 +8,8 @@ use keda_core::hpa::ControllerSettings;
 use keda_core::problem::{Path, Problem};
 use keda_scalers::client::Sources;
 use keda_scalers::client::tls::TlsOptions;
-use keda_scalers::plan::SharedLookup;
-use keda_scalers::sampler::{Sampled, Sampler};
+use keda_scalers::plan::SharedReferences;
+use keda_scalers::sampler::{Report, Sampler};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -89,9 +89,9 @@ async fn up(
         }
     };
     let (asked, socket) = instance::serve(&state_directory)?;
-    let (output, sampled) = mpsc::unbounded_channel();
+    let (output, reports) = mpsc::unbounded_channel();
     let inbox = Inbox {
-        sampled,
+        reports,
         processes,
         asked,
         reader,
@@ -99,13 +99,13 @@ async fn up(
         terminate: signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?,
         interrupt: signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?,
     };
-    let lookup: SharedLookup = Arc::new(project.references.clone());
+    let references: SharedReferences = Arc::new(project.references.clone());
     let live = std::io::IsTerminal::is_terminal(&std::io::stdout()) && !arguments.json;
     let mut driver = Driver::new(
         Sampler::start(output),
         supervisor,
         sources,
-        Arc::clone(&lookup),
+        Arc::clone(&references),
         Store::new(&state_directory),
         driver_options(arguments),
         Output::new(live),
@@ -113,7 +113,7 @@ async fn up(
     let count = format!("{}, {}", counted(project.plans.len(), "ScaledObject"), counted(described.len(), "workload"));
     let news = News::new(Level::Info, "keda", format!("up: {count}"));
     driver.output.tell(&news.with("stateDirectory", state_directory.display().to_string()));
-    driver.apply(project.plans, described, lookup)?;
+    driver.apply(project.plans, described, references)?;
     // The texts of the manifests are not needed any more.
     drop(project.loaded);
     let code = inbox.serve(driver, arguments, live).await;
@@ -136,7 +136,7 @@ fn driver_options(arguments: &Up) -> Options {
 
 /// Everything that can happen to a running `keda up`.
 struct Inbox {
-    sampled: mpsc::UnboundedReceiver<Sampled>,
+    reports: mpsc::UnboundedReceiver<Report>,
     processes: process::Events,
     asked: mpsc::Receiver<instance::Asked>,
     reader: Reader,
@@ -153,7 +153,7 @@ impl Inbox {
         loop {
             let deadline = driver.deadline();
             tokio::select! {
-                Some(reading) = self.sampled.recv() => driver.sampled(reading),
+                Some(report) = self.reports.recv() => driver.reported(report),
                 Some(event) = self.processes.next() => driver.processed(&event),
                 () = tokio::time::sleep_until(deadline) => driver.tick(),
                 Some((question, reply)) = self.asked.recv() => {
@@ -202,8 +202,8 @@ fn reload(driver: &mut Driver, arguments: &Up, reader: &mut Reader) {
         return;
     }
     driver.output.tell(&News::new(Level::Info, "manifests", "changed; taking them over"));
-    let lookup: SharedLookup = Arc::new(project.references.clone());
-    if let Err(error) = driver.apply(project.plans, described, lookup) {
+    let references: SharedReferences = Arc::new(project.references.clone());
+    if let Err(error) = driver.apply(project.plans, described, references) {
         driver.output.tell(&News::new(Level::Error, "manifests", format!("{error:#}")));
     }
 }

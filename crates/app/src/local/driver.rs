@@ -11,8 +11,8 @@ use keda_core::engine::{Definition, Effect, Engine, Input, Now, ObjectKey, Obser
 use keda_core::hpa::ControllerSettings;
 use keda_core::sample::SourceError;
 use keda_scalers::client::Sources;
-use keda_scalers::plan::{Plan, SharedLookup};
-use keda_scalers::sampler::{Sampled, Sampler};
+use keda_scalers::plan::{Plan, SharedReferences};
+use keda_scalers::sampler::{Report, Sampled, Sampler};
 
 use super::instance::{Answer, Question};
 use super::managed::{Managed, Round, is_failure, signed};
@@ -42,7 +42,7 @@ pub(crate) struct Driver {
     sampler: Sampler,
     supervisor: Supervisor,
     sources: Arc<Sources>,
-    lookup: SharedLookup,
+    references: SharedReferences,
     store: Store,
     objects: BTreeMap<ObjectKey, Managed>,
     /// The replicas that the manifests of the workloads gave when they were last applied.
@@ -63,7 +63,7 @@ impl Driver {
         sampler: Sampler,
         supervisor: Supervisor,
         sources: Arc<Sources>,
-        lookup: SharedLookup,
+        references: SharedReferences,
         store: Store,
         options: Options,
         output: Output,
@@ -74,7 +74,7 @@ impl Driver {
             sampler,
             supervisor,
             sources,
-            lookup,
+            references,
             store,
             objects: BTreeMap::new(),
             written: BTreeMap::new(),
@@ -100,9 +100,9 @@ impl Driver {
         &mut self,
         plans: Vec<Plan>,
         described: Vec<Described>,
-        lookup: SharedLookup,
+        references: SharedReferences,
     ) -> anyhow::Result<()> {
-        self.lookup = lookup;
+        self.references = references;
         let scaled: BTreeMap<WorkloadKey, &Plan> =
             plans.iter().map(|plan| (workload_of(&plan.definition), plan)).collect();
         let mut containers = BTreeMap::new();
@@ -194,8 +194,15 @@ impl Driver {
         self.output.tell(&news.with("object", key.to_string()));
     }
 
-    /// A source was read.
-    pub(crate) fn sampled(&mut self, sampled: Sampled) {
+    /// A source was read, or spoke up by itself.
+    pub(crate) fn reported(&mut self, report: Report) {
+        match report {
+            Report::Sampled(sampled) => self.sampled(sampled),
+            Report::Pushed(_) => {}
+        }
+    }
+
+    fn sampled(&mut self, sampled: Sampled) {
         let (key, trigger) = sampled.subscriber;
         self.tell_of_failure(&key, trigger, sampled.result.as_ref().err());
         let input = Input::Sampled { object: key, trigger, fingerprint: sampled.fingerprint, result: sampled.result };
@@ -285,11 +292,9 @@ impl Driver {
         let Some(managed) = self.objects.get_mut(key) else { return };
         managed.due = managed.next_due(now.monotonic, self.options.hpa_interval);
         let running = self.supervisor.status(&managed.workload).is_some_and(|workload| workload.desired > 0);
-        if managed.round.is_some() || !running {
-            return;
-        }
+        let Some(hpa) = managed.plan.hpa.as_ref().filter(|_| managed.round.is_none() && running) else { return };
+        let mut answers = vec![None; hpa.spec.metrics.len()];
         let metrics = managed.external_metrics();
-        let mut answers = vec![None; managed.plan.hpa.spec.metrics.len()];
         for (index, answer) in answers.iter_mut().enumerate() {
             // Resource metrics are not asked for: the HPA takes them from the pods.
             *answer = (!metrics.iter().any(|(external, _)| *external == index)).then(|| Ok(Vec::new()));
@@ -330,7 +335,7 @@ impl Driver {
             return;
         };
         let before = managed.verdict.clone();
-        let decision = managed.decide(now.monotonic, &self.options.controller, &workload);
+        let Some(decision) = managed.decide(now.monotonic, &self.options.controller, &workload) else { return };
         let reason = managed.verdict.clone().unwrap_or_default();
         match &decision.rescale {
             Some(rescale) => {
@@ -413,7 +418,7 @@ impl Driver {
     fn resume(&mut self, object: &ObjectKey) {
         let Some(managed) = self.objects.get_mut(object) else { return };
         managed.suspended = false;
-        let queries = managed.plan.queries(&self.lookup, &self.sources);
+        let queries = managed.plan.queries(&self.references, &self.sources);
         let positions: Vec<usize> = queries.iter().map(|(trigger, _)| *trigger).collect();
         self.failures.retain(|(key, trigger), _| key != object || positions.contains(trigger));
         self.sampler.retain(object, positions);

@@ -84,9 +84,14 @@ impl Managed {
         next_in_phase(stable_hash(&self.plan.definition.key.to_string()).into(), interval, now)
     }
 
+    /// The HPA's metrics; none as long as there is no HPA.
+    fn metrics(&self) -> &[MetricSpec] {
+        self.plan.hpa.as_ref().map_or(&[], |hpa| &hpa.spec.metrics)
+    }
+
     /// The names of the HPA's external metrics, with their places in its spec.
     pub(crate) fn external_metrics(&self) -> Vec<(usize, String)> {
-        let metrics = self.plan.hpa.spec.metrics.iter().enumerate();
+        let metrics = self.metrics().iter().enumerate();
         metrics
             .filter_map(|(index, metric)| match metric {
                 MetricSpec::External(external) => Some((index, external.metric.name.clone())),
@@ -95,13 +100,13 @@ impl Managed {
             .collect()
     }
 
-    /// Lets the HPA decide, once all its metrics were read.
+    /// Lets the HPA decide, once all its metrics were read; `None` when there is no HPA.
     pub(crate) fn decide(
         &mut self,
         now: Duration,
         settings: &ControllerSettings,
         workload: &WorkloadStatus,
-    ) -> Decision {
+    ) -> Option<Decision> {
         let readings = self.round.take().map(|round| round.answers).unwrap_or_default();
         let readings = readings.into_iter().map(|answer| answer.unwrap_or_else(|| Ok(Vec::new()))).collect();
         let existing = workload.replicas.iter().filter(|replica| !replica.stopping).count();
@@ -114,7 +119,7 @@ impl Managed {
             readings,
             pods: self.pods(now, workload, existing),
         };
-        let spec = &self.plan.hpa.spec;
+        let spec = &self.plan.hpa.as_ref()?.spec;
         let decision = self.autoscaler.decide(now, settings, spec, &observed);
         let decision = self.autoscaler.settle(now, settings, spec, decision, Ok(()));
         self.dirty = true;
@@ -123,11 +128,11 @@ impl Managed {
             (Cause::Failed { .. }, Some(error)) => format!("no decision: {error}"),
             _ => decision.reason(spec),
         });
-        decision
+        Some(decision)
     }
 
     fn pods(&self, now: Duration, workload: &WorkloadStatus, existing: usize) -> Pods {
-        let only_external = self.external_metrics().len() == self.plan.hpa.spec.metrics.len();
+        let only_external = self.external_metrics().len() == self.metrics().len();
         if only_external {
             let ready = usize::try_from(workload.ready).unwrap_or(usize::MAX);
             return Pods::Counted { ready, not_ready: existing.saturating_sub(ready) };
@@ -226,7 +231,7 @@ impl Managed {
         let mut status = serde_json::to_value(&self.status).unwrap_or_default();
         status["triggersActivity"] = Value::Object(activity);
         status["scaleTargetKind"] = json!(definition.target_kind);
-        status["hpaName"] = json!(self.plan.hpa.metadata.name);
+        status["hpaName"] = json!(self.plan.hpa.as_ref().map(|hpa| &hpa.metadata.name));
         status["externalMetricNames"] = json!(external);
         status["triggersTypes"] = json!(types.join(","));
         if !authentications.is_empty() {

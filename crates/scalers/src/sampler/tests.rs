@@ -2,13 +2,21 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use keda_core::sample::Sample;
+use futures::FutureExt;
+use futures::stream::{self, BoxStream, StreamExt};
+use keda_core::sample::{ErrorKind, Sample};
 
 use super::*;
 
 /// A source that counts its readings and can fail or panic.
 #[derive(Default)]
 struct Source {
+    /// What it says by itself, whenever it is listened to.
+    pushes: Vec<Push>,
+    /// How often it was listened to, and how often it panics then.
+    listeners: AtomicUsize,
+    faults: AtomicUsize,
+
     readings: AtomicUsize,
     builds: AtomicUsize,
     script: Mutex<Vec<&'static str>>,
@@ -29,6 +37,31 @@ impl Scaler for Reader {
             error => Err(SourceError::new(ErrorKind::Unreachable, error)),
         }
     }
+
+    #[allow(clippy::panic)]
+    fn pushes(&self) -> Option<BoxStream<'static, Push>> {
+        let (pushes, source) = (self.0.pushes.clone(), Arc::clone(&self.0));
+        if pushes.is_empty() {
+            return None;
+        }
+        source.listeners.fetch_add(1, Ordering::SeqCst);
+        let fault = stream::once(async move {
+            let left = source.faults.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |faults| faults.checked_sub(1));
+            match left {
+                Ok(_) => panic!("a fault"),
+                Err(_) => std::future::pending().await,
+            }
+        });
+        Some(stream::iter(pushes).chain(fault).boxed())
+    }
+}
+
+async fn reading(reports: &mut mpsc::UnboundedReceiver<Report>) -> Sampled {
+    loop {
+        if let Report::Sampled(sampled) = reports.recv().await.unwrap() {
+            return sampled;
+        }
+    }
 }
 
 fn object(name: &str) -> ObjectKey {
@@ -39,10 +72,11 @@ fn query(source: &Arc<Source>, interval: u64) -> Query {
     let source = Arc::clone(source);
     Query {
         fingerprint: 77,
-        interval: Duration::from_secs(interval),
+        interval: Some(Duration::from_secs(interval)),
         build: Arc::new(move || {
             source.builds.fetch_add(1, Ordering::SeqCst);
-            Ok(Box::new(Reader(Arc::clone(&source))))
+            let reader: Box<dyn Scaler> = Box::new(Reader(Arc::clone(&source)));
+            async { Ok(reader) }.boxed()
         }),
     }
 }
@@ -56,7 +90,7 @@ async fn five_hundred_objects_with_one_query_cost_one_reading() {
         sampler.subscribe((object(&format!("jobs-{number}")), 0), query(&source, 30));
     }
     for _ in 0..500 {
-        assert!(sampled.recv().await.unwrap().result.is_ok());
+        assert!(reading(&mut sampled).await.result.is_ok());
     }
     assert_eq!(source.readings.load(Ordering::SeqCst), 1);
     for _ in 0..500 {
@@ -72,10 +106,10 @@ async fn a_failure_rebuilds_and_tries_once_more_before_it_counts() {
     let source = Arc::new(Source::default());
     *source.script.lock().unwrap() = vec!["late", "later", "ok", "first"];
     sampler.subscribe((object("jobs"), 0), query(&source, 30));
-    assert!(sampled.recv().await.unwrap().result.is_ok());
+    assert!(reading(&mut sampled).await.result.is_ok());
     assert_eq!(source.builds.load(Ordering::SeqCst), 2);
     sampler.read((object("jobs"), 0));
-    assert_eq!(sampled.recv().await.unwrap().result.unwrap_err().message, "late");
+    assert_eq!(reading(&mut sampled).await.result.unwrap_err().message, "late");
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,9 +119,9 @@ async fn a_fault_in_a_source_is_an_error_of_its_trigger() {
     let source = Arc::new(Source::default());
     *source.script.lock().unwrap() = vec!["panic", "panic"];
     sampler.subscribe((object("jobs"), 0), query(&source, 30));
-    assert!(sampled.recv().await.unwrap().result.unwrap_err().message.contains("fault in keda"));
+    assert!(reading(&mut sampled).await.result.unwrap_err().message.contains("fault in keda"));
     sampler.read((object("jobs"), 0));
-    assert!(sampled.recv().await.unwrap().result.is_ok());
+    assert!(reading(&mut sampled).await.result.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,9 +137,9 @@ async fn a_fault_while_a_source_is_set_up_does_not_silence_it() {
         _ => (good.build)(),
     });
     sampler.subscribe((object("jobs"), 0), Query { build, ..query(&source, 30) });
-    assert!(sampled.recv().await.unwrap().result.unwrap_err().message.contains("fault in keda"));
+    assert!(reading(&mut sampled).await.result.unwrap_err().message.contains("fault in keda"));
     sampler.read((object("jobs"), 0));
-    assert!(sampled.recv().await.unwrap().result.is_ok());
+    assert!(reading(&mut sampled).await.result.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +151,7 @@ async fn a_trigger_that_is_gone_is_not_read_while_its_neighbour_is() {
     sampler.subscribe((object("jobs"), 1), Query { fingerprint: 78, ..query(&other, 1) });
     sampler.retain(&object("jobs"), vec![0]);
     for _ in 0..5 {
-        assert_eq!(sampled.recv().await.unwrap().subscriber.1, 0);
+        assert_eq!(reading(&mut sampled).await.subscriber.1, 0);
     }
     assert!(other.readings.load(Ordering::SeqCst) <= 1);
 }
@@ -131,4 +165,58 @@ async fn nobody_is_read_for_after_leaving() {
     sampled.recv().await.unwrap();
     sampler.unsubscribe(&object("jobs"));
     assert!(tokio::time::timeout(Duration::from_secs(100), sampled.recv()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn setting_up_a_source_has_a_limit_in_time() {
+    let (output, mut sampled) = mpsc::unbounded_channel();
+    let sampler = Sampler::start(output);
+    let build: Build = Arc::new(|| std::future::pending().boxed());
+    sampler.subscribe((object("jobs"), 0), Query { build, ..query(&Arc::default(), 60) });
+    assert!(reading(&mut sampled).await.result.unwrap_err().message.contains("within 30 s"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_interval_gets_what_it_asks_for_and_what_others_ask_for() {
+    let (output, mut sampled) = mpsc::unbounded_channel();
+    let sampler = Sampler::start(output);
+    let source = Arc::new(Source { pushes: vec![Push::Active(true)], ..Source::default() });
+    sampler.subscribe((object("follower"), 0), Query { interval: None, ..query(&source, 1) });
+    assert!(tokio::time::timeout(Duration::from_secs(100), sampled.recv()).await.is_err());
+    sampler.read((object("follower"), 0));
+    assert!(reading(&mut sampled).await.result.is_ok());
+    assert!(tokio::time::timeout(Duration::from_secs(100), sampled.recv()).await.is_err());
+    assert_eq!(source.listeners.load(Ordering::SeqCst), 0);
+    sampler.subscribe((object("leader"), 0), query(&source, 1));
+    for name in ["follower", "leader"] {
+        assert_eq!(reading(&mut sampled).await.subscriber.0.name, name);
+    }
+    match sampled.recv().await.unwrap() {
+        Report::Pushed(pushed) => assert_eq!(pushed.subscriber.0.name, "leader"),
+        Report::Sampled(other) => assert!(other.result.is_err(), "{other:?}"),
+    }
+    sampler.unsubscribe(&object("leader"));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    while sampled.try_recv().is_ok() {}
+    assert!(tokio::time::timeout(Duration::from_secs(100), sampled.recv()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_is_listened_to_once_for_all_and_again_after_a_fault() {
+    let (output, mut reports) = mpsc::unbounded_channel();
+    let sampler = Sampler::start(output);
+    let pushes = vec![Push::Active(true), Push::Active(false)];
+    let source = Arc::new(Source { pushes, faults: AtomicUsize::new(1), ..Source::default() });
+    for name in ["one", "other"] {
+        sampler.subscribe((object(name), 0), query(&source, 30));
+    }
+    let mut heard = Vec::new();
+    while heard.len() < 8 {
+        if let Report::Pushed(pushed) = reports.recv().await.unwrap() {
+            heard.push((pushed.subscriber.0.name, pushed.push));
+        }
+    }
+    let both = |active| ["one", "other"].map(|name| (name.to_string(), Push::Active(active)));
+    assert_eq!(heard, [both(true), both(false), both(true), both(false)].concat());
+    assert_eq!(source.listeners.load(Ordering::SeqCst), 2, "once, and once after the fault");
 }
