@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, missing_debug_implementations, dead_code, reason = "nobody uses this crate")]
 
 mod broken_manifests;
+mod cluster;
 mod process;
 mod quickstart;
 #[path = "../../../scalers/tests/it/servers/mod.rs"]

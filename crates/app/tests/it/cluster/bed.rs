@@ -1,0 +1,170 @@
+//! A control plane for the tests, and the operator's rights on it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use keda_server::cluster::Cluster;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::servers::free_port;
+
+/// A control plane that ends with the test process, or when this is dropped.
+pub struct Bed {
+    child: Child,
+    folder: TempDir,
+    control: String,
+    /// As an administrator.
+    pub cluster: Cluster,
+    /// Port of the external metrics API, as the APIService knows it.
+    pub metrics_port: u16,
+}
+
+impl Bed {
+    /// Brings up a control plane with the operator's rights installed; `None` where it cannot be built.
+    pub async fn start(arguments: &[&str]) -> Option<Bed> {
+        let binaries = binaries()?;
+        let folder = TempDir::new().expect("a folder");
+        let log = std::fs::File::create(folder.path().join("testbed.log")).expect("a log");
+        let mut child = Command::new(binaries.join("testbed"))
+            .args(["up", "--until-stdin-closes", "--kubeconfig"])
+            .arg(folder.path().join("admin.json"))
+            .arg("--dir")
+            .arg(folder.path().join("data"))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the test bed starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+        let told: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
+            let log = std::fs::read_to_string(folder.path().join("testbed.log")).unwrap_or_default();
+            panic!("the test bed did not come up: {log}")
+        });
+        let control = told["control"].as_str().expect("a control address").to_string();
+        let cluster = Cluster::new(client(&folder.path().join("admin.json")).await);
+        let bed = Bed { child, folder, control, cluster, metrics_port: free_port() };
+        bed.install(&[]).await;
+        Some(bed)
+    }
+
+    /// Installs what `keda manifests` prints, but for the Deployment; the APIService leads to this machine.
+    pub async fn install(&self, arguments: &[&str]) {
+        let output = Command::new(env!("CARGO_BIN_EXE_keda"))
+            .args(["manifests", "-o", "json"])
+            .args(arguments)
+            .output()
+            .expect("keda manifests");
+        let list: Value = serde_json::from_slice(&output.stdout).expect("a list");
+        for object in list["items"].as_array().expect("items") {
+            let mut object = object.clone();
+            match object["kind"].as_str().expect("a kind") {
+                "Deployment" => continue,
+                "Service" => object["spec"] = json!({ "type": "ExternalName", "externalName": "localhost" }),
+                "APIService" => object["spec"]["service"]["port"] = json!(self.metrics_port),
+                _ => {}
+            }
+            self.apply(&object).await;
+        }
+        let established = || async {
+            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/scaledobjects.keda.sh";
+            let crd: Value = self.cluster.get(path).await.unwrap_or_default();
+            crd["status"]["conditions"].to_string().contains(r#""type":"Established""#)
+                && self.cluster.get::<Value>("/apis/keda.sh/v1alpha1/scaledobjects").await.is_ok()
+        };
+        assert!(super::world::until(30, established).await, "the definitions are not served");
+    }
+
+    /// Creates an object, or changes it to what is given.
+    pub async fn apply(&self, object: &Value) {
+        let path = path_of(object);
+        let collection = path.rsplit_once('/').expect("a collection").0;
+        match self.cluster.create::<Value>(collection, object).await {
+            Ok(_) => {}
+            Err(error) if error.kind == keda_server::cluster::ApiErrorKind::AlreadyExists => {
+                self.cluster.merge::<Value>(&path, object).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+            }
+            Err(error) => panic!("{path}: {error}"),
+        }
+    }
+
+    /// A kubeconfig of the operator's ServiceAccount.
+    pub async fn operator_kubeconfig(&self) -> PathBuf {
+        let request = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": { "expirationSeconds": 36_000 } });
+        let path = "/api/v1/namespaces/keda/serviceaccounts/keda-operator/token";
+        let answer: Value = self.cluster.create(path, &request).await.expect("a token");
+        self.kubeconfig_with(&json!({ "token": answer["status"]["token"] }), "operator.json")
+    }
+
+    /// A kubeconfig with other credentials.
+    pub fn kubeconfig_with(&self, user: &Value, name: &str) -> PathBuf {
+        let mut admin = Kubeconfig::read_from(self.folder.path().join("admin.json")).expect("a kubeconfig");
+        for info in &mut admin.auth_infos {
+            info.auth_info = serde_json::from_value(user.clone()).ok();
+        }
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, serde_json::to_string(&admin).expect("JSON")).expect("a file");
+        path
+    }
+
+    /// Tells the test bed to stop or start one of its parts.
+    pub async fn control(&self, command: &str) {
+        let answer = reqwest::Client::new().post(format!("{}/{command}", self.control)).send().await;
+        let answer = answer.expect("the test bed answers");
+        assert!(answer.status().is_success(), "{command}: {}", answer.text().await.unwrap_or_default());
+    }
+
+    /// A folder for files of the tests.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// A client for a kubeconfig.
+pub async fn client(path: &Path) -> kube::Client {
+    let kubeconfig = Kubeconfig::read_from(path).expect("a kubeconfig");
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    kube::Client::try_from(config.expect("a configuration")).expect("a client")
+}
+
+/// The folder of the test bed's binaries, which are built where they are not there.
+fn binaries() -> Option<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/testbed.sh");
+    let output = Command::new(script).stderr(Stdio::inherit()).output().expect("a shell");
+    if !output.status.success() {
+        let message = "skipped: the test bed cannot be built";
+        assert!(crate::servers::required().is_none(), "{message}");
+        println!("{message}");
+        return None;
+    }
+    Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+/// The path of an object in the API.
+pub fn path_of(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    let version = text(&object["apiVersion"]);
+    let root = if version.contains('/') { "/apis" } else { "/api" };
+    let kind = text(&object["kind"]).to_lowercase();
+    let plural = match kind.as_str() {
+        "networkpolicy" => "networkpolicies".to_string(),
+        kind => format!("{kind}s"),
+    };
+    let name = text(&object["metadata"]["name"]);
+    match object["metadata"]["namespace"].as_str() {
+        Some(namespace) => format!("{root}/{version}/namespaces/{namespace}/{plural}/{name}"),
+        None => format!("{root}/{version}/{plural}/{name}"),
+    }
+}
