@@ -10,6 +10,7 @@
 extern crate self as keda_core;
 
 pub mod api;
+pub mod cluster;
 pub mod cron;
 pub mod duration;
 pub mod engine;

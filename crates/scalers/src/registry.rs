@@ -24,6 +24,9 @@ macro_rules! catalogue {
 
 catalogue! {
     cron = "triggers/time/cron.rs" => Cron serves ["cron"];
+    external = "triggers/external/mod.rs" => External serves ["external", "external-push"];
+    kubernetes_resource = "triggers/kubernetes/resource/mod.rs" => KubernetesResource serves ["kubernetes-resource"];
+    kubernetes_workload = "triggers/kubernetes/workload.rs" => KubernetesWorkload serves ["kubernetes-workload"];
     metrics_api = "triggers/http/metrics_api.rs" => MetricsApi serves ["metrics-api"];
     postgresql = "triggers/databases/postgresql.rs" => PostgreSql serves ["postgresql"];
     prometheus = "triggers/observability/prometheus.rs" => Prometheus serves ["prometheus"];

@@ -1,10 +1,11 @@
 //! Looks parameters up, converts them, and reports what is wrong with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher};
 
 use super::{Context, Environment, Inputs, Kind, Metadata, Parameter, Source, Value};
 use crate::problem::{Path, Problem, did_you_mean};
+use crate::secret::Secret;
 
 /// What messages show in place of a text from a TriggerAuthentication or the environment: any of them may be a secret
 /// that was put in the wrong place.
@@ -17,6 +18,8 @@ pub struct Reader<'a> {
     context: &'a Context,
     problems: Vec<Problem>,
     fingerprint: Fingerprint,
+    /// Whether the trigger knows every key.
+    knows_all_keys: bool,
 }
 
 /// A parsed trigger and what identifies its query.
@@ -39,9 +42,12 @@ pub fn parse<T: Metadata>(inputs: &Inputs, context: &Context) -> (T, Vec<Problem
 
 /// As [`parse`], and says which triggers ask the same of the same source.
 pub fn parse_with_fingerprint<T: Metadata>(inputs: &Inputs, context: &Context) -> Parsed<T> {
-    let mut reader = Reader { inputs, context, problems: Vec::new(), fingerprint: Fingerprint::new(context) };
+    let fingerprint = Fingerprint::new(context);
+    let mut reader = Reader { inputs, context, problems: Vec::new(), fingerprint, knows_all_keys: false };
     let value = T::read(&mut reader);
-    reader.report_unknown_keys(&T::parameters());
+    if !reader.knows_all_keys {
+        reader.report_unknown_keys(&T::parameters());
+    }
     Parsed { value, problems: reader.problems, fingerprint: reader.fingerprint.finish() }
 }
 
@@ -54,6 +60,31 @@ impl<'a> Reader<'a> {
     /// The texts that are read, for the few parameters that have no type: cloud credentials looked up raw.
     pub fn inputs(&self) -> &'a Inputs {
         self.inputs
+    }
+
+    /// All metadata, for a source that is sent it: as written, with the variable's value in place of its name where the
+    /// key ends in `FromEnv`; such a key is left out when its variable is not set. No key is unknown then.
+    pub fn all(&mut self) -> BTreeMap<String, Secret> {
+        self.knows_all_keys = true;
+        let mut all = BTreeMap::new();
+        for (key, written) in &self.inputs.metadata {
+            let text = if key.ends_with("FromEnv") {
+                self.inputs.environment.get(written).filter(|value| !value.is_empty())
+            } else {
+                Some(written.as_str())
+            };
+            if let Some(text) = text {
+                self.fingerprint.add(key, text);
+                all.insert(key.clone(), Secret::new(text));
+            }
+        }
+        all
+    }
+
+    /// Adds to what tells this query from others: what is asked for beside the parameters, such as the namespace of
+    /// the object.
+    pub fn asks_for(&mut self, what: &str, text: &str) {
+        self.fingerprint.add(what, text);
     }
 
     /// Reports an error of the metadata as a whole, such as a rule between parameters.

@@ -5,6 +5,9 @@
 
 pub mod amqp;
 pub mod authentication;
+#[cfg(test)]
+pub(crate) mod fake_cluster;
+pub mod grpc;
 pub mod http;
 pub mod oauth2;
 pub mod pool;
@@ -15,6 +18,9 @@ pub mod tls;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use keda_core::cluster::Cluster;
+use keda_core::sample::{ErrorKind, SourceError};
 
 /// What the process was told about its clients (`config.md`), read once by the binary.
 #[derive(Debug, Clone)]
@@ -63,6 +69,10 @@ pub struct Sources {
     pub amqp: Arc<amqp::AmqpPool>,
     /// PostgreSQL.
     pub postgres: Arc<postgres::PostgresPool>,
+    /// gRPC channels.
+    pub grpc: Arc<grpc::GrpcPool>,
+    /// The cluster that keda runs in, if it does.
+    pub cluster: Option<Arc<dyn Cluster>>,
 }
 
 impl Sources {
@@ -75,7 +85,24 @@ impl Sources {
             redis: Arc::default(),
             amqp: Arc::default(),
             postgres: Arc::default(),
+            grpc: Arc::default(),
+            cluster: None,
             settings,
         }
+    }
+
+    /// The same with a cluster, for the triggers that ask it.
+    #[must_use]
+    pub fn with_cluster(self, cluster: Arc<dyn Cluster>) -> Self {
+        Sources { cluster: Some(cluster), ..self }
+    }
+
+    /// The cluster, for a trigger of type `trigger_type`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where there is none.
+    pub fn cluster_for(&self, trigger_type: &str) -> Result<Arc<dyn Cluster>, SourceError> {
+        let missing = || SourceError::new(ErrorKind::Unsupported, format!("{trigger_type} needs a cluster"));
+        self.cluster.clone().ok_or_else(missing)
     }
 }

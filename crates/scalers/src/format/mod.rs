@@ -1,4 +1,6 @@
 //! Formats that answers come in.
 
+pub mod dotted_path;
 pub mod gjson;
+pub mod label_selector;
 pub mod prometheus_text;

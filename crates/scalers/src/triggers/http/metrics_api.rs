@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::client::Sources;
 use crate::client::authentication::Authentication;
 use crate::client::http;
+use crate::format::dotted_path::walk;
 use crate::format::gjson;
 use crate::format::prometheus_text::Selector;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
@@ -138,7 +139,7 @@ fn value_at(format: &str, body: &str, location: &str) -> Result<f64, String> {
         "yaml" => {
             let yaml =
                 keda_core::manifest::parse_value(body).map_err(|error| format!("the answer is not YAML: {error}"))?;
-            number(Some(&walk(&yaml, location)?), location)
+            number(Some(walk(&yaml, location)?), location)
         }
         "xml" => {
             let document =
@@ -165,26 +166,6 @@ fn number(value: Option<&Value>, location: &str) -> Result<f64, String> {
 
 fn not_a_number(location: &str, found: &str) -> String {
     format!("valueLocation {location:?} must point to a numeric value or a string parseable as a Quantity, got {found}")
-}
-
-/// Follows names and positions with dots between them, up to the first scalar (`COMMON.md`, "value-by-path").
-fn walk(value: &Value, path: &str) -> Result<Value, String> {
-    if !value.is_object() {
-        return Err("the answer is not a map at its top".to_string());
-    }
-    let mut here = value;
-    for name in path.split('.') {
-        let next = match here {
-            Value::Object(map) => map.get(name),
-            Value::Array(elements) => name.parse::<usize>().ok().and_then(|position| elements.get(position)),
-            scalar => return Ok(scalar.clone()),
-        };
-        here = next.ok_or_else(|| format!("key '{name}' not found in path '{path}'"))?;
-    }
-    match here {
-        Value::Object(_) | Value::Array(_) => Err(format!("path '{path}' does not lead to a value")),
-        scalar => Ok(scalar.clone()),
-    }
 }
 
 /// Follows element names with dots between them, from the root element on.

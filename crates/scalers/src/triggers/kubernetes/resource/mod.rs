@@ -1,0 +1,197 @@
+//! `kubernetes-resource`: a number in a ConfigMap or Secret (`scalers/kubernetes-resource.md`).
+
+mod scan;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use keda_core::cluster::Cluster;
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::quantity::Quantity;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::secret::Secret;
+use serde_json::Value;
+
+use crate::client::Sources;
+use crate::format::dotted_path;
+use crate::format::gjson;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+
+/// Scale on a number that a ConfigMap or Secret in the object's namespace holds.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+pub struct KubernetesResource {
+    /// Kind of the object.
+    #[meta(trigger, one_of("ConfigMap", "Secret"))]
+    resource_kind: String,
+    /// Name of the object.
+    #[meta(trigger)]
+    resource_name: String,
+    /// Key inside its data.
+    #[meta(trigger)]
+    key: String,
+    /// What the text under the key is.
+    #[meta(trigger, default = "number", one_of("number", "json", "yaml"))]
+    format: String,
+    /// Where the number is: a gjson path in JSON, names with dots between them in YAML.
+    #[meta(trigger, optional)]
+    value_location: String,
+    /// How the number is written.
+    #[meta(trigger, default = "float64", one_of("float64", "int64", "quantity"))]
+    value_type: String,
+    /// What one replica is expected to handle.
+    #[meta(trigger)]
+    target_value: f64,
+    /// Value above which the target leaves zero.
+    #[meta(trigger, optional)]
+    activation_target_value: f64,
+}
+
+impl KubernetesResource {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        reader.asks_for("namespace", &reader.context().namespace);
+        if reader.has_errors() {
+            return;
+        }
+        if self.target_value <= 0.0 && !reader.context().as_metric_source {
+            reader.error("targetValue must be a float greater than 0");
+        }
+        match (self.format.as_str(), self.value_location.is_empty()) {
+            ("number", false) => reader.error("valueLocation is only supported with json or yaml format"),
+            ("json" | "yaml", true) => {
+                reader.error(format!("valueLocation is required for {} format", self.format));
+            }
+            _ => {}
+        }
+    }
+
+    fn metric_name(&self) -> String {
+        normalize(&format!("{}-{}-{}", self.resource_kind.to_ascii_lowercase(), self.resource_name, self.key))
+    }
+
+    /// The number in the text under the key.
+    fn value(&self, text: &str) -> Result<f64, String> {
+        match self.format.as_str() {
+            "number" => match self.value_type.as_str() {
+                "float64" => scan::float(text),
+                "int64" => scan::integer(text).map(float),
+                "quantity" => quantity(text),
+                other => Err(format!("unsupported valueType: {other}")),
+            },
+            "json" => {
+                let json: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+                let path = &self.value_location;
+                let found = gjson::get(&json, path).ok_or_else(|| format!("path {path} not found in json"))?;
+                self.of_json(&found)
+            }
+            "yaml" => {
+                let yaml =
+                    keda_core::manifest::parse_value(text).map_err(|error| format!("it is not YAML: {error}"))?;
+                let path = &self.value_location;
+                let found = dotted_path::walk(&yaml, path)
+                    .map_err(|message| format!("path {path} not found in yaml: {message}"))?;
+                self.of_yaml(found)
+            }
+            other => Err(format!("unsupported format: {other}")),
+        }
+    }
+
+    fn of_json(&self, found: &Value) -> Result<f64, String> {
+        match (self.value_type.as_str(), found) {
+            ("float64" | "quantity", Value::Number(number)) => {
+                number.as_f64().ok_or_else(|| "the number is too large".to_string())
+            }
+            ("float64" | "quantity", Value::String(text)) => quantity(text),
+            // A cast saturates.
+            #[allow(clippy::cast_possible_truncation)]
+            ("int64", Value::Number(number)) => {
+                let truncated = number.as_i64().or_else(|| number.as_f64().map(|number| number as i64));
+                truncated.map(float).ok_or_else(|| "the number is too large".to_string())
+            }
+            ("float64" | "quantity" | "int64", other) => Err(not_a_number(other)),
+            (other, _) => Err(format!("unsupported valueType: {other}")),
+        }
+    }
+
+    /// Numbers of YAML count as they are, whatever the type.
+    fn of_yaml(&self, found: &Value) -> Result<f64, String> {
+        match found {
+            Value::Number(number) if number.is_u64() && number.as_i64().is_none() => Err(not_a_number(found)),
+            Value::Number(number) => number.as_f64().ok_or_else(|| not_a_number(found)),
+            Value::String(text) if self.value_type == "quantity" => quantity(text),
+            Value::String(text) => scan::float(text),
+            other => Err(not_a_number(other)),
+        }
+    }
+}
+
+fn quantity(text: &str) -> Result<f64, String> {
+    text.parse::<Quantity>().map(|quantity| quantity.to_f64()).map_err(|error| format!("it is not a quantity: {error}"))
+}
+
+fn not_a_number(value: &Value) -> String {
+    let found = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number that is too large",
+        Value::String(_) => "a text",
+        Value::Array(_) | Value::Object(_) => "a collection",
+    };
+    format!("a number is expected, not {found}")
+}
+
+impl Trigger for KubernetesResource {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.target_value)))
+    }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let cluster = sources.cluster_for(&context.trigger_type)?;
+        Ok(Box::new(Resource { cluster, namespace: context.namespace.clone(), trigger: self }))
+    }
+}
+
+struct Resource {
+    cluster: Arc<dyn Cluster>,
+    namespace: String,
+    trigger: KubernetesResource,
+}
+
+#[async_trait]
+impl Scaler for Resource {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let trigger = &self.trigger;
+        let value = self.read().await;
+        let value = value
+            .map_err(|error| error.within(&format!("error getting metric value from {}", trigger.resource_kind)))?;
+        Ok(vec![(trigger.metric_name(), Sample::above(value, trigger.activation_target_value))])
+    }
+}
+
+impl Resource {
+    async fn read(&self) -> Result<f64, SourceError> {
+        let KubernetesResource { resource_kind: kind, resource_name: name, key, .. } = &self.trigger;
+        let namespace = &self.namespace;
+        let missing = || SourceError::configuration(format!("{kind} {namespace}/{name} not found"));
+        let text = match kind.as_str() {
+            "ConfigMap" => {
+                let data = self.cluster.config_map(namespace, name).await?.ok_or_else(missing)?;
+                data.get(key).map(Secret::new)
+            }
+            "Secret" => self.cluster.secret(namespace, name).await?.ok_or_else(missing)?.remove(key),
+            other => return Err(SourceError::configuration(format!("unsupported resourceKind: {other}"))),
+        };
+        let text = text
+            .ok_or_else(|| SourceError::configuration(format!("key {key} not found in {kind} {namespace}/{name}")))?;
+        self.trigger.value(text.expose()).map_err(|message| {
+            // What cannot be read may be a credential that was put in the wrong place.
+            let message = if kind == "Secret" { "it does not hold such a number".to_string() } else { message };
+            SourceError::new(ErrorKind::Malformed, format!("{namespace}/{name}, key {key}: {message}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
