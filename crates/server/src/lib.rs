@@ -1,1 +1,6 @@
 //! The Kubernetes shell: watches, decisions carried out on a cluster, the external metrics API.
+
+pub mod certificates;
+mod fingerprint;
+pub mod metrics_api;
+pub mod tls;
