@@ -1,21 +1,11 @@
 //! The Kubernetes shell: watches, decisions carried out on a cluster, the external metrics API.
 
+pub mod certificates;
 pub mod cluster;
+mod fingerprint;
+pub mod metrics_api;
 pub mod operator;
 mod probes;
+pub mod tls;
 
-/// Why a role cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// An address is taken, or may not be used.
-    #[error("cannot listen on {address}: {error}")]
-    Listen {
-        /// The address.
-        address: String,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The cluster cannot be used at all.
-    #[error("cannot use the cluster: {0}")]
-    Cluster(String),
-}
+pub use tls::ServerError;

@@ -1,0 +1,79 @@
+use super::super::generate;
+use super::*;
+
+const DAY: i64 = 24 * 3600;
+
+pub(super) fn names() -> Names {
+    Names {
+        namespace: "keda".to_owned(),
+        cluster_domain: "cluster.local".to_owned(),
+        operator: "keda-operator".to_owned(),
+        metrics: "keda-metrics-apiserver".to_owned(),
+        webhooks: Some("keda-admission-webhooks".to_owned()),
+    }
+}
+
+fn now() -> Timestamp {
+    keda_scalers::sampler::wall_clock()
+}
+
+fn in_days(days: i64) -> Timestamp {
+    Timestamp::from_second(now().as_second() + days * DAY).unwrap()
+}
+
+fn reason(data: &BTreeMap<String, ByteString>, names: &Names, now: Timestamp) -> String {
+    match inspect(Some(data), names, now) {
+        Verdict::Valid(_) => "valid".to_owned(),
+        Verdict::Renew(reason) => reason,
+    }
+}
+
+#[test]
+fn what_is_generated_is_valid_for_three_quarters_of_a_year() {
+    let data = generate(&names(), now()).unwrap().data;
+    assert_eq!(reason(&data, &names(), now()), "valid");
+    assert_eq!(reason(&data, &names(), in_days(274)), "valid");
+    assert_eq!(reason(&data, &names(), in_days(276)), "tls.crt is valid for 89 days only");
+    assert_eq!(reason(&data, &names(), in_days(400)), "tls.crt is valid for -35 days only");
+    assert_eq!(reason(&data, &names(), in_days(-1)), "ca.crt is not valid yet");
+}
+
+#[test]
+fn what_is_damaged_is_renewed() {
+    let (data, other) = (generate(&names(), now()).unwrap().data, generate(&names(), now()).unwrap().data);
+    let with = |key: &str, value: Option<&ByteString>| {
+        let mut data = data.clone();
+        match value {
+            Some(value) => data.insert(key.to_owned(), value.clone()),
+            None => data.remove(key),
+        };
+        reason(&data, &names(), now())
+    };
+    assert_eq!(with(KEY, None), "tls.key is missing");
+    assert_eq!(with(CERTIFICATE, Some(&ByteString(Vec::new()))), "tls.crt is missing");
+    assert!(with(CA_CERTIFICATE, Some(&ByteString(b"damaged".to_vec()))).contains("no usable PEM"));
+    assert!(with(KEY, other.get(KEY)).contains("key"));
+    assert!(with(CA_CERTIFICATE, other.get(CA_CERTIFICATE)).starts_with("tls.crt is not believed under ca.crt"));
+    assert_eq!(with(CA_KEY, None), "valid", "somebody else's certificate comes without the key of its CA");
+    assert!(matches!(inspect(None, &names(), now()), Verdict::Renew(_)));
+}
+
+#[test]
+fn a_certificate_for_other_names_is_renewed() {
+    let without = Names { webhooks: None, ..names() };
+    let data = generate(&without, now()).unwrap().data;
+    assert_eq!(reason(&data, &without, now()), "valid");
+    assert_eq!(reason(&data, &names(), now()), "tls.crt is not for keda-admission-webhooks.keda.svc");
+    let elsewhere = Names { cluster_domain: "example.org".to_owned(), ..without };
+    assert_eq!(reason(&data, &elsewhere, now()), "tls.crt is not for keda-operator.keda.svc.example.org");
+}
+
+#[test]
+fn keys_are_pkcs1_as_keda_reads_them() {
+    let data = generate(&names(), now()).unwrap().data;
+    for key in [KEY, CA_KEY] {
+        let text = String::from_utf8(data[key].0.clone()).unwrap();
+        assert!(text.starts_with("-----BEGIN RSA PRIVATE KEY-----\n"), "{key}");
+    }
+    assert_eq!(names().all().len(), 12);
+}
