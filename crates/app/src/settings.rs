@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 
 use keda_core::metadata::parse_bool;
 use keda_scalers::client::SourceSettings;
+use keda_server::tls::TlsVersions;
 
 /// What the environment says.
 #[derive(Debug, Clone)]
@@ -60,6 +61,8 @@ pub(crate) struct ClusterEnvironment {
     pub(crate) election: Election,
     /// `KEDA_SCALEDOBJECT_CTRL_MAX_RECONCILES`.
     pub(crate) reconciliations: usize,
+    /// `KEDA_SERVICE_MIN_TLS_VERSION`, or `KEDA_HTTP_MIN_TLS_VERSION`: versions that our servers speak.
+    pub(crate) service_tls_versions: TlsVersions,
     /// Name of the pod or machine.
     pub(crate) host: String,
     /// Tells this process from others of the same host.
@@ -118,6 +121,11 @@ impl ClusterEnvironment {
             restrict_secrets: text("KEDA_RESTRICT_SECRET_ACCESS").is_some_and(|text| text.eq_ignore_ascii_case("true")),
             election,
             reconciliations,
+            service_tls_versions: match std::env::var("KEDA_SERVICE_MIN_TLS_VERSION").ok() {
+                Some(version) if version != "TLS12" => TlsVersions::From13,
+                None if text("KEDA_HTTP_MIN_TLS_VERSION").as_deref() == Some("TLS13") => TlsVersions::From13,
+                _ => TlsVersions::From12,
+            },
             host: host.map_or_else(|| "localhost".to_string(), |host| host.trim().to_string()),
             unique: unique.trim().to_string(),
         })

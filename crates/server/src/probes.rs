@@ -26,7 +26,7 @@ pub(crate) async fn serve_plain(
 ) -> Result<(), ServerError> {
     let listener = TcpListener::bind(address)
         .await
-        .map_err(|error| ServerError::Listen { address: address.to_string(), error })?;
+        .map_err(|source| ServerError::Bind { address, source })?;
     tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
         if let Err(error) = served {

@@ -36,7 +36,7 @@ fn reported(result: anyhow::Result<u8>) -> u8 {
 pub(crate) fn run(arguments: Arguments) -> u8 {
     if let Command::Operator(flags) = arguments.command {
         // The operator logs in a way of its own.
-        return run_role(Role::Operator(flags));
+        return run_role(Role::All(flags));
     }
     // What libraries warn of goes to standard error; what keda has to tell, each command prints itself.
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).without_time().init();
@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: Arguments) -> u8 {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Crds(arguments) => crds::run(&arguments),
         Command::Manifests(arguments) => manifests::run(&arguments),
-        Command::Operator(flags) => Role::Operator(flags).run(),
+        Command::Operator(flags) => Role::All(flags).run(),
     })
 }
 

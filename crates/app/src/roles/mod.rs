@@ -19,6 +19,8 @@ use crate::settings;
 /// A role and its flags.
 #[derive(Debug)]
 pub(crate) enum Role {
+    /// All of them in one process.
+    All(Box<OperatorFlags>),
     /// KEDA's `keda`, with the metrics API where a port is given.
     Operator(Box<OperatorFlags>),
     /// KEDA's `keda-adapter`.
@@ -41,7 +43,8 @@ impl Role {
     /// Runs the role until a signal asks it to end.
     pub(crate) fn run(self) -> anyhow::Result<u8> {
         match self {
-            Role::Operator(flags) => operator::run(&flags),
+            Role::All(flags) => operator::run(&flags, true),
+            Role::Operator(flags) => operator::run(&flags, false),
             Role::Adapter(flags) => adapter::run(&flags),
             Role::Webhooks(flags) => webhooks::run(&flags),
         }

@@ -1,10 +1,11 @@
 //! The operator's role: flags and environment become settings.
 
-use std::sync::Arc;
+use std::net::Ipv6Addr;
 
 use anyhow::Context;
 use keda_scalers::client::Sources;
-use keda_server::operator::{LeaderElection, OperatorSettings};
+use keda_server::certificates::{Names, RotationSettings};
+use keda_server::operator::{Certificates, LeaderElection, OperatorSettings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -13,15 +14,18 @@ use super::logging;
 use crate::FINE;
 use crate::settings::{ClusterEnvironment, Settings};
 
-/// Runs until SIGTERM or SIGINT.
-pub(crate) fn run(flags: &OperatorFlags) -> anyhow::Result<u8> {
+/// The port of the metrics API where it is part of the role.
+const METRICS_API_PORT: u16 = 6443;
+
+/// Runs until SIGTERM or SIGINT; `all` is KEDA's other roles too.
+pub(crate) fn run(flags: &OperatorFlags, all: bool) -> anyhow::Result<u8> {
     logging::start(&flags.common);
     let environment = ClusterEnvironment::read()?;
     for surprise in flags.unused.surprises() {
         tracing::warn!("{surprise}");
     }
-    let settings = settings(flags, &environment)?;
-    let sources = Arc::new(Sources::new(Settings::from_environment().sources));
+    let settings = settings(flags, &environment, all)?;
+    let sources = Sources::new(Settings::from_environment().sources);
     let runtime = runtime()?;
     runtime.block_on(async {
         let client = client(&flags.common).await?;
@@ -31,7 +35,8 @@ pub(crate) fn run(flags: &OperatorFlags) -> anyhow::Result<u8> {
     })
 }
 
-fn settings(flags: &OperatorFlags, environment: &ClusterEnvironment) -> anyhow::Result<OperatorSettings> {
+fn settings(flags: &OperatorFlags, environment: &ClusterEnvironment, all: bool) -> anyhow::Result<OperatorSettings> {
+    let port = flags.secure_port.unwrap_or(if all { METRICS_API_PORT } else { 0 });
     let election = environment.election.clone();
     Ok(OperatorSettings {
         namespaces: environment.watch_namespaces.clone().context(
@@ -51,8 +56,29 @@ fn settings(flags: &OperatorFlags, environment: &ClusterEnvironment) -> anyhow::
             retry_period: election.retry_period,
         }),
         reconciliations: environment.reconciliations,
+        metrics_api_address: (port != 0).then(|| (Ipv6Addr::UNSPECIFIED, port).into()),
+        certificates: certificates(flags, &environment.pod_namespace),
+        tls_versions: environment.service_tls_versions,
         health_probe_address: address("health-probe-bind-address", &flags.health_probe_bind_address)?,
     })
+}
+
+fn certificates(flags: &OperatorFlags, namespace: &str) -> Certificates {
+    if !flags.enable_cert_rotation {
+        return Certificates::Folder(flags.cert_dir.clone());
+    }
+    let names = Names {
+        namespace: namespace.to_string(),
+        cluster_domain: flags.k8s_cluster_domain.clone(),
+        operator: flags.operator_service_name.clone(),
+        metrics: flags.metrics_server_service_name.clone(),
+        webhooks: flags.enable_webhook_patching.then(|| flags.webhooks_service_name.clone()),
+    };
+    let mut rotation = RotationSettings::new(names);
+    rotation.secret.clone_from(&flags.cert_secret_name);
+    rotation.api_service = flags.enable_apiservice_patching;
+    rotation.webhook_configuration = flags.enable_webhook_patching.then(|| flags.validating_webhook_name.clone());
+    Certificates::Rotated(Box::new(rotation))
 }
 
 /// Two threads do: nothing here computes for long.

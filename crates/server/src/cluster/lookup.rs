@@ -118,12 +118,10 @@ impl ClusterReferences {
     async fn fetch(&self, reference: &Reference) -> Result<Found, ApiError> {
         let result = match reference {
             Reference::Secret(namespace, name) => {
-                let secret = self.cluster.get::<SecretData>(&SECRETS.object(Some(namespace), name)).await;
-                secret.map(|secret| Found::Data(secret.decoded()))
+                secret(&self.cluster, namespace, name).await.map(Found::Data)
             }
             Reference::ConfigMap(namespace, name) => {
-                let map = self.cluster.get::<ConfigMapData>(&CONFIG_MAPS.object(Some(namespace), name)).await;
-                map.map(|map| Found::Data(map.data))
+                config_map(&self.cluster, namespace, name).await.map(Found::Data)
             }
             Reference::ServiceAccount(namespace, name) => {
                 let account = self.cluster.get::<Annotated>(&SERVICE_ACCOUNTS.object(Some(namespace), name)).await;
@@ -241,6 +239,16 @@ impl ReferenceSource for ClusterReferences {
 /// A failure of the API server while a source is built is a failure of the source.
 fn unreachable(error: &ApiError) -> SourceError {
     SourceError::new(ErrorKind::Unreachable, format!("what the trigger refers to cannot be read: {error}"))
+}
+
+/// The decoded data of a Secret.
+pub(super) async fn secret(cluster: &Cluster, namespace: &str, name: &str) -> Result<Data, ApiError> {
+    Ok(cluster.get::<SecretData>(&SECRETS.object(Some(namespace), name)).await?.decoded())
+}
+
+/// The data of a ConfigMap.
+pub(super) async fn config_map(cluster: &Cluster, namespace: &str, name: &str) -> Result<Data, ApiError> {
+    Ok(cluster.get::<ConfigMapData>(&CONFIG_MAPS.object(Some(namespace), name)).await?.data)
 }
 
 #[derive(Deserialize)]

@@ -3,9 +3,11 @@
 mod client;
 pub(crate) mod discovery;
 pub(crate) mod events;
+mod for_triggers;
 pub(crate) mod lease;
 pub(crate) mod lookup;
 pub(crate) mod object;
+pub(crate) mod pods;
 pub mod resource;
 pub(crate) mod scale;
 pub(crate) mod watch;

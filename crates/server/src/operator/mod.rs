@@ -3,6 +3,7 @@
 //! [`watches`] and tasks tell the [`driver`] what happens; [`reconcile`] makes of an object a plan and an HPA;
 //! [`effects`] carries out what the engine decides.
 
+mod answers;
 mod authentications;
 mod driver;
 mod effects;
@@ -15,5 +16,4 @@ mod status;
 mod watches;
 mod workloads;
 
-pub(crate) use driver::Question;
-pub use run::{LeaderElection, OperatorSettings, run};
+pub use run::{Certificates, LeaderElection, OperatorSettings, run};

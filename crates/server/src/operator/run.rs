@@ -1,25 +1,35 @@
 //! Starts the parts of the operator, and ends them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keda_scalers::client::Sources;
-use keda_scalers::sampler::Sampler;
+use keda_scalers::plan::SharedReferences;
+use keda_scalers::sampler::{Report, Sampler};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::driver::Driver;
+use super::answers::Answers;
+use super::driver::{Driver, Message};
 use super::reconcile::Tools;
 use super::watches::{self, Scopes};
 use super::workloads::Workloads;
 use crate::ServerError;
+use crate::certificates::{CertificateFiles, RotationSettings, follow_files, rotate};
 use crate::cluster::Cluster;
 use crate::cluster::discovery::Discovery;
 use crate::cluster::events::Events;
 use crate::cluster::lease::{self, LeaseSettings};
 use crate::cluster::lookup::{Authentications, ClusterReferences};
+use crate::metrics_api::{MetricsApi, MetricsApiSettings};
 use crate::probes;
+use crate::tls::{self, IdentityWatch, Shutdown, TlsVersions};
+
+/// How often certificate files are looked at.
+const FILE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -46,6 +56,21 @@ pub struct OperatorSettings {
     pub reconciliations: usize,
     /// Where health probes are answered.
     pub health_probe_address: Option<SocketAddr>,
+    /// Where the external metrics API is served.
+    pub metrics_api_address: Option<SocketAddr>,
+    /// Where the certificates of the servers come from.
+    pub certificates: Certificates,
+    /// Which versions of TLS the servers speak.
+    pub tls_versions: TlsVersions,
+}
+
+/// Where certificates come from.
+#[derive(Debug, Clone)]
+pub enum Certificates {
+    /// Made here, kept in a Secret.
+    Rotated(Box<RotationSettings>),
+    /// `tls.crt`, `tls.key` and `ca.crt` in a folder.
+    Folder(PathBuf),
 }
 
 /// An election among replicas.
@@ -68,15 +93,60 @@ pub struct LeaderElection {
 pub async fn run(
     settings: OperatorSettings,
     client: kube::Client,
-    sources: Arc<Sources>,
+    sources: Sources,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
-    let cluster = Cluster::new(client);
+    let cluster = Cluster::new(client.clone());
     if let Some(address) = settings.health_probe_address {
         probes::serve(address, shutdown.clone()).await?;
     }
     let (messages, inbox) = mpsc::unbounded_channel();
     let (output, reports) = mpsc::unbounded_channel();
+    let driver = driver(&settings, &cluster, sources, &messages, Sampler::start(output));
+    let scopes = Scopes {
+        namespaces: settings.namespaces.clone(),
+        labels: settings.labels.clone(),
+        authentication_labels: settings.authentication_labels.clone(),
+    };
+    watches::start(&cluster, &scopes, &messages);
+    // The sender stays here, so that those who listen do so until the end.
+    let (leading, leads) = watch::channel(settings.leader_election.is_none());
+    let mut servers = JoinSet::new();
+    let identity = identity(&settings, &client, leads.clone(), &shutdown, &mut servers);
+    if let Some(address) = settings.metrics_api_address {
+        let listener = tls::bind(address).await?;
+        let source = Arc::new(Answers(messages.clone()));
+        let api = MetricsApi::new(MetricsApiSettings::default(), client.clone(), source, Arc::new(String::new));
+        servers.spawn(api.serve(listener, identity, settings.tls_versions, Shutdown::new(shutdown.clone())));
+    }
+    if let Some(election) = settings.leader_election {
+        let lease = LeaseSettings {
+            namespace: settings.pod_namespace,
+            name: election.id,
+            identity: settings.identity,
+            duration: election.lease_duration,
+            renew_deadline: election.renew_deadline,
+            retry_period: election.retry_period,
+        };
+        servers.spawn(lease::run(cluster, lease, leading.clone(), shutdown.clone()));
+    }
+    // Questions are answered as long as a server is there to ask them.
+    let ended = async {
+        shutdown.cancelled().await;
+        while servers.join_next().await.is_some() {}
+    };
+    drive(driver, inbox, reports, leads, &shutdown, ended).await;
+    drop(leading);
+    Ok(())
+}
+
+fn driver(
+    settings: &OperatorSettings,
+    cluster: &Cluster,
+    sources: Sources,
+    messages: &mpsc::UnboundedSender<Message>,
+    sampler: Sampler,
+) -> Driver {
     let discovery = Arc::new(Discovery::default());
     let lookups = Arc::new(ClusterReferences {
         cluster: cluster.clone(),
@@ -85,57 +155,54 @@ pub async fn run(
         cluster_namespace: settings.cluster_namespace.clone(),
         restrict_secrets: settings.restrict_secrets,
     });
-    let references: keda_scalers::plan::SharedReferences = lookups.clone();
+    let references: SharedReferences = lookups.clone();
+    let sources = Arc::new(sources.with_cluster(Arc::new(cluster.clone())));
     let tools = Arc::new(Tools { cluster: cluster.clone(), discovery, lookups, references, sources });
     let events = Events::start(cluster.clone(), "keda-operator", &settings.host);
     let workloads = Workloads::new(cluster.clone(), settings.namespaces.clone(), messages.clone());
-    let driver =
-        Driver::new(tools, Sampler::start(output), events, workloads, messages.clone(), settings.reconciliations);
-    let scopes = Scopes {
-        namespaces: settings.namespaces.clone(),
-        labels: settings.labels.clone(),
-        authentication_labels: settings.authentication_labels.clone(),
-    };
-    watches::start(&cluster, &scopes, &messages);
-    let (leading, leads) = watch::channel(settings.leader_election.is_none());
-    let election = settings.leader_election.map(|election| {
-        let leading = leading.clone();
-        let lease = LeaseSettings {
-            namespace: settings.pod_namespace.clone(),
-            name: election.id,
-            identity: settings.identity.clone(),
-            duration: election.lease_duration,
-            renew_deadline: election.renew_deadline,
-            retry_period: election.retry_period,
-        };
-        tokio::spawn(lease::run(cluster.clone(), lease, leading, shutdown.clone()))
-    });
-    drive(driver, inbox, reports, leads, &shutdown).await;
-    drop(leading);
-    if let Some(election) = election {
-        let _ = election.await;
+    Driver::new(tools, sampler, events, workloads, messages.clone(), settings.reconciliations)
+}
+
+/// The certificate of the servers, kept up to date.
+fn identity(
+    settings: &OperatorSettings,
+    client: &kube::Client,
+    leads: watch::Receiver<bool>,
+    shutdown: &CancellationToken,
+    servers: &mut JoinSet<()>,
+) -> IdentityWatch {
+    match &settings.certificates {
+        Certificates::Rotated(rotation) => {
+            let (publish, identity) = watch::channel(None);
+            servers.spawn(rotate(client.clone(), (**rotation).clone(), leads, publish, shutdown.clone()));
+            identity
+        }
+        Certificates::Folder(folder) => follow_files(CertificateFiles::in_directory(folder), FILE_INTERVAL),
     }
-    Ok(())
 }
 
 async fn drive(
     mut driver: Driver,
-    mut inbox: mpsc::UnboundedReceiver<super::driver::Message>,
-    mut reports: mpsc::UnboundedReceiver<keda_scalers::sampler::Report>,
+    mut inbox: mpsc::UnboundedReceiver<Message>,
+    mut reports: mpsc::UnboundedReceiver<Report>,
     mut leads: watch::Receiver<bool>,
     shutdown: &CancellationToken,
+    ended: impl Future<Output = ()>,
 ) {
+    tokio::pin!(ended);
     driver.lead(*leads.borrow_and_update());
+    let mut ending = false;
     loop {
         let deadline = driver.deadline();
         tokio::select! {
             biased;
-            () = shutdown.cancelled() => {
+            () = &mut ended => return,
+            () = shutdown.cancelled(), if !ending => {
                 // Nothing is scaled any more by the time that the lease is let go.
+                ending = true;
                 driver.lead(false);
-                return;
             }
-            Ok(()) = leads.changed() => {
+            Ok(()) = leads.changed(), if !ending => {
                 let leading = *leads.borrow_and_update();
                 driver.lead(leading);
             }

@@ -10,14 +10,11 @@ use tokio::sync::mpsc;
 
 use super::driver::Message;
 use super::reconcile::Target;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, pods};
 use crate::cluster::object::Trimmed;
-use crate::cluster::resource::{PODS, Resource};
+use crate::cluster::resource::Resource;
 use crate::cluster::scale::Scale;
 use crate::cluster::watch::{Name, Scope, watch};
-
-/// Pods read at a time.
-const PAGE: usize = 500;
 
 /// The replicas that watches know.
 pub(crate) struct Workloads {
@@ -123,51 +120,10 @@ impl Workloads {
     }
 }
 
-#[derive(Deserialize)]
-struct PodPage {
-    #[serde(default)]
-    metadata: PageMetadata,
-    #[serde(default)]
-    items: Vec<Trimmed<Value, PodStatus>>,
-}
-
-#[derive(Default, Deserialize)]
-struct PageMetadata {
-    #[serde(default)]
-    r#continue: String,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct PodStatus {
-    phase: String,
-    conditions: Vec<PodCondition>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct PodCondition {
-    r#type: String,
-    status: String,
-}
-
 /// The pods of a target that run and are ready; nothing when they cannot be counted.
 pub(super) async fn ready_pods(cluster: &Cluster, namespace: &str, scale: &Scale) -> Option<i32> {
-    let selector = keda_core::names::query_escape(&scale.status.selector);
-    let mut token = String::new();
     let mut ready = 0;
-    loop {
-        let after = keda_core::names::query_escape(&token);
-        let path = format!("{}?labelSelector={selector}&limit={PAGE}&continue={after}", PODS.path(Some(namespace)));
-        let page: PodPage = cluster.get(&path).await.ok()?;
-        let is_ready = |status: &PodStatus| {
-            let mut conditions = status.conditions.iter();
-            status.phase == "Running" && conditions.any(|known| known.r#type == "Ready" && known.status == "True")
-        };
-        ready += page.items.iter().filter(|pod| is_ready(&pod.status)).count();
-        if page.metadata.r#continue.is_empty() {
-            return i32::try_from(ready).ok();
-        }
-        token = page.metadata.r#continue;
-    }
+    let see = |pod: pods::PodView| ready += i32::from(pod.status.is_ready());
+    pods::for_each(cluster, namespace, &scale.status.selector, see).await.ok()?;
+    Some(ready)
 }
