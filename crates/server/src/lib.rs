@@ -1,6 +1,9 @@
 //! The Kubernetes shell: watches, decisions carried out on a cluster, the external metrics API.
 
+pub mod adapter;
 pub mod certificates;
 mod fingerprint;
+pub mod grpc;
 pub mod metrics_api;
 pub mod tls;
+mod watch_one;
