@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the test bed, a Kubernetes control plane that runs on this machine, and prints the folder of its binaries.
 #
-# It is built once for each state of its sources, into the user's cache: `$(scripts/testbed.sh)/testbed up` brings it up.
+# It is built once for each state of its sources, into the user's cache; `$(scripts/testbed.sh)/testbed up` brings it
+# up.
 set -euo pipefail
 cd "$(dirname "$0")/../testbed"
 

@@ -24,9 +24,7 @@ pub(crate) async fn serve_plain(
     router: Router,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| ServerError::Bind { address, source })?;
+    let listener = TcpListener::bind(address).await.map_err(|source| ServerError::Bind { address, source })?;
     tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
         if let Err(error) = served {

@@ -74,11 +74,15 @@ fn cluster_rules() -> Vec<Value> {
         rule(&["keda.sh"], &["clustertriggerauthentications"], &["get", "list", "watch", "patch"]),
         rule(&["keda.sh"], &["clustertriggerauthentications/status"], &["patch"]),
         named(
-            rule(&["apiregistration.k8s.io"], &["apiservices"], &["get", "patch"]),
+            rule(&["apiregistration.k8s.io"], &["apiservices"], &["get", "list", "watch", "patch"]),
             &["v1beta1.external.metrics.k8s.io"],
         ),
         named(
-            rule(&["admissionregistration.k8s.io"], &["validatingwebhookconfigurations"], &["get", "patch"]),
+            rule(
+                &["admissionregistration.k8s.io"],
+                &["validatingwebhookconfigurations"],
+                &["get", "list", "watch", "patch"],
+            ),
             &["keda-admission"],
         ),
         rule(&["events.k8s.io"], &["events"], &["create", "patch"]),

@@ -1,6 +1,6 @@
 //! Log lines as KEDA's programs write them: zap's JSON and console layouts.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -27,8 +27,10 @@ pub(crate) fn start(flags: &CommonFlags) {
         None => flags.zap_devel,
     };
     let layout = Layout { console, time: Time::of(&flags.zap_time_encoding) };
-    // What libraries have to tell at these levels is of no use to operators.
+    // What libraries have to tell at these levels is of no use to operators; of failing watches we tell ourselves.
     let filter = tracing_subscriber::filter::Targets::new().with_default(Level::WARN.min(level)).with_targets([
+        ("kube_runtime", Level::ERROR),
+        ("kube_client", Level::ERROR),
         ("keda", level),
         ("keda_server", level),
         ("keda_scalers", level),

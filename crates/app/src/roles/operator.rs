@@ -57,6 +57,7 @@ fn settings(flags: &OperatorFlags, environment: &ClusterEnvironment, all: bool) 
         }),
         reconciliations: environment.reconciliations,
         metrics_api_address: (port != 0).then(|| (Ipv6Addr::UNSPECIFIED, port).into()),
+        metrics_service_address: address("metrics-service-bind-address", &flags.metrics_service_bind_address)?,
         certificates: certificates(flags, &environment.pod_namespace),
         tls_versions: environment.service_tls_versions,
         health_probe_address: address("health-probe-bind-address", &flags.health_probe_bind_address)?,

@@ -34,18 +34,20 @@ pub(super) fn extended(bundle: &[u8], authorities: &[CertificateDer<'static>]) -
 
 /// Certificates as PEM.
 pub(super) fn write(certificates: &[CertificateDer<'static>]) -> Vec<u8> {
-    let mut pem = String::new();
-    for certificate in certificates {
-        pem.push_str("-----BEGIN CERTIFICATE-----\n");
-        let text = STANDARD.encode(certificate);
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            let (line, others) = rest.split_at(rest.len().min(64));
-            pem.push_str(line);
-            pem.push('\n');
-            rest = others;
-        }
-        pem.push_str("-----END CERTIFICATE-----\n");
+    certificates.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect::<String>().into_bytes()
+}
+
+/// One block of PEM, in lines of 64 characters.
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let mut pem = format!("-----BEGIN {label}-----\n");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, others) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = others;
     }
-    pem.into_bytes()
+    pem.push_str(&format!("-----END {label}-----\n"));
+    pem
 }

@@ -55,14 +55,13 @@ pub(super) enum Trusting {
 impl Trusting {
     /// The bundles in it; a webhook configuration has one for each webhook.
     pub(super) fn bundles(&self) -> Vec<&[u8]> {
-        let bytes = |bundle: Option<&'_ ByteString>| -> &[u8] { bundle.map_or(&[], |bundle| bundle.0.as_slice()) };
         match self {
             Trusting::ApiService(object) => {
                 let spec = object.spec.as_ref();
                 // One that verifies nothing must have no bundle.
-                let verifies = spec.is_some_and(|spec| spec.service.is_some() && spec.insecure_skip_tls_verify != Some(true));
-                let bundle = spec.and_then(|spec| spec.ca_bundle.as_ref());
-                if verifies { vec![bundle.map_or(&[], |bundle| bundle.0.as_slice())] } else { Vec::new() }
+                let verifies =
+                    spec.is_some_and(|spec| spec.service.is_some() && spec.insecure_skip_tls_verify != Some(true));
+                if verifies { vec![bytes(spec.and_then(|spec| spec.ca_bundle.as_ref()))] } else { Vec::new() }
             }
             Trusting::Webhooks(object) => {
                 let webhooks = object.webhooks.iter().flatten();
@@ -95,4 +94,8 @@ impl Trusting {
             }
         }
     }
+}
+
+fn bytes(bundle: Option<&ByteString>) -> &[u8] {
+    bundle.map_or(&[], |bundle| bundle.0.as_slice())
 }

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use pkcs8::PrivateKeyInfo;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
-    PKCS_RSA_SHA256, RsaKeySize,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize,
 };
 use x509_parser::time::ASN1Time;
 
 use super::CertificateError;
+use super::bundle::pem;
 use super::material::{CA_CERTIFICATE, CA_KEY, CERTIFICATE, KEY, Material, Names};
 use crate::tls::Identity;
 
@@ -34,7 +33,7 @@ fn make(names: &Names, now: Timestamp) -> Result<Material, Box<dyn std::error::E
     let ca_key_pem = pkcs1_pem(&ca_key)?;
     let ca = CertifiedIssuer::self_signed(authority(now)?, ca_key)?;
     let leaf = leaf(names, now)?.signed_by(&key, &ca)?;
-    let (ca_pem, leaf_pem, key_pem) = (ca.pem(), leaf.pem(), pkcs1_pem(&key)?);
+    let (ca_pem, leaf_pem, key_pem) = (ca.as_ref().pem(), leaf.pem(), pkcs1_pem(&key)?);
     let identity = Identity::from_pem(leaf_pem.as_bytes(), key_pem.as_bytes(), ca_pem.as_bytes())?;
     let parts = [(CA_CERTIFICATE, ca_pem), (CA_KEY, ca_key_pem), (CERTIFICATE, leaf_pem), (KEY, key_pem)];
     let data = parts.map(|(key, pem)| (key.to_owned(), ByteString(pem.into_bytes())));
@@ -78,15 +77,5 @@ fn rsa_key() -> Result<KeyPair, rcgen::Error> {
 /// The form of RSA keys that KEDA writes, and the only one that it reads back: a Secret of ours is good for it too.
 fn pkcs1_pem(key: &KeyPair) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let info = PrivateKeyInfo::try_from(key.serialized_der()).map_err(|error| error.to_string())?;
-    let text = STANDARD.encode(info.private_key);
-    let mut pem = String::from("-----BEGIN RSA PRIVATE KEY-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, others) = rest.split_at(rest.len().min(64));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = others;
-    }
-    pem.push_str("-----END RSA PRIVATE KEY-----\n");
-    Ok(pem)
+    Ok(pem("RSA PRIVATE KEY", info.private_key))
 }

@@ -28,9 +28,8 @@ impl Questions for Cluster {
 
     async fn secret(&self, namespace: &str, name: &str) -> Result<Option<BTreeMap<String, Secret>>, SourceError> {
         let data = if_there(lookup::secret(self, namespace, name).await)?;
-        let hidden = |data: BTreeMap<String, String>| {
-            data.into_iter().map(|(key, value)| (key, Secret::new(value))).collect()
-        };
+        let hidden =
+            |data: BTreeMap<String, String>| data.into_iter().map(|(key, value)| (key, Secret::new(value))).collect();
         Ok(data.map(hidden))
     }
 }

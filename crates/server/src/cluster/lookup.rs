@@ -117,12 +117,8 @@ impl ClusterReferences {
 
     async fn fetch(&self, reference: &Reference) -> Result<Found, ApiError> {
         let result = match reference {
-            Reference::Secret(namespace, name) => {
-                secret(&self.cluster, namespace, name).await.map(Found::Data)
-            }
-            Reference::ConfigMap(namespace, name) => {
-                config_map(&self.cluster, namespace, name).await.map(Found::Data)
-            }
+            Reference::Secret(namespace, name) => secret(&self.cluster, namespace, name).await.map(Found::Data),
+            Reference::ConfigMap(namespace, name) => config_map(&self.cluster, namespace, name).await.map(Found::Data),
             Reference::ServiceAccount(namespace, name) => {
                 let account = self.cluster.get::<Annotated>(&SERVICE_ACCOUNTS.object(Some(namespace), name)).await;
                 account.map(|account| Found::Data(account.metadata.annotations))

@@ -10,6 +10,7 @@ pub(crate) mod object;
 pub(crate) mod pods;
 pub mod resource;
 pub(crate) mod scale;
+pub(crate) mod trouble;
 pub(crate) mod watch;
 
 pub use client::{ApiError, ApiErrorKind, Cluster};

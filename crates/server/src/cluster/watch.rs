@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::client::Cluster;
 use super::object::Trimmed;
 use super::resource::Resource;
+use super::trouble::Trouble;
 
 /// Namespace (empty for cluster-scoped objects) and name.
 pub(crate) type Name = (String, String);
@@ -99,8 +100,12 @@ where
     let mut known: HashSet<Name> = HashSet::new();
     let mut listed: HashSet<Name> = HashSet::new();
     let mut synced = false;
+    let mut trouble = Trouble::default();
     watcher(api, config).default_backoff().flat_map(move |event| {
         let mut changes = Vec::new();
+        if event.is_ok() {
+            trouble.is_over(&plural);
+        }
         match event {
             Ok(watcher::Event::Init) => listed.clear(),
             Ok(watcher::Event::InitApply(object)) => {
@@ -136,7 +141,7 @@ where
                     changes.push(Change::Deleted(name));
                 }
             }
-            Err(error) => tracing::warn!(resource = %plural, %error, "cannot watch; trying again"),
+            Err(error) => trouble.tell(&plural, error),
         }
         stream::iter(changes)
     })

@@ -2,18 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::pin::pin;
 use std::sync::Arc;
 
-use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use kube::{Api, Client};
 use tokio::sync::watch;
 
 use super::settings::AuthenticationSettings;
 use super::trust::{FrontProxyTexts, Trust, TrustTexts};
+use crate::watch_one::{Seen, watch_one};
 
 const NAMESPACE: &str = "kube-system";
 const NAME: &str = "extension-apiserver-authentication";
@@ -25,70 +22,64 @@ pub(super) type TrustWatch = watch::Receiver<Option<Arc<Trust>>>;
 pub(super) fn follow(client: Client, settings: AuthenticationSettings) -> TrustWatch {
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
-        let (cluster, cluster_receiver) = watch::channel(None);
-        let wants_cluster = !settings.skip_lookup
+        let (map, map_receiver) = watch::channel(Seen::Unknown);
+        let wants_map = !settings.skip_lookup
             && (settings.client_ca_file.is_none() || settings.request_header.client_ca_file.is_none());
         tokio::select! {
             () = sender.closed() => {}
-            () = follow_config_map(client, &cluster), if wants_cluster => {}
-            () = combine(&settings, wants_cluster, cluster_receiver, &sender) => {}
+            () = watch_one(Api::<ConfigMap>::namespaced(client, NAMESPACE), NAME, &map), if wants_map => {}
+            () = combine(&settings, wants_map, map_receiver, &sender) => {}
         }
     });
     receiver
 }
 
-/// Publishes the ConfigMap's texts whenever they change. One that disappears changes nothing.
-async fn follow_config_map(client: Client, publish: &watch::Sender<Option<TrustTexts>>) {
-    let config = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
-    let events = watch_objects(Api::<ConfigMap>::namespaced(client, NAMESPACE), config).default_backoff();
-    let mut events = pin!(events);
-    while let Some(event) = events.next().await {
-        let map = match event {
-            Ok(Event::Apply(map) | Event::InitApply(map)) => map,
-            Ok(Event::Init | Event::InitDone | Event::Delete(_)) => continue,
-            Err(error) => {
-                tracing::warn!(%error, "cannot read ConfigMap {NAMESPACE}/{NAME}; trying again");
-                continue;
-            }
-        };
-        match TrustTexts::of_config_map(&map.data.unwrap_or_else(BTreeMap::new)) {
-            Ok(texts) => publish.send_if_modified(|known| known.replace(texts) != *known),
-            Err(error) => {
-                tracing::error!(%error, "ConfigMap {NAMESPACE}/{NAME} cannot be understood; the last one stays in use");
-                false
-            }
-        };
-    }
-}
-
 /// Puts files over the ConfigMap, and publishes what comes out when it is new.
 async fn combine(
     settings: &AuthenticationSettings,
-    wants_cluster: bool,
-    mut cluster: watch::Receiver<Option<TrustTexts>>,
+    wants_map: bool,
+    mut map: watch::Receiver<Seen<ConfigMap>>,
     publish: &watch::Sender<Option<Arc<Trust>>>,
 ) {
     let has_files = settings.client_ca_file.is_some() || settings.request_header.client_ca_file.is_some();
+    let mut from_map = (!wants_map).then(TrustTexts::default);
     let mut published = None;
     loop {
-        let from_cluster = cluster.borrow_and_update().clone();
-        let is_complete = !wants_cluster || from_cluster.is_some();
-        match with_files(settings, from_cluster.unwrap_or_default()).await {
-            Ok(texts) if is_complete && published.as_ref() != Some(&texts) => {
-                match Trust::new(texts.clone()) {
-                    Ok(trust) => drop(publish.send_replace(Some(Arc::new(trust)))),
-                    Err(error) => tracing::error!(%error, "CAs of clients cannot be used; the last ones stay in use"),
-                }
-                published = Some(texts);
+        // A ConfigMap that disappears, or is damaged, changes nothing.
+        if let Seen::Present(map) = &*map.borrow_and_update() {
+            match TrustTexts::of_config_map(map.data.as_ref().unwrap_or(&BTreeMap::new())) {
+                Ok(texts) => from_map = Some(texts),
+                Err(error) => tracing::error!(%error, "ConfigMap {NAMESPACE}/{NAME} cannot be understood"),
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "cannot read the CAs of clients; trying again"),
+        }
+        if let Some(from_map) = &from_map {
+            update(settings, from_map.clone(), &mut published, publish).await;
         }
         tokio::select! {
-            changed = cluster.changed() => if changed.is_err() { return },
+            changed = map.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(settings.file_interval), if has_files => {}
         }
     }
+}
+
+async fn update(
+    settings: &AuthenticationSettings,
+    from_map: TrustTexts,
+    published: &mut Option<TrustTexts>,
+    publish: &watch::Sender<Option<Arc<Trust>>>,
+) {
+    let texts = match with_files(settings, from_map).await {
+        Ok(texts) => texts,
+        Err(error) => return tracing::warn!(%error, "cannot read the CAs of clients; trying again"),
+    };
+    if published.as_ref() == Some(&texts) {
+        return;
+    }
+    match Trust::new(texts.clone()) {
+        Ok(trust) => drop(publish.send_replace(Some(Arc::new(trust)))),
+        Err(error) => tracing::error!(%error, "CAs of clients cannot be used; the last ones stay in use"),
+    }
+    *published = Some(texts);
 }
 
 async fn with_files(settings: &AuthenticationSettings, cluster: TrustTexts) -> std::io::Result<TrustTexts> {

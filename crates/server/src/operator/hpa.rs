@@ -66,23 +66,15 @@ impl KnownHpa {
     }
 }
 
-/// What became of the HPA.
-#[derive(Debug)]
-pub(super) struct Ensured {
-    /// As it is in the cluster now.
-    pub(super) hpa: HorizontalPodAutoscaler,
-    /// Whether it was made anew.
-    pub(super) created: bool,
-}
-
 /// Sees to it that the HPA is there and as desired. `known` is what a watch knows of the one with the desired name,
 /// `former` the name of the one that served the object before.
+/// Says whether it was made anew.
 pub(super) async fn ensure(
     cluster: &Cluster,
     desired: &HorizontalPodAutoscaler,
     known: Option<&HorizontalPodAutoscaler>,
     former: Option<&str>,
-) -> Result<Ensured, ApiError> {
+) -> Result<bool, ApiError> {
     if let Some(former) = former.filter(|former| !former.is_empty() && *former != desired.metadata.name) {
         delete(cluster, desired.metadata.namespace(), former).await?;
     }
@@ -90,8 +82,8 @@ pub(super) async fn ensure(
     // What a watch knows may be a moment old, which the API server then says.
     for _ in 0..4 {
         let Some(current) = &found else {
-            match cluster.create(&HPAS.path(Some(desired.metadata.namespace())), desired).await {
-                Ok(hpa) => return Ok(Ensured { hpa, created: true }),
+            match cluster.create::<Value>(&HPAS.path(Some(desired.metadata.namespace())), desired).await {
+                Ok(_) => return Ok(true),
                 Err(error) if error.kind == ApiErrorKind::AlreadyExists => {
                     found = get(cluster, desired).await?;
                     continue;
@@ -100,12 +92,12 @@ pub(super) async fn ensure(
             }
         };
         if !is_outdated(current, desired) {
-            return Ok(Ensured { hpa: current.clone(), created: false });
+            return Ok(false);
         }
         let mut wanted = desired.clone();
         wanted.metadata.resource_version.clone_from(&current.metadata.resource_version);
-        match cluster.replace(&path(desired.metadata.namespace(), &desired.metadata.name), &wanted).await {
-            Ok(hpa) => return Ok(Ensured { hpa, created: false }),
+        match cluster.replace::<Value>(&path(desired.metadata.namespace(), &desired.metadata.name), &wanted).await {
+            Ok(_) => return Ok(false),
             Err(error) if matches!(error.kind, ApiErrorKind::Conflict | ApiErrorKind::NotFound) => {
                 found = get(cluster, desired).await?;
             }

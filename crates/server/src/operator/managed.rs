@@ -9,7 +9,7 @@ use keda_core::engine::{Severity, Status};
 use keda_scalers::plan::Plan;
 use tokio::time::Instant;
 
-use super::Question;
+use super::driver::Question;
 use super::reconcile::{FINALIZER, Target};
 use super::status::Facts;
 use crate::cluster::events::{About, Event};

@@ -155,10 +155,9 @@ async fn steps(
     if writes {
         let former = object.status.as_ref().and_then(|status| status.hpa_name.as_deref());
         let ensured = hpa::ensure(&tools.cluster, desired, known_hpa.as_ref(), former).await;
-        let ensured = ensured.map_err(Failure::new(HPA))?;
+        created = ensured.map_err(Failure::new(HPA))?;
         facts.hpa_name = Some(desired.metadata.name.clone());
         facts.metrics = Some(metric_facts(&plan.definition, desired));
-        created = ensured.created;
     }
     Ok(Outcome::Ready { plan: Box::new(plan), target: seen.target, replicas: Some(seen.replicas), created })
 }

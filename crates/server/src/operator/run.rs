@@ -24,7 +24,8 @@ use crate::cluster::discovery::Discovery;
 use crate::cluster::events::Events;
 use crate::cluster::lease::{self, LeaseSettings};
 use crate::cluster::lookup::{Authentications, ClusterReferences};
-use crate::metrics_api::{MetricsApi, MetricsApiSettings};
+use crate::grpc::serve_grpc;
+use crate::metrics_api::{MetricSource, MetricsApi, MetricsApiSettings};
 use crate::probes;
 use crate::tls::{self, IdentityWatch, Shutdown, TlsVersions};
 
@@ -58,6 +59,8 @@ pub struct OperatorSettings {
     pub health_probe_address: Option<SocketAddr>,
     /// Where the external metrics API is served.
     pub metrics_api_address: Option<SocketAddr>,
+    /// Where KEDA's metrics adapter asks for metrics.
+    pub metrics_service_address: Option<SocketAddr>,
     /// Where the certificates of the servers come from.
     pub certificates: Certificates,
     /// Which versions of TLS the servers speak.
@@ -113,9 +116,14 @@ pub async fn run(
     let (leading, leads) = watch::channel(settings.leader_election.is_none());
     let mut servers = JoinSet::new();
     let identity = identity(&settings, &client, leads.clone(), &shutdown, &mut servers);
+    let source: Arc<dyn MetricSource> = Arc::new(Answers(messages));
+    if let Some(address) = settings.metrics_service_address {
+        let listener = tls::bind(address).await?;
+        let (identity, source, shutdown) = (identity.clone(), Arc::clone(&source), shutdown.clone());
+        servers.spawn(serve_grpc(listener, source, identity, settings.tls_versions, Shutdown::new(shutdown)));
+    }
     if let Some(address) = settings.metrics_api_address {
         let listener = tls::bind(address).await?;
-        let source = Arc::new(Answers(messages.clone()));
         let api = MetricsApi::new(MetricsApiSettings::default(), client.clone(), source, Arc::new(String::new));
         servers.spawn(api.serve(listener, identity, settings.tls_versions, Shutdown::new(shutdown.clone())));
     }

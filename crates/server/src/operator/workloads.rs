@@ -10,11 +10,11 @@ use tokio::sync::mpsc;
 
 use super::driver::Message;
 use super::reconcile::Target;
-use crate::cluster::{Cluster, pods};
 use crate::cluster::object::Trimmed;
 use crate::cluster::resource::Resource;
 use crate::cluster::scale::Scale;
 use crate::cluster::watch::{Name, Scope, watch};
+use crate::cluster::{Cluster, pods};
 
 /// The replicas that watches know.
 pub(crate) struct Workloads {
