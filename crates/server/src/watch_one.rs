@@ -28,7 +28,6 @@ impl<K> Seen<K> {
             Seen::Present(object) => Some(object),
             Seen::Unknown | Seen::Absent => None,
         }
-        trouble.is_over(name);
     }
 }
 
@@ -54,5 +53,6 @@ where
                 continue;
             }
         }
+        trouble.is_over(name);
     }
 }
