@@ -2,7 +2,7 @@
 
 # Trigger types whose recorded cases are run where ../shared/conformance lies beside the checkout.
 CONFORMANCE_TYPES := cron metrics-api redis redis-cluster redis-sentinel rabbitmq postgresql prometheus cpu memory \
-                     unknown-type
+                     external external-push kubernetes-resource kubernetes-workload unknown-type
 
 # Where cargo puts what it builds: a folder of the user's own choice, or ./target.
 TARGET := $(or $(CARGO_TARGET_DIR),target)

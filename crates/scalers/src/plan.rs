@@ -14,7 +14,7 @@ use keda_core::engine::{Definition, ExternalDefinition, ObjectKey, Restored, Rul
 use keda_core::formula;
 use keda_core::hpa::{HorizontalPodAutoscaler, build};
 use keda_core::metadata::{Context, Environment, Inputs};
-use keda_core::metric::{MetricSpec, Target, TargetType};
+use keda_core::metric::{MetricSpec, TargetType};
 use keda_core::names::with_index;
 use keda_core::problem::{Path, Problem, Severity, did_you_mean, has_errors};
 use keda_core::resolve::{self, Lookup};
@@ -127,6 +127,12 @@ pub fn key(object: &ScaledObject) -> ObjectKey {
 }
 
 impl Plan {
+    /// Whether nothing can be decided yet: the sources that alone know the metrics have not said any. Such a plan is not
+    /// for the engine, which would take the object for one that the HPA scales by itself.
+    pub fn waits_for_description(&self) -> bool {
+        !self.undescribed.is_empty() && self.definition.triggers.iter().all(|trigger| trigger.metrics.is_empty())
+    }
+
     /// The queries of the triggers that have a source, with the triggers' positions. Each resolves its secrets anew
     /// when it is rebuilt.
     pub fn queries(&self, references: &SharedReferences, sources: &Arc<Sources>) -> Vec<(usize, Query)> {
@@ -278,25 +284,25 @@ impl ResolvedTrigger {
     /// The metrics that are known, with the target type that `metricType` means; `None` with a problem.
     fn metrics(&mut self, description: Option<Vec<MetricSpec>>) -> Option<Vec<MetricSpec>> {
         let (parsed, context) = self.parsed.as_ref()?;
-        let target_type = TargetType::of_external(&context.metric_type);
+        let has_own_type = |spec: &MetricSpec| match spec {
+            MetricSpec::External(external) => external.target_type.is_some(),
+            MetricSpec::Resource(_) => true,
+        };
         let mut specs = match parsed.specs.clone()? {
+            Specs::Known(specs) if specs.iter().all(has_own_type) => return Some(specs),
             Specs::Known(specs) => specs,
-            Specs::FromSource if target_type.is_ok() => description.unwrap_or_default(),
-            // The source is asked for external metrics alone.
-            Specs::FromSource => vec![MetricSpec::external("", Target::Integer(0))],
+            Specs::FromSource => description.unwrap_or_default(),
+        };
+        let target_type = match TargetType::of_external(&context.metric_type) {
+            Ok(target_type) => target_type,
+            Err(message) => {
+                self.problems.push(Problem::error("metric-type", Path::root().key("metricType"), message));
+                return None;
+            }
         };
         for spec in &mut specs {
-            if let MetricSpec::External(external) = spec
-                && external.target_type.is_none()
-            {
-                match &target_type {
-                    Ok(target_type) => external.target_type = Some(target_type.clone()),
-                    Err(message) => {
-                        let path = Path::root().key("metricType");
-                        self.problems.push(Problem::error("metric-type", path, message));
-                        return None;
-                    }
-                }
+            if let MetricSpec::External(external) = spec {
+                external.target_type.get_or_insert_with(|| target_type.clone());
             }
         }
         Some(specs)

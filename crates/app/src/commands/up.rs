@@ -8,7 +8,6 @@ use keda_core::hpa::ControllerSettings;
 use keda_core::problem::{Path, Problem};
 use keda_scalers::client::Sources;
 use keda_scalers::client::tls::TlsOptions;
-use keda_scalers::plan::SharedReferences;
 use keda_scalers::sampler::{Report, Sampler};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -99,7 +98,7 @@ async fn up(
         terminate: signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?,
         interrupt: signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?,
     };
-    let references: SharedReferences = Arc::new(project.references.clone());
+    let references = Arc::new(project.references.clone());
     let live = std::io::IsTerminal::is_terminal(&std::io::stdout()) && !arguments.json;
     let mut driver = Driver::new(
         Sampler::start(output),
@@ -154,6 +153,7 @@ impl Inbox {
             let deadline = driver.deadline();
             tokio::select! {
                 Some(report) = self.reports.recv() => driver.reported(report),
+                Some(description) = driver.describer.next() => driver.described(description),
                 Some(event) = self.processes.next() => driver.processed(&event),
                 () = tokio::time::sleep_until(deadline) => driver.tick(),
                 Some((question, reply)) = self.asked.recv() => {
@@ -202,7 +202,7 @@ fn reload(driver: &mut Driver, arguments: &Up, reader: &mut Reader) {
         return;
     }
     driver.output.tell(&News::new(Level::Info, "manifests", "changed; taking them over"));
-    let references: SharedReferences = Arc::new(project.references.clone());
+    let references = Arc::new(project.references.clone());
     if let Err(error) = driver.apply(project.plans, described, references) {
         driver.output.tell(&News::new(Level::Error, "manifests", format!("{error:#}")));
     }

@@ -3,16 +3,20 @@
 //! One task owns the engine. Readings of sources, exits of workers, questions on the socket and the clock come in; what
 //! the engine and the HPAs decide goes to the [`Supervisor`].
 
+mod describing;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use keda_core::engine::{Definition, Effect, Engine, Input, Now, ObjectKey, Observation, Severity};
 use keda_core::hpa::ControllerSettings;
+use keda_core::resolve::References;
 use keda_core::sample::SourceError;
 use keda_scalers::client::Sources;
 use keda_scalers::plan::{Plan, SharedReferences};
-use keda_scalers::sampler::{Report, Sampled, Sampler};
+use keda_scalers::sampler::{Pushed, Report, Sampled, Sampler};
+use keda_scalers::trigger::Push;
 
 use super::instance::{Answer, Question};
 use super::managed::{Managed, Round, is_failure, signed};
@@ -21,6 +25,7 @@ use super::process::{ProcessEvent, ProcessEventKind, Supervisor, WorkloadKey, Wo
 use super::store::Store;
 use super::workloads::Described;
 use crate::clock;
+use describing::Describer;
 
 /// How often what changed is written down at the most.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
@@ -42,7 +47,8 @@ pub(crate) struct Driver {
     sampler: Sampler,
     supervisor: Supervisor,
     sources: Arc<Sources>,
-    references: SharedReferences,
+    references: Arc<References>,
+    pub(crate) describer: Describer,
     store: Store,
     objects: BTreeMap<ObjectKey, Managed>,
     /// The replicas that the manifests of the workloads gave when they were last applied.
@@ -63,7 +69,7 @@ impl Driver {
         sampler: Sampler,
         supervisor: Supervisor,
         sources: Arc<Sources>,
-        references: SharedReferences,
+        references: Arc<References>,
         store: Store,
         options: Options,
         output: Output,
@@ -75,6 +81,7 @@ impl Driver {
             supervisor,
             sources,
             references,
+            describer: Describer::new(),
             store,
             objects: BTreeMap::new(),
             written: BTreeMap::new(),
@@ -100,7 +107,7 @@ impl Driver {
         &mut self,
         plans: Vec<Plan>,
         described: Vec<Described>,
-        references: SharedReferences,
+        references: Arc<References>,
     ) -> anyhow::Result<()> {
         self.references = references;
         let scaled: BTreeMap<WorkloadKey, &Plan> =
@@ -144,7 +151,8 @@ impl Driver {
         Ok(())
     }
 
-    fn add(&mut self, mut plan: Plan, container: Option<&keda_core::api::Container>) {
+    fn add(&mut self, plan: Plan, container: Option<&keda_core::api::Container>) {
+        let mut plan = self.complete(plan);
         let now = self.now();
         let key = plan.definition.key.clone();
         let known = self.objects.remove(&key);
@@ -172,12 +180,21 @@ impl Driver {
             managed.resources.of(container);
         }
         managed.due = managed.next_due(now.monotonic, self.options.hpa_interval);
-        self.objects.insert(key, managed);
-        self.engine.handle(now, Input::Applied(Box::new(definition)));
+        let waits = managed.plan.waits_for_description();
+        self.objects.insert(key.clone(), managed);
+        if waits {
+            let message = "replicas are held until its source says which metrics there are";
+            self.output.tell(&News::new(Level::Info, "scaledobject", message).with("object", key.to_string()));
+            self.sampler.unsubscribe(&key);
+            self.engine.handle(now, Input::Deleted(key));
+        } else {
+            self.engine.handle(now, Input::Applied(Box::new(definition)));
+        }
     }
 
     fn remove(&mut self, key: &ObjectKey) {
         let Some(managed) = self.objects.remove(key) else { return };
+        self.describer.forget(key);
         self.questions.retain(|_, (object, _)| object != key);
         self.sampler.unsubscribe(key);
         self.failures.retain(|(object, _), _| object != key);
@@ -198,7 +215,17 @@ impl Driver {
     pub(crate) fn reported(&mut self, report: Report) {
         match report {
             Report::Sampled(sampled) => self.sampled(sampled),
-            Report::Pushed(_) => {}
+            Report::Pushed(pushed) => self.pushed(pushed),
+        }
+    }
+
+    /// Work is a reason to look at once.
+    fn pushed(&mut self, pushed: Pushed) {
+        let Pushed { subscriber, fingerprint, push } = pushed;
+        match push {
+            Push::Active(true) => self.sampler.read(subscriber),
+            Push::Active(false) => {}
+            Push::Specs(specs) => self.learn(subscriber.0, subscriber.1, fingerprint, specs),
         }
     }
 
@@ -418,7 +445,8 @@ impl Driver {
     fn resume(&mut self, object: &ObjectKey) {
         let Some(managed) = self.objects.get_mut(object) else { return };
         managed.suspended = false;
-        let queries = managed.plan.queries(&self.references, &self.sources);
+        let references: SharedReferences = self.references.clone();
+        let queries = managed.plan.queries(&references, &self.sources);
         let positions: Vec<usize> = queries.iter().map(|(trigger, _)| *trigger).collect();
         self.failures.retain(|(key, trigger), _| key != object || positions.contains(trigger));
         self.sampler.retain(object, positions);

@@ -170,6 +170,34 @@ fn push(server: &servers::redis::Redis, count: usize) {
 }
 
 #[test]
+fn an_external_scaler_that_comes_late_says_which_metrics_there_are() {
+    use keda_scalers::registry::external::messages::{MetricSpec, MetricValue};
+    use servers::external::{Answers, External};
+
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let folder = TempDir::new().expect("a folder");
+    let socket = folder.path().join("scaler.sock");
+    let scaler = format!("unix:{}", socket.display());
+    let up = Up::start(&format!("triggers:\n- type: external-push\n  metadata: {{scalerAddress: '{scaler}'}}\n"));
+    let told = |words: &str| wait_until(10, || up.log().contains(words));
+    assert!(told("replicas are held until its source says which metrics there are"), "{}", up.log());
+    assert!(told("error calling GetMetricSpec of the external scaler"), "{}", up.log());
+    let spec = MetricSpec { metric_name: "q/len".to_string(), target_size: 4, target_size_float: 0.0 };
+    let value = |value| vec![MetricValue { metric_name: String::new(), metric_value: value, metric_value_float: 0.0 }];
+    let server =
+        External::new(Answers { specs: vec![spec], values: value(12), active: Some(true), ..Answers::default() });
+    let guard = runtime.enter();
+    server.serve_at(&socket);
+    drop(guard);
+    up.reaches(3);
+    assert_eq!(up.explained()["view"]["readings"][0]["metric"], "s0-q/len");
+    server.with(|answers| (answers.values, answers.active) = (value(0), Some(false)));
+    up.reaches(0);
+    up.stop();
+}
+
+#[test]
 #[ignore = "needs redis-server; make test runs it"]
 fn redis_takes_a_workload_from_0_to_n_and_back() {
     let Some(server) = servers::redis::Redis::start() else { return };

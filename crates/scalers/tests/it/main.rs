@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, missing_debug_implementations, reason = "nobody uses this crate")]
 
 mod databases;
+mod external;
 mod http;
 mod messaging;
 mod servers;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use keda_server::cluster::Cluster;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -11,15 +12,21 @@ use tempfile::TempDir;
 
 use crate::servers::free_port;
 
-/// A control plane that ends with the test process, or when this is dropped.
+/// A control plane, with a client of the test's own: a client lives no longer than the runtime that it was made in.
 pub struct Bed {
-    child: Child,
-    folder: TempDir,
-    control: String,
+    process: Arc<BedProcess>,
     /// As an administrator.
     pub cluster: Cluster,
     /// Port of the external metrics API, as the APIService knows it.
     pub metrics_port: u16,
+}
+
+/// A control plane that ends with the test process, or when this is dropped.
+pub struct BedProcess {
+    child: Child,
+    folder: TempDir,
+    control: String,
+    metrics_port: u16,
 }
 
 impl Bed {
@@ -46,10 +53,20 @@ impl Bed {
             panic!("the test bed did not come up: {log}")
         });
         let control = told["control"].as_str().expect("a control address").to_string();
-        let cluster = Cluster::new(client(&folder.path().join("admin.json")).await);
-        let bed = Bed { child, folder, control, cluster, metrics_port: free_port() };
+        let bed = Bed::connect(&Arc::new(BedProcess { child, folder, control, metrics_port: free_port() })).await;
         bed.install(&[]).await;
         Some(bed)
+    }
+
+    /// Another client of the same control plane.
+    pub async fn connect(process: &Arc<BedProcess>) -> Bed {
+        let cluster = Cluster::new(client(&process.folder.path().join("admin.json")).await);
+        Bed { process: Arc::clone(process), cluster, metrics_port: process.metrics_port }
+    }
+
+    /// What other clients are made of.
+    pub fn process(&self) -> Arc<BedProcess> {
+        Arc::clone(&self.process)
     }
 
     /// Installs what `keda manifests` prints, but for the Deployment; the APIService leads to this machine.
@@ -103,29 +120,29 @@ impl Bed {
 
     /// A kubeconfig with other credentials.
     pub fn kubeconfig_with(&self, user: &Value, name: &str) -> PathBuf {
-        let mut admin = Kubeconfig::read_from(self.folder.path().join("admin.json")).expect("a kubeconfig");
+        let mut admin = Kubeconfig::read_from(self.folder().join("admin.json")).expect("a kubeconfig");
         for info in &mut admin.auth_infos {
             info.auth_info = serde_json::from_value(user.clone()).ok();
         }
-        let path = self.folder.path().join(name);
+        let path = self.folder().join(name);
         std::fs::write(&path, serde_json::to_string(&admin).expect("JSON")).expect("a file");
         path
     }
 
     /// Tells the test bed to stop or start one of its parts.
     pub async fn control(&self, command: &str) {
-        let answer = reqwest::Client::new().post(format!("{}/{command}", self.control)).send().await;
+        let answer = reqwest::Client::new().post(format!("{}/{command}", self.process.control)).send().await;
         let answer = answer.expect("the test bed answers");
         assert!(answer.status().is_success(), "{command}: {}", answer.text().await.unwrap_or_default());
     }
 
     /// A folder for files of the tests.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.process.folder.path()
     }
 }
 
-impl Drop for Bed {
+impl Drop for BedProcess {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         let _ = self.child.wait();

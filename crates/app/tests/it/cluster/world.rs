@@ -1,31 +1,33 @@
 //! A namespace with a Deployment that is scaled, and looks at it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::bed::Bed;
+use super::bed::{Bed, BedProcess};
 use super::operator::{Operator, Settings};
 use super::source::Source;
 
 /// What most tests share: a control plane and one operator on it.
 pub struct Shared {
     pub bed: Bed,
-    pub operator: Operator,
+    pub operator: &'static Operator,
 }
 
-/// The shared one; `None` where it cannot be built.
-pub async fn shared() -> Option<&'static Shared> {
-    static SHARED: OnceCell<Option<Shared>> = OnceCell::const_new();
+/// The shared one, with a client of the caller's own; `None` where it cannot be built.
+pub async fn shared() -> Option<Shared> {
+    static SHARED: OnceCell<Option<(Arc<BedProcess>, Operator)>> = OnceCell::const_new();
     let start = || async {
-        let bed =
-            Bed::start(&["--controller-manager-arg=--horizontal-pod-autoscaler-downscale-stabilization=1s"]).await?;
+        let window = "--controller-manager-arg=--horizontal-pod-autoscaler-downscale-stabilization=1s";
+        let bed = Bed::start(&[window]).await?;
         let operator = Operator::start(&bed, &Settings::default()).await;
-        Some(Shared { bed, operator })
+        Some((bed.process(), operator))
     };
-    SHARED.get_or_init(start).await.as_ref()
+    let (process, operator) = SHARED.get_or_init(start).await.as_ref()?;
+    Some(Shared { bed: Bed::connect(process).await, operator })
 }
 
 /// A namespace of one test, with a Deployment `web` and a source.

@@ -2,7 +2,8 @@
 
 #![allow(dead_code, reason = "two test binaries use it, each in part")]
 
-mod certificates;
+pub mod certificates;
+pub mod external;
 pub mod postgresql;
 pub mod prometheus;
 pub mod rabbitmq;

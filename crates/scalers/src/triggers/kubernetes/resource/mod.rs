@@ -118,7 +118,6 @@ impl KubernetesResource {
     /// Numbers of YAML count as they are, whatever the type.
     fn of_yaml(&self, found: &Value) -> Result<f64, String> {
         match found {
-            Value::Number(number) if number.is_u64() && number.as_i64().is_none() => Err(not_a_number(found)),
             Value::Number(number) => number.as_f64().ok_or_else(|| not_a_number(found)),
             Value::String(text) if self.value_type == "quantity" => quantity(text),
             Value::String(text) => scan::float(text),
