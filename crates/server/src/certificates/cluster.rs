@@ -59,7 +59,8 @@ impl Trusting {
             Trusting::ApiService(object) => {
                 let spec = object.spec.as_ref();
                 // One that verifies nothing must have no bundle.
-                let verifies = spec.is_some_and(|spec| spec.service.is_some() && spec.insecure_skip_tls_verify != Some(true));
+                let verifies =
+                    spec.is_some_and(|spec| spec.service.is_some() && spec.insecure_skip_tls_verify != Some(true));
                 if verifies { vec![bytes(spec.and_then(|spec| spec.ca_bundle.as_ref()))] } else { Vec::new() }
             }
             Trusting::Webhooks(object) => {

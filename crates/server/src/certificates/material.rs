@@ -76,6 +76,13 @@ impl fmt::Debug for Material {
     }
 }
 
+impl Material {
+    /// The data of the Secret: `ca.crt`, `tls.crt`, `tls.key`, and `ca.key` where the CA is ours.
+    pub fn data(&self) -> &BTreeMap<String, ByteString> {
+        &self.data
+    }
+}
+
 /// What is to be done about a Secret.
 #[derive(Debug)]
 pub enum Verdict {

@@ -89,7 +89,8 @@ impl TryFrom<Value> for ExternalMetricValue {
         let timestamp = Timestamp::new(time.seconds, time.nanos).map_err(|error| damaged(error.to_string()))?;
         // An absent value must not become 0.
         let text = value.value.ok_or_else(|| damaged(format!("metric {} has no value", value.metric_name)))?.string;
-        let quantity = text.parse().map_err(|error| damaged(format!("value {text:?} of {}: {error}", value.metric_name)))?;
+        let quantity =
+            text.parse().map_err(|error| damaged(format!("value {text:?} of {}: {error}", value.metric_name)))?;
         Ok(ExternalMetricValue { metric_name: value.metric_name, timestamp, value: quantity })
     }
 }
@@ -101,11 +102,15 @@ mod tests {
     #[test]
     fn values_survive_the_wire() {
         let timestamp = "2024-05-01T10:00:00.5Z".parse().unwrap();
-        let value = ExternalMetricValue { metric_name: "s0-cron".to_owned(), timestamp, value: "1500m".parse().unwrap() };
+        let value =
+            ExternalMetricValue { metric_name: "s0-cron".to_owned(), timestamp, value: "1500m".parse().unwrap() };
         let bytes = prost::Message::encode_to_vec(&ValueList::from(vec![value]));
         let list: ValueList = prost::Message::decode(bytes.as_slice()).unwrap();
         let read = ExternalMetricValue::try_from(list.items[0].clone()).unwrap();
-        assert_eq!((read.metric_name.as_str(), read.timestamp, read.value.to_string()), ("s0-cron", timestamp, "1500m".to_owned()));
+        assert_eq!(
+            (read.metric_name.as_str(), read.timestamp, read.value.to_string()),
+            ("s0-cron", timestamp, "1500m".to_owned())
+        );
     }
 
     #[test]

@@ -130,7 +130,10 @@ mod tests {
     fn a_read_lists_the_metric() {
         let path = "/apis/external.metrics.k8s.io/v1beta1/namespaces/shop/s0-redis%2Dlist";
         let Attributes::Resource(asked) = Attributes::of(&Method::GET, path) else { panic!("a path") };
-        assert_eq!((asked.verb, &*asked.namespace, &*asked.resource, &*asked.name), ("list", "shop", "s0-redis-list", ""));
+        assert_eq!(
+            (asked.verb, &*asked.namespace, &*asked.resource, &*asked.name),
+            ("list", "shop", "s0-redis-list", "")
+        );
         let refusal = Attributes::Resource(asked).refusal("eve", "");
         assert_eq!(
             refusal,
@@ -152,7 +155,9 @@ mod tests {
     #[test]
     fn cluster_and_named_forms_are_resources() {
         let of = |method: Method, path| match Attributes::of(&method, path) {
-            Attributes::Resource(asked) => [asked.verb, &asked.namespace, &asked.resource, &asked.name, &asked.subresource].join(" "),
+            Attributes::Resource(asked) => {
+                [asked.verb, &asked.namespace, &asked.resource, &asked.name, &asked.subresource].join(" ")
+            }
             Attributes::Path { .. } => "path".to_owned(),
         };
         assert_eq!(of(Method::GET, "/apis/g/v1/pods"), "list  pods  ");

@@ -173,7 +173,10 @@ mod tests {
             ("X-Remote-Extra-Example.org%2fScope", "read"),
         ]);
         let user = User::of_headers(&names(), &sent).unwrap();
-        assert_eq!((user.name.as_str(), user.groups), ("hpa", ["one", "two", AUTHENTICATED].map(str::to_owned).to_vec()));
+        assert_eq!(
+            (user.name.as_str(), user.groups),
+            ("hpa", ["one", "two", AUTHENTICATED].map(str::to_owned).to_vec())
+        );
         assert_eq!(user.extra["example.org/scope"], ["read"]);
         assert_eq!(User::of_headers(&names(), &headers(&[("X-Remote-Group", "one")])), None);
     }

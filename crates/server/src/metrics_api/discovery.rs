@@ -80,7 +80,8 @@ pub(super) fn accepts_json(headers: &HeaderMap) -> bool {
 
 /// The type of aggregated discovery, for a client that wants it.
 fn aggregated_type(headers: &HeaderMap) -> Option<HeaderValue> {
-    let ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let ranges =
+        headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let wanted = |range: &str| {
         let has = |parameter: &str| range.split(';').any(|part| part.trim() == parameter);
         range.trim_start().starts_with("application/json")
@@ -88,9 +89,10 @@ fn aggregated_type(headers: &HeaderMap) -> Option<HeaderValue> {
             && has("v=v2")
             && has("as=APIGroupDiscoveryList")
     };
-    ranges.into_iter().any(wanted).then(|| {
-        HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
-    })
+    ranges
+        .into_iter()
+        .any(wanted)
+        .then(|| HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"))
 }
 
 fn with_kind(kind: &str, mut object: Value) -> Value {

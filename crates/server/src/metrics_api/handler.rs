@@ -41,7 +41,12 @@ pub struct MetricsApi {
 impl MetricsApi {
     /// Puts the API in front of a source; `metrics` renders `/metrics`. Starts to follow whom to believe, so it must be
     /// called within a runtime.
-    pub fn new(settings: MetricsApiSettings, client: Client, source: Arc<dyn MetricSource>, metrics: TextSource) -> Self {
+    pub fn new(
+        settings: MetricsApiSettings,
+        client: Client,
+        source: Arc<dyn MetricSource>,
+        metrics: TextSource,
+    ) -> Self {
         MetricsApi {
             authenticator: Authenticator::new(client.clone(), settings.authentication),
             authorizer: Authorizer::new(client, settings.authorization),
@@ -53,7 +58,13 @@ impl MetricsApi {
     }
 
     /// Serves until the shutdown, each new connection with the newest identity.
-    pub async fn serve(self, listener: TcpListener, identity: IdentityWatch, versions: TlsVersions, shutdown: Shutdown) {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        identity: IdentityWatch,
+        versions: TlsVersions,
+        shutdown: Shutdown,
+    ) {
         let configs = server_configs(identity, ClientCertificates::Requested, versions);
         serve(listener, configs, self.into_router(), shutdown).await;
     }
@@ -95,7 +106,8 @@ impl MetricsApi {
             "/healthz" | "/livez" => Some(respond(StatusCode::OK, TEXT, "ok")),
             "/readyz" if self.authenticator.is_ready() => Some(respond(StatusCode::OK, TEXT, "ok")),
             "/readyz" => {
-                let text = "[-]authentication failed: not yet known whose certificates to believe\nreadyz check failed\n";
+                let text =
+                    "[-]authentication failed: not yet known whose certificates to believe\nreadyz check failed\n";
                 Some(respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, text))
             }
             _ => None,

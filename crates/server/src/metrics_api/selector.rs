@@ -159,7 +159,10 @@ mod tests {
     #[test]
     fn equalities_are_read() {
         let selector = parsed("tier = web,scaledobject.keda.sh/name==shop").unwrap();
-        assert_eq!((selector.value(NAME_LABEL), selector.value("tier"), selector.value("x")), (Some("shop"), Some("web"), None));
+        assert_eq!(
+            (selector.value(NAME_LABEL), selector.value("tier"), selector.value("x")),
+            (Some("shop"), Some("web"), None)
+        );
         assert_eq!(parsed(""), Ok(Selector::default()));
         assert_eq!(parsed("empty=").unwrap().value("empty"), Some(""));
     }

@@ -190,7 +190,8 @@ impl Subject {
     fn of(certificate: &[u8]) -> Option<Self> {
         let (_, certificate) = parse_x509_certificate(certificate).ok()?;
         let subject = certificate.subject();
-        let text = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().ok().map(str::to_owned);
+        let text =
+            |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().ok().map(str::to_owned);
         Some(Subject {
             common_name: subject.iter_common_name().last().and_then(text).unwrap_or_default(),
             organizations: subject.iter_organization().filter_map(text).collect(),
@@ -209,7 +210,8 @@ mod tests {
             ("requestheader-allowed-names", r#"["front-proxy-client"]"#),
             ("requestheader-username-headers", r#"["X-Remote-User"]"#),
         ];
-        let data: BTreeMap<String, String> = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let data: BTreeMap<String, String> =
+            data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let texts = TrustTexts::of_config_map(&data).unwrap();
         let proxy = texts.front_proxy.unwrap();
         assert_eq!((proxy.allowed_names, texts.client_ca), (vec!["front-proxy-client".to_owned()], None));
