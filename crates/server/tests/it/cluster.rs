@@ -27,19 +27,20 @@ struct Inner {
 }
 
 #[derive(Clone)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     inner: Arc<Mutex<Inner>>,
     version: Arc<watch::Sender<u64>>,
     address: SocketAddr,
 }
 
-pub const SECRET: &str = "/api/v1/namespaces/keda/secrets/kedaorg-certs";
-pub const API_SERVICE: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.external.metrics.k8s.io";
-pub const WEBHOOKS: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/keda-admission";
-pub const CONFIG_MAP: &str = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
+pub(crate) const SECRET: &str = "/api/v1/namespaces/keda/secrets/kedaorg-certs";
+pub(crate) const API_SERVICE: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.external.metrics.k8s.io";
+pub(crate) const WEBHOOKS: &str =
+    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/keda-admission";
+pub(crate) const CONFIG_MAP: &str = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
 
 impl Cluster {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let cluster = Cluster { inner: Arc::default(), version: Arc::new(watch::channel(1).0), address };
@@ -48,38 +49,38 @@ impl Cluster {
         cluster
     }
 
-    pub fn client(&self) -> kube::Client {
+    pub(crate) fn client(&self) -> kube::Client {
         let url = format!("http://{}", self.address).parse().unwrap();
         kube::Client::try_from(kube::Config::new(url)).unwrap()
     }
 
     /// Answers access reviews by their specs; without a policy everything is allowed.
-    pub fn allow(&self, policy: impl Fn(&Value) -> bool + Send + Sync + 'static) {
+    pub(crate) fn allow(&self, policy: impl Fn(&Value) -> bool + Send + Sync + 'static) {
         self.inner.lock().unwrap().policy = Some(Box::new(policy));
     }
 
-    pub fn set_down(&self, down: bool) {
+    pub(crate) fn set_down(&self, down: bool) {
         self.inner.lock().unwrap().down = down;
     }
 
-    pub fn access_reviews(&self) -> Vec<Value> {
+    pub(crate) fn access_reviews(&self) -> Vec<Value> {
         self.inner.lock().unwrap().access_reviews.clone()
     }
 
-    pub fn token_reviews(&self) -> u32 {
+    pub(crate) fn token_reviews(&self) -> u32 {
         self.inner.lock().unwrap().token_reviews
     }
 
     /// Paths and bodies of all patches.
-    pub fn patches(&self) -> Vec<(String, Value)> {
+    pub(crate) fn patches(&self) -> Vec<(String, Value)> {
         self.inner.lock().unwrap().patches.clone()
     }
 
-    pub fn get(&self, path: &str) -> Option<Value> {
+    pub(crate) fn get(&self, path: &str) -> Option<Value> {
         self.inner.lock().unwrap().objects.get(path).cloned()
     }
 
-    pub fn put(&self, path: &str, mut object: Value) -> Value {
+    pub(crate) fn put(&self, path: &str, mut object: Value) -> Value {
         let mut inner = self.inner.lock().unwrap();
         let version = *self.version.borrow() + 1;
         let (collection, name) = path.rsplit_once('/').unwrap();
@@ -93,7 +94,7 @@ impl Cluster {
         object
     }
 
-    pub fn delete(&self, path: &str) {
+    pub(crate) fn delete(&self, path: &str) {
         let mut inner = self.inner.lock().unwrap();
         let Some(object) = inner.objects.remove(path) else { return };
         let version = *self.version.borrow() + 1;

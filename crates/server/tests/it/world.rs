@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{CONFIG_MAP, Cluster};
 
-pub const HOST: &str = "keda-metrics-apiserver.keda.svc";
+pub(crate) const HOST: &str = "keda-metrics-apiserver.keda.svc";
 
-pub fn names() -> Names {
+pub(crate) fn names() -> Names {
     Names {
         namespace: "keda".to_owned(),
         cluster_domain: "cluster.local".to_owned(),
@@ -29,32 +29,32 @@ pub fn names() -> Names {
     }
 }
 
-pub fn new_identity() -> Arc<Identity> {
+pub(crate) fn new_identity() -> Arc<Identity> {
     generate(&names(), keda_scalers::sampler::wall_clock()).unwrap().identity
 }
 
 /// A CA for clients.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A client's certificate and key as PEM.
-pub struct Leaf {
-    pub certificate: String,
-    pub key: String,
+pub(crate) struct Leaf {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.as_ref().pem()
     }
 
-    pub fn sign(&self, common_name: &str, organization: &str) -> Leaf {
+    pub(crate) fn sign(&self, common_name: &str, organization: &str) -> Leaf {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.distinguished_name.push(DnType::OrganizationName, organization);
@@ -65,7 +65,7 @@ impl Authority {
 }
 
 /// Gives 1.5 for every metric, but for those whose name says otherwise.
-pub struct Fixed;
+pub(crate) struct Fixed;
 
 #[async_trait]
 impl MetricSource for Fixed {
@@ -87,17 +87,17 @@ impl MetricSource for Fixed {
 }
 
 /// The metrics API, running.
-pub struct World {
-    pub cluster: Cluster,
-    pub address: SocketAddr,
-    pub identity: watch::Sender<Option<Arc<Identity>>>,
-    pub proxy: Authority,
-    pub clients: Authority,
-    pub shutdown: CancellationToken,
-    pub server: tokio::task::JoinHandle<()>,
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
+    pub(crate) address: SocketAddr,
+    pub(crate) identity: watch::Sender<Option<Arc<Identity>>>,
+    pub(crate) proxy: Authority,
+    pub(crate) clients: Authority,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) server: tokio::task::JoinHandle<()>,
 }
 
-pub fn config_map(proxy: &Authority, clients: &Authority) -> Value {
+pub(crate) fn config_map(proxy: &Authority, clients: &Authority) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "kube-system"}, "data": {
         "client-ca-file": clients.pem(),
         "requestheader-client-ca-file": proxy.pem(),
@@ -109,14 +109,19 @@ pub fn config_map(proxy: &Authority, clients: &Authority) -> Value {
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let cluster = Cluster::start().await;
         let (proxy, clients) = (Authority::new("front-proxy-ca"), Authority::new("kubernetes"));
         cluster.put(CONFIG_MAP, config_map(&proxy, &clients));
         Self::with(cluster, Arc::new(Fixed), proxy, clients).await
     }
 
-    pub async fn with(cluster: Cluster, source: Arc<dyn MetricSource>, proxy: Authority, clients: Authority) -> Self {
+    pub(crate) async fn with(
+        cluster: Cluster,
+        source: Arc<dyn MetricSource>,
+        proxy: Authority,
+        clients: Authority,
+    ) -> Self {
         let settings = MetricsApiSettings { request_timeout: Duration::from_secs(2), ..MetricsApiSettings::default() };
         let api = MetricsApi::new(settings, cluster.client(), source, Arc::new(|| "up 1\n".to_owned()));
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -135,29 +140,29 @@ impl World {
         panic!("never ready");
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("https://{HOST}:{}{path}", self.address.port())
     }
 
-    pub fn read_url(&self, metric: &str) -> String {
+    pub(crate) fn read_url(&self, metric: &str) -> String {
         self.url(&format!(
             "/apis/external.metrics.k8s.io/v1beta1/namespaces/shop/{metric}?labelSelector=scaledobject.keda.sh%2Fname%3Dcart"
         ))
     }
 
     /// A client that trusts the server of now.
-    pub fn client(&self, leaf: Option<&Leaf>) -> reqwest::Client {
+    pub(crate) fn client(&self, leaf: Option<&Leaf>) -> reqwest::Client {
         let identity = self.identity.borrow().clone().unwrap();
         client(self.address, identity.authorities(), leaf)
     }
 
     /// The front proxy, as the kube-apiserver is one.
-    pub fn front_proxy(&self) -> reqwest::Client {
+    pub(crate) fn front_proxy(&self) -> reqwest::Client {
         self.client(Some(&self.proxy.sign("front-proxy-client", "")))
     }
 }
 
-pub fn client(address: SocketAddr, trusted: &[CertificateDer<'static>], leaf: Option<&Leaf>) -> reqwest::Client {
+pub(crate) fn client(address: SocketAddr, trusted: &[CertificateDer<'static>], leaf: Option<&Leaf>) -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = rustls::RootCertStore::empty();
     trusted.iter().for_each(|ca| roots.add(ca.clone()).unwrap());
