@@ -76,6 +76,13 @@ impl fmt::Debug for Material {
     }
 }
 
+impl Material {
+    /// The data of the Secret: `ca.crt`, `tls.crt`, `tls.key`, and `ca.key` where the CA is ours.
+    pub fn data(&self) -> &BTreeMap<String, ByteString> {
+        &self.data
+    }
+}
+
 /// What is to be done about a Secret.
 #[derive(Debug)]
 pub enum Verdict {
@@ -121,7 +128,7 @@ fn check_dates(what: &str, certificate: &CertificateDer<'_>, now: Timestamp) -> 
     }
     let left = validity.not_after.timestamp() - now.as_second();
     if left < RENEW_BEFORE {
-        return Err(format!("{what} is valid for {} days only", left.div_euclid(24 * 3600)));
+        return Err(format!("{what} has {} days left", left.div_euclid(24 * 3600)));
     }
     Ok(())
 }

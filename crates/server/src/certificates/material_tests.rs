@@ -17,10 +17,6 @@ fn now() -> Timestamp {
     keda_scalers::sampler::wall_clock()
 }
 
-fn in_days(days: i64) -> Timestamp {
-    Timestamp::from_second(now().as_second() + days * DAY).unwrap()
-}
-
 fn reason(data: &BTreeMap<String, ByteString>, names: &Names, now: Timestamp) -> String {
     match inspect(Some(data), names, now) {
         Verdict::Valid(_) => "valid".to_owned(),
@@ -30,11 +26,13 @@ fn reason(data: &BTreeMap<String, ByteString>, names: &Names, now: Timestamp) ->
 
 #[test]
 fn what_is_generated_is_valid_for_three_quarters_of_a_year() {
-    let data = generate(&names(), now()).unwrap().data;
-    assert_eq!(reason(&data, &names(), now()), "valid");
-    assert_eq!(reason(&data, &names(), in_days(274)), "valid");
-    assert_eq!(reason(&data, &names(), in_days(276)), "tls.crt is valid for 89 days only");
-    assert_eq!(reason(&data, &names(), in_days(400)), "tls.crt is valid for -35 days only");
+    let start = now();
+    let data = generate(&names(), start).unwrap().data;
+    let in_days = |days: i64| Timestamp::from_second(start.as_second() + days * DAY).unwrap();
+    assert_eq!(reason(&data, &names(), start), "valid");
+    assert_eq!(reason(&data, &names(), in_days(275)), "valid");
+    assert_eq!(reason(&data, &names(), in_days(276)), "tls.crt has 89 days left");
+    assert_eq!(reason(&data, &names(), in_days(400)), "tls.crt has -35 days left");
     assert_eq!(reason(&data, &names(), in_days(-1)), "ca.crt is not valid yet");
 }
 

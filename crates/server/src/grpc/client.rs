@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tonic::body::Body;
 use tonic::client::Grpc;
@@ -27,6 +28,8 @@ use crate::tls::{Identity, IdentityWatch, ServerError, TlsVersions, client_confi
 
 /// The wait before the next attempt to connect, growing by 1.6 each time up to the second value.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(20));
+/// A connection that lasted that long is made again at once.
+const LASTING: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the operator is asked whether it is still there, also when idle, and how long it may take to answer.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
@@ -189,12 +192,16 @@ impl Dialer {
                 let Some(newest) = newest else { continue };
                 match tokio::time::timeout(CONNECT_TIMEOUT, self.dial(&newest)).await {
                     Ok(Ok((sender, connection))) => {
-                        wait = BACKOFF.0;
+                        let since = Instant::now();
                         publish.send_replace(Some(Connection(sender)));
                         let ended = connection.await;
                         publish.send_replace(None);
                         tracing::warn!(address = self.address, reason = ?ended.err(), "connection to the operator ended");
-                        continue;
+                        // With TLS 1.3, a server that refuses the certificate says so only after the handshake.
+                        if since.elapsed() >= LASTING {
+                            wait = BACKOFF.0;
+                            continue;
+                        }
                     }
                     Ok(Err(error)) => tracing::warn!(address = self.address, error, "no connection to the operator"),
                     Err(_) => tracing::warn!(address = self.address, "no connection to the operator in time"),
