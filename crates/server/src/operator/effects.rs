@@ -296,14 +296,20 @@ impl Driver {
         managed.rejected = Some("the ScaledObject is being deleted".to_string());
         let held = managed.is_held();
         let object = Arc::clone(&managed.object);
+        // A Warning, as in KEDA.
+        let told = managed.event(Severity::Warning, "ScaledObjectDeleted", "ScaledObject was deleted".to_string());
         self.objects.insert(key.clone(), managed);
+        let writes = held && self.leading;
+        if writes {
+            self.authentications.forget(key, &self.objects);
+        }
         let (cluster, messages, key) = (self.tools.cluster.clone(), self.messages.clone(), key.clone());
-        let leading = self.leading;
+        let events = self.events.clone();
         tokio::spawn(async move {
-            let result = match held && leading {
-                true => finalize::finalize(&cluster, &object).await,
-                false => Ok(()),
-            };
+            let result = if writes { finalize::finalize(&cluster, &object).await } else { Ok(()) };
+            if writes && result.is_ok() {
+                events.publish(told);
+            }
             let _ = messages.send(Message::Finalized(key, result));
         });
     }
@@ -311,13 +317,6 @@ impl Driver {
     pub(super) fn finalized(&mut self, key: &ObjectKey, result: Result<(), ApiError>) {
         if let Some(managed) = self.objects.get_mut(key) {
             match result {
-                Ok(()) if managed.is_held() && self.leading => {
-                    managed.work.succeeded();
-                    let note = "ScaledObject was deleted".to_string();
-                    // A Warning, as in KEDA.
-                    self.events.publish(managed.event(Severity::Warning, "ScaledObjectDeleted", note));
-                    self.authentications.forget(key, &self.objects);
-                }
                 Ok(()) => managed.work.succeeded(),
                 Err(error) => {
                     tracing::warn!(object = %key, %error, "cannot let go of a ScaledObject; trying again");

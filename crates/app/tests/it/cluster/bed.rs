@@ -27,6 +27,7 @@ pub struct BedProcess {
     folder: TempDir,
     control: String,
     metrics_port: u16,
+    binaries: PathBuf,
 }
 
 impl Bed {
@@ -53,7 +54,8 @@ impl Bed {
             panic!("the test bed did not come up: {log}")
         });
         let control = told["control"].as_str().expect("a control address").to_string();
-        let bed = Bed::connect(&Arc::new(BedProcess { child, folder, control, metrics_port: free_port() })).await;
+        let bed =
+            Bed::connect(&Arc::new(BedProcess { child, folder, control, metrics_port: free_port(), binaries })).await;
         bed.install(&[]).await;
         Some(bed)
     }
@@ -136,6 +138,19 @@ impl Bed {
         assert!(answer.status().is_success(), "{command}: {}", answer.text().await.unwrap_or_default());
     }
 
+    /// A TCP front of two servers at the port that the APIService knows; it ends when this is dropped.
+    pub fn front(&self, backends: [u16; 2]) -> Front {
+        let child = Command::new(self.process.binaries.join("testbed"))
+            .args(["front", "--listen"])
+            .arg(format!("127.0.0.1:{}", self.metrics_port))
+            .args(backends.iter().flat_map(|port| ["--backend".to_string(), format!("127.0.0.1:{port}")]))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the front starts");
+        Front(child)
+    }
+
     /// A folder for files of the tests.
     pub fn folder(&self) -> &Path {
         self.process.folder.path()
@@ -146,6 +161,16 @@ impl Drop for BedProcess {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
+    }
+}
+
+/// A running front, killed when this is dropped.
+pub struct Front(Child);
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

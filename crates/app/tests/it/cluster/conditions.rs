@@ -45,7 +45,9 @@ async fn a_pause_at_a_number_of_replicas_scales_to_it() {
 async fn pauses_in_one_direction_keep_the_hpa() {
     let Some(shared) = shared().await else { return };
     let world = World::new(&shared.bed, "partly", 1).await;
+    world.source.set(5.0);
     world.scale(&json!({})).await;
+    world.wait_for("Active", "True").await;
     world.annotate(&json!({ "autoscaling.keda.sh/paused-scale-in": "true" })).await;
     world.wait_for("Paused", "True").await;
     let disabled = |direction: &'static str| {
@@ -53,6 +55,7 @@ async fn pauses_in_one_direction_keep_the_hpa() {
         async move { world.hpa().await["spec"]["behavior"][direction]["selectPolicy"] == "Disabled" }
     };
     assert!(until(20, || disabled("scaleDown")).await, "{:#}", world.hpa().await["spec"]);
+    world.source.set(0.0);
     assert!(stays(4, || async { world.replicas().await == 1 }).await, "it is scaled in");
     world
         .annotate(
@@ -163,10 +166,10 @@ async fn an_invalid_trigger_may_be_repaired_and_harms_nobody() {
 async fn bounds_that_contradict_each_other_are_refused_in_kedas_words() {
     let Some(shared) = shared().await else { return };
     let world = World::new(&shared.bed, "bounds", 1).await;
-    shared.bed.apply(&world.scaled_object(&json!({ "minReplicaCount": 5, "maxReplicaCount": 3 }))).await;
+    shared.bed.apply(&world.scaled_object(&json!({ "minReplicaCount": 3, "idleReplicaCount": 3 }))).await;
     world.wait_for("Ready", "False").await;
-    let message = "ScaledObject doesn't have correct Idle/Min/Max Replica Counts specification: MinReplicaCount=5 must \
-                   be less than MaxReplicaCount=3";
+    let message = "ScaledObject doesn't have correct Idle/Min/Max Replica Counts specification: IdleReplicaCount=3 must \
+                   be less than MinReplicaCount=3";
     world.wait_for_event("Warning", "ScaledObjectCheckFailed", message).await;
 }
 

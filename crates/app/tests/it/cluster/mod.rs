@@ -2,7 +2,9 @@
 
 mod bed;
 mod conditions;
+mod faults;
 mod life;
 mod operator;
+mod reads;
 mod source;
 mod world;
