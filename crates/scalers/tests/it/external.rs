@@ -104,7 +104,7 @@ async fn a_server_pushes_and_is_listened_to_again_after_it_stopped() {
     let push = Source::new(&sources(), "external-push", &[("scalerAddress", &address)], &[]);
     let (mut activity, mut specs) = (Vec::new(), Vec::new());
     let mut pushes = push.0.pushes().unwrap();
-    let started = std::time::Instant::now();
+    let started = tokio::time::Instant::now();
     while activity.len() < 3 {
         match tokio::time::timeout(Duration::from_secs(20), pushes.next()).await.unwrap().unwrap() {
             Push::Active(active) => activity.push(active),
