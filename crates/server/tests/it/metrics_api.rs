@@ -220,7 +220,7 @@ struct NeverReady;
 #[async_trait]
 impl MetricSource for NeverReady {
     async fn ready(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn external_metric(&self, _: &str, _: &str, _: &str) -> Result<Vec<ExternalMetricValue>, MetricError> {
@@ -237,4 +237,27 @@ async fn a_source_that_is_never_ready_has_its_message() {
     let (code, body) = answer(as_hpa(&world.front_proxy(), world.read_url("s0-x"))).await;
     let message = "timeout while waiting to establish gRPC connection to KEDA Metrics Service server";
     assert_eq!((code, body["message"].as_str().unwrap()), (500, message));
+}
+
+/// Prints the CPU time of one read, client and server together; run it with `--ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn the_cost_of_a_read() {
+    const READS: u32 = 5000;
+    let world = World::start().await;
+    let proxy = world.front_proxy();
+    assert_eq!(answer(as_hpa(&proxy, world.read_url("s0-x"))).await.0, 200);
+    let before = cpu_ticks();
+    for _ in 0..READS {
+        let response = as_hpa(&proxy, world.read_url("s0-x")).send().await.unwrap();
+        assert!(!response.bytes().await.unwrap().is_empty());
+    }
+    println!("{:.3} ms of CPU per read", (cpu_ticks() - before) * 10.0 / f64::from(READS));
+}
+
+/// Hundredths of a second that this process has computed.
+fn cpu_ticks() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit_once(") ").unwrap().1.split(' ').collect::<Vec<_>>();
+    fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()
 }
