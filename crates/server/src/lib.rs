@@ -1,6 +1,7 @@
 //! The Kubernetes shell: watches, decisions carried out on a cluster, the external metrics API.
 
 pub mod cluster;
+pub mod exposition;
 pub mod operator;
 mod probes;
 
@@ -18,4 +19,7 @@ pub enum ServerError {
     /// The cluster cannot be used at all.
     #[error("cannot use the cluster: {0}")]
     Cluster(String),
+    /// Metrics cannot be exposed.
+    #[error("cannot expose metrics: {0}")]
+    Metrics(String),
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use keda_scalers::client::Sources;
+use keda_server::exposition::{self, Build, Metrics};
 use keda_server::operator::{LeaderElection, OperatorSettings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -24,9 +25,11 @@ pub(crate) fn run(flags: &OperatorFlags) -> anyhow::Result<u8> {
     let sources = Arc::new(Sources::new(Settings::from_environment().sources));
     let runtime = runtime()?;
     runtime.block_on(async {
-        let client = client(&flags.common).await?;
+        let build = Build { version: env!("CARGO_PKG_VERSION"), git_commit: option_env!("GIT_COMMIT").unwrap_or("") };
+        let metrics = Metrics::new(build)?;
+        let client = client(&flags.common, &metrics).await?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), identity = %settings.identity, "starting");
-        keda_server::operator::run(settings, client, sources, until_signal()?).await?;
+        keda_server::operator::run(settings, client, sources, metrics, until_signal()?).await?;
         Ok(FINE)
     })
 }
@@ -51,6 +54,10 @@ fn settings(flags: &OperatorFlags, environment: &ClusterEnvironment) -> anyhow::
             retry_period: election.retry_period,
         }),
         reconciliations: environment.reconciliations,
+        metrics_address: match flags.enable_prometheus_metrics {
+            true => address("metrics-bind-address", &flags.metrics_bind_address)?,
+            false => None,
+        },
         health_probe_address: address("health-probe-bind-address", &flags.health_probe_bind_address)?,
     })
 }
@@ -60,8 +67,8 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
-/// The client for the cluster that a flag, the environment or the pod names.
-pub(super) async fn client(flags: &CommonFlags) -> anyhow::Result<kube::Client> {
+/// The client for the cluster that a flag, the environment or the pod names; its requests are counted.
+pub(super) async fn client(flags: &CommonFlags, metrics: &Metrics) -> anyhow::Result<kube::Client> {
     let config = match &flags.kubeconfig {
         Some(path) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(path)
@@ -70,7 +77,7 @@ pub(super) async fn client(flags: &CommonFlags) -> anyhow::Result<kube::Client> 
         }
         None => kube::Config::infer().await.context("there is neither a kubeconfig nor a service account")?,
     };
-    kube::Client::try_from(config).context("cannot make a client of the cluster")
+    exposition::client(config, metrics).context("cannot make a client of the cluster")
 }
 
 /// A token that SIGTERM and SIGINT cancel.

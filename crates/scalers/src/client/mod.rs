@@ -6,6 +6,7 @@
 pub mod amqp;
 pub mod authentication;
 pub mod http;
+pub mod notices;
 pub mod oauth2;
 pub mod pool;
 pub mod postgres;

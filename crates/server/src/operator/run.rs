@@ -19,6 +19,7 @@ use crate::cluster::discovery::Discovery;
 use crate::cluster::events::Events;
 use crate::cluster::lease::{self, LeaseSettings};
 use crate::cluster::lookup::{Authentications, ClusterReferences};
+use crate::exposition::{self, Metrics};
 use crate::probes;
 
 /// Everything that can be set.
@@ -44,6 +45,8 @@ pub struct OperatorSettings {
     pub leader_election: Option<LeaderElection>,
     /// Reconciliations at the same time.
     pub reconciliations: usize,
+    /// Where Prometheus metrics are served.
+    pub metrics_address: Option<SocketAddr>,
     /// Where health probes are answered.
     pub health_probe_address: Option<SocketAddr>,
 }
@@ -61,7 +64,7 @@ pub struct LeaderElection {
     pub retry_period: Duration,
 }
 
-/// Runs the operator until `shutdown`.
+/// Runs the operator until `shutdown`; what happens is told to `metrics`.
 ///
 /// # Errors
 /// What keeps it from starting; once it runs it does not end by itself.
@@ -69,9 +72,13 @@ pub async fn run(
     settings: OperatorSettings,
     client: kube::Client,
     sources: Arc<Sources>,
+    metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
     let cluster = Cluster::new(client);
+    if let Some(address) = settings.metrics_address {
+        exposition::serve(address, metrics.clone(), shutdown.clone()).await?;
+    }
     if let Some(address) = settings.health_probe_address {
         probes::serve(address, shutdown.clone()).await?;
     }
@@ -86,7 +93,8 @@ pub async fn run(
         restrict_secrets: settings.restrict_secrets,
     });
     let references: keda_scalers::plan::SharedReferences = lookups.clone();
-    let tools = Arc::new(Tools { cluster: cluster.clone(), discovery, lookups, references, sources });
+    let tools =
+        Arc::new(Tools { cluster: cluster.clone(), discovery, lookups, references, sources, metrics: metrics.clone() });
     let events = Events::start(cluster.clone(), "keda-operator", &settings.host);
     let workloads = Workloads::new(cluster.clone(), settings.namespaces.clone(), messages.clone());
     let driver =
@@ -98,6 +106,9 @@ pub async fn run(
     };
     watches::start(&cluster, &scopes, &messages);
     let (leading, leads) = watch::channel(settings.leader_election.is_none());
+    if let Some(election) = &settings.leader_election {
+        tokio::spawn(tell_leadership(metrics, election.id.clone(), leads.clone()));
+    }
     let election = settings.leader_election.map(|election| {
         let leading = leading.clone();
         let lease = LeaseSettings {
@@ -116,6 +127,16 @@ pub async fn run(
         let _ = election.await;
     }
     Ok(())
+}
+
+/// Tells who leads, until nobody decides it any more.
+async fn tell_leadership(metrics: Metrics, election: String, mut leads: watch::Receiver<bool>) {
+    loop {
+        metrics.leads(&election, *leads.borrow_and_update());
+        if leads.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn drive(
