@@ -9,4 +9,7 @@ pub mod format;
 pub mod plan;
 pub mod registry;
 pub mod sampler;
+mod scaler_names;
 pub mod trigger;
+
+pub use scaler_names::scaler_name;

@@ -23,6 +23,7 @@ use keda_core::sample::{Reading, SourceError};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
+use crate::client::notices::Notice;
 use crate::trigger::{Memory, Push, Scaler};
 use pushes::Listening;
 use reading::Finished;
@@ -72,6 +73,10 @@ pub struct Sampled {
     pub result: Result<Reading, SourceError>,
     /// How long it took, the second try included.
     pub took: Duration,
+    /// How much later than the schedule wanted it began; `None` for a reading that was only asked for.
+    pub late: Option<Duration>,
+    /// What was noticed meanwhile: told to one of those who share the query.
+    pub notices: Vec<Notice>,
 }
 
 /// What a source said by itself, for one subscriber that has an interval.
@@ -229,7 +234,7 @@ impl Task {
             }
             Command::Read(subscriber) => {
                 if let Some(fingerprint) = self.subscriptions.get(&subscriber) {
-                    self.read(*fingerprint);
+                    self.read(*fingerprint, None);
                 }
             }
             Command::Done(fingerprint, life, finished) => self.finish(fingerprint, life, *finished),
@@ -264,7 +269,7 @@ impl Task {
         state.subscribers.push((subscriber.clone(), interval));
         self.subscriptions.insert(subscriber, fingerprint);
         match interval {
-            Some(_) => self.read(fingerprint),
+            Some(_) => self.read(fingerprint, None),
             None => self.settle(fingerprint),
         }
     }
@@ -290,13 +295,13 @@ impl Task {
     }
 
     fn read_due(&mut self) {
-        for fingerprint in self.timetable.take_due(self.now()) {
-            self.read(fingerprint);
+        for (due, fingerprint) in self.timetable.take_due(self.now()) {
+            self.read(fingerprint, Some(self.epoch + due));
         }
     }
 
     /// Starts a reading unless one is in progress, and plans the next.
-    fn read(&mut self, fingerprint: u128) {
+    fn read(&mut self, fingerprint: u128, due: Option<Instant>) {
         let now = self.now();
         let Some(state) = self.queries.get_mut(&fingerprint) else { return };
         let interval = state.interval();
@@ -311,6 +316,7 @@ impl Task {
             scaler: state.scaler.clone(),
             memory: state.memory.take().unwrap_or_default(),
             listen: interval.is_some() && matches!(state.listening, Listening::NotYet),
+            due,
         };
         let (done, permits, life) = (self.done.clone(), Arc::clone(&self.permits), state.life);
         tokio::spawn(async move {
@@ -338,12 +344,15 @@ impl Task {
         {
             state.listening = Listening::to(pushes, fingerprint, life, commands);
         }
+        let mut notices = finished.notices;
         let reports = state.subscribers.iter().map(|(subscriber, _)| {
             Report::Sampled(Sampled {
                 subscriber: subscriber.clone(),
                 fingerprint,
                 result: finished.result.clone(),
                 took: finished.took,
+                late: finished.late,
+                notices: std::mem::take(&mut notices),
             })
         });
         let reports: Vec<Report> = reports.collect();

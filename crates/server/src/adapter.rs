@@ -13,7 +13,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::certificates::{CertificateFiles, follow_files};
-use crate::grpc::{GrpcClientSettings, GrpcSource};
+use crate::exposition::Metrics;
+use crate::grpc::{Counted, GrpcClientSettings, GrpcSource, Side};
 use crate::metrics_api::{MetricsApi, MetricsApiSettings, TextSource};
 use crate::tls::{Shutdown, TlsVersions, bind};
 
@@ -39,8 +40,8 @@ pub struct AdapterSettings {
     pub metrics_address: SocketAddr,
     /// Authentication and authorization.
     pub api: MetricsApiSettings,
-    /// Renders `/metrics`.
-    pub metrics: TextSource,
+    /// What `/metrics` tells.
+    pub metrics: Metrics,
 }
 
 impl std::fmt::Debug for AdapterSettings {
@@ -56,12 +57,14 @@ pub async fn run(settings: AdapterSettings, client: Client, shutdown: Cancellati
     let secure = bind(settings.secure_address).await?;
     let plain = bind(settings.metrics_address).await?;
     let client_identity = follow_files(settings.client_files, FILE_INTERVAL);
-    let source = Arc::new(GrpcSource::connect(&settings.operator, client_identity)?);
-    let api = MetricsApi::new(settings.api, client, source, settings.metrics.clone());
+    let operator = Arc::new(GrpcSource::connect(&settings.operator, client_identity)?);
+    let source = Arc::new(Counted::new(operator, settings.metrics.clone(), Side::Client));
+    let text: TextSource = Arc::new(move || settings.metrics.render());
+    let api = MetricsApi::new(settings.api, client, source, Arc::clone(&text));
     let identity = follow_files(settings.serving_files, FILE_INTERVAL);
     tokio::join!(
         api.serve(secure, identity, settings.serving_versions, Shutdown::new(shutdown.clone())),
-        serve_metrics(plain, settings.metrics, shutdown),
+        serve_metrics(plain, text, shutdown),
     );
     Ok(())
 }

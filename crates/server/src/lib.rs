@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod certificates;
 pub mod cluster;
+pub mod exposition;
 mod fingerprint;
 pub mod grpc;
 pub mod metrics_api;

@@ -1,11 +1,11 @@
 //! The metrics adapter's role: KEDA's second program, which asks the operator over gRPC.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
 use anyhow::Context;
 use keda_server::adapter::AdapterSettings;
 use keda_server::certificates::CertificateFiles;
+use keda_server::exposition::Metrics;
 use keda_server::grpc::GrpcClientSettings;
 use keda_server::metrics_api::MetricsApiSettings;
 use keda_server::tls::TlsVersions;
@@ -20,16 +20,18 @@ pub(crate) fn run(flags: &AdapterFlags) -> anyhow::Result<u8> {
     logging::start(&flags.common);
     let environment = ClusterEnvironment::read()?;
     environment.watch_namespaces.as_ref().context("WATCH_NAMESPACE is not set")?;
-    let settings = settings(flags, &environment);
+    let metrics = operator::metrics()?;
+    let settings = settings(flags, &environment, &metrics);
     operator::runtime()?.block_on(async {
-        let client = operator::client(&flags.common).await?;
+        let client = operator::client(&flags.common, &metrics).await?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), operator = %settings.operator.address, "starting the adapter");
         keda_server::adapter::run(settings, client, operator::until_signal()?).await?;
         Ok(FINE)
     })
 }
 
-fn settings(flags: &AdapterFlags, environment: &ClusterEnvironment) -> AdapterSettings {
+fn settings(flags: &AdapterFlags, environment: &ClusterEnvironment, metrics: &Metrics) -> AdapterSettings {
+    let metrics = metrics.clone();
     let mut serving_files = CertificateFiles::in_directory(&flags.cert_dir);
     if let (Some(certificate), Some(key)) = (&flags.tls_cert_file, &flags.tls_private_key_file) {
         serving_files.certificate.clone_from(certificate);
@@ -50,6 +52,6 @@ fn settings(flags: &AdapterFlags, environment: &ClusterEnvironment) -> AdapterSe
         },
         metrics_address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, flags.port)),
         api,
-        metrics: Arc::new(String::new),
+        metrics,
     }
 }

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use anyhow::Context;
 use keda_scalers::client::Sources;
 use keda_server::certificates::{Names, RotationSettings};
+use keda_server::exposition::{self, Build, Metrics};
 use keda_server::operator::{Certificates, LeaderElection, OperatorSettings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -28,9 +29,10 @@ pub(crate) fn run(flags: &OperatorFlags, all: bool) -> anyhow::Result<u8> {
     let sources = Sources::new(Settings::from_environment().sources);
     let runtime = runtime()?;
     runtime.block_on(async {
-        let client = client(&flags.common).await?;
+        let metrics = metrics()?;
+        let client = client(&flags.common, &metrics).await?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), identity = %settings.identity, "starting");
-        keda_server::operator::run(settings, client, sources, until_signal()?).await?;
+        keda_server::operator::run(settings, client, sources, metrics, until_signal()?).await?;
         Ok(FINE)
     })
 }
@@ -60,6 +62,10 @@ fn settings(flags: &OperatorFlags, environment: &ClusterEnvironment, all: bool) 
         metrics_service_address: address("metrics-service-bind-address", &flags.metrics_service_bind_address)?,
         certificates: certificates(flags, &environment.pod_namespace),
         tls_versions: environment.service_tls_versions,
+        metrics_address: match flags.enable_prometheus_metrics {
+            true => address("metrics-bind-address", &flags.metrics_bind_address)?,
+            false => None,
+        },
         health_probe_address: address("health-probe-bind-address", &flags.health_probe_bind_address)?,
     })
 }
@@ -87,8 +93,14 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
-/// The client for the cluster that a flag, the environment or the pod names.
-pub(super) async fn client(flags: &CommonFlags) -> anyhow::Result<kube::Client> {
+/// Metrics that know which program this is.
+pub(super) fn metrics() -> anyhow::Result<Metrics> {
+    let git_commit = option_env!("GIT_COMMIT").unwrap_or("");
+    Ok(Metrics::new(Build { version: env!("CARGO_PKG_VERSION"), git_commit })?)
+}
+
+/// The client for the cluster that a flag, the environment or the pod names; its requests are counted.
+pub(super) async fn client(flags: &CommonFlags, metrics: &Metrics) -> anyhow::Result<kube::Client> {
     let config = match &flags.kubeconfig {
         Some(path) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(path)
@@ -97,7 +109,7 @@ pub(super) async fn client(flags: &CommonFlags) -> anyhow::Result<kube::Client> 
         }
         None => kube::Config::infer().await.context("there is neither a kubeconfig nor a service account")?,
     };
-    kube::Client::try_from(config).context("cannot make a client of the cluster")
+    exposition::client(config, metrics).context("cannot make a client of the cluster")
 }
 
 /// A token that SIGTERM and SIGINT cancel.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::fallback::{Health, Replicas, Substitute, substitute};
 use super::input::{Definition, ExternalDefinition, TriggerDefinition};
 use super::rules::Modifiers;
+use super::view::Measure;
 use crate::formula::{self, Outcome};
 use crate::names::COMPOSITE_METRIC;
 use crate::quantity::Quantity;
@@ -120,6 +121,14 @@ impl Worth {
         }
     }
 
+    fn is_active(&self) -> bool {
+        match self {
+            Worth::Read(sample) => sample.active,
+            Worth::Fallback(_) => true,
+            Worth::Nil | Worth::Failed(_) => false,
+        }
+    }
+
     /// What the HPA is told.
     pub(super) fn quantity(&self) -> Result<Quantity, SourceError> {
         match self {
@@ -133,16 +142,8 @@ impl Worth {
 
 impl Evaluation {
     fn take(&mut self, metric: &ExternalDefinition, worth: &Worth) {
-        let active = match worth {
-            Worth::Read(sample) => sample.active,
-            Worth::Fallback(_) => true,
-            Worth::Nil => false,
-            Worth::Failed(_) => {
-                self.failing = true;
-                false
-            }
-        };
-        if active {
+        self.failing |= matches!(worth, Worth::Failed(_));
+        if worth.is_active() {
             self.active = true;
             self.active_metrics.push(metric.name.clone());
         }
@@ -172,6 +173,22 @@ impl Evaluation {
         self.active_metrics = if self.active { vec![COMPOSITE_METRIC.to_string()] } else { Vec::new() };
         self.failing |= composite.is_err();
         self.composite = Some(composite);
+    }
+
+    /// All metrics, then the composite one.
+    pub(super) fn measures(&self) -> impl Iterator<Item = Measure<'_>> {
+        let metrics = self.metrics.iter().map(|(metric, worth)| {
+            let value = match worth {
+                Worth::Failed(_) => None,
+                worth => worth.quantity().ok().map(|value| value.to_f64()),
+            };
+            Measure { metric, value, active: worth.is_active() }
+        });
+        let composite = self.composite.iter().map(|value| {
+            let value = value.as_ref().ok().map(Quantity::to_f64);
+            Measure { metric: COMPOSITE_METRIC, value, active: self.active }
+        });
+        metrics.chain(composite)
     }
 
     /// The first failure, for a message.

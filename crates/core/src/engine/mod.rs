@@ -25,7 +25,7 @@ pub use input::{
 };
 use object::Object;
 pub use rules::{Fallback, Modifiers, Pause, Rules};
-pub use view::{ReadingView, Verdict, View};
+pub use view::{Measure, ReadingView, Verdict, View};
 
 /// Time a shell has for an effect that it must answer, before it counts as failed.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -163,6 +163,12 @@ impl Engine {
     /// What is known and was decided about an object.
     pub fn view(&self, now: Now, key: &ObjectKey) -> Option<View> {
         self.objects.get(key).map(|object| object.view(now))
+    }
+
+    /// What the external metrics of an object were worth at the last evaluation, in the order of its triggers; then the
+    /// composite metric, when there is a formula.
+    pub fn measures(&self, key: &ObjectKey) -> impl Iterator<Item = Measure<'_>> {
+        self.objects.get(key).into_iter().flat_map(Object::measures)
     }
 
     /// All objects, in order.

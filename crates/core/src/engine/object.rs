@@ -10,7 +10,7 @@ use super::conditions::{Condition, ConditionType, Truth};
 use super::evaluation::{Evaluation, evaluate};
 use super::fallback::{self, Health, Replicas};
 use super::input::{Cause, Definition, Effect, Now, Observation, Severity, Status};
-use super::view::{ReadingView, Verdict, View};
+use super::view::{Measure, ReadingView, Verdict, View};
 use super::{Outbox, Purpose};
 use crate::names::COMPOSITE_METRIC;
 use crate::sample::{Reading, SourceError};
@@ -538,6 +538,10 @@ impl Object {
             self.written = status.clone();
             outbox.push(Effect::Status { object: self.definition.key.clone(), status: Box::new(status) });
         }
+    }
+
+    pub(super) fn measures(&self) -> impl Iterator<Item = Measure<'_>> {
+        self.evaluation.measures()
     }
 
     pub(super) fn view(&self, now: Now) -> View {

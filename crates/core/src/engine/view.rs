@@ -47,6 +47,17 @@ pub struct ReadingView {
     pub fallback: bool,
 }
 
+/// What one metric was worth at the last evaluation, without a copy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measure<'a> {
+    /// Name of the metric, as the HPA asks for it; that of the composite metric for a formula's.
+    pub metric: &'a str,
+    /// The value as the HPA is told, the fallback's included; `None` when there is none.
+    pub value: Option<f64>,
+    /// Whether it is above its activation value.
+    pub active: bool,
+}
+
 /// A decision of the scale loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use keda_core::sample::{ErrorKind, SourceError};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use tokio::time::Instant;
 
 use super::SourceSettings;
+use super::notices::{Notice, note};
 use super::tls::{Tls, TlsOptions};
 
 /// The largest body that is read, in bytes.
@@ -97,7 +99,11 @@ pub struct Answer {
 /// [`ErrorKind::Unreachable`] when nobody answered in time, [`ErrorKind::Malformed`] for a body that is too long or
 /// broken off, [`ErrorKind::Configuration`] for a request that cannot be built or leads to another host.
 pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
-    let mut response = request.send().await.map_err(|error| transport_error(&error))?;
+    let started = Instant::now();
+    let response = request.send().await;
+    let status = response.as_ref().ok().map(|response| response.status().as_u16());
+    note(Notice::Exchange { status, took: started.elapsed() });
+    let mut response = response.map_err(|error| transport_error(&error))?;
     let status = response.status();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| transport_error(&error))? {

@@ -9,6 +9,7 @@ pub mod authentication;
 pub(crate) mod fake_cluster;
 pub mod grpc;
 pub mod http;
+pub mod notices;
 pub mod oauth2;
 pub mod pool;
 pub mod postgres;

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Build;
+use crate::client::notices::{self, Notice};
 use crate::trigger::{Memory, Push, Scaler};
 
 /// Time after which setting up and reading a source have failed, whatever the source's own limits.
@@ -25,6 +26,8 @@ pub(super) struct Job {
     pub(super) memory: Memory,
     /// Whether to listen to what the source says by itself.
     pub(super) listen: bool,
+    /// When it was due, if it was due at all.
+    pub(super) due: Option<Instant>,
 }
 
 /// What a reading leaves behind.
@@ -33,6 +36,10 @@ pub(super) struct Finished {
     pub(super) memory: Memory,
     pub(super) result: Result<Reading, SourceError>,
     pub(super) took: Duration,
+    /// How much later than it was due it began.
+    pub(super) late: Option<Duration>,
+    /// What was noticed meanwhile.
+    pub(super) notices: Vec<Notice>,
     /// What the source says by itself: `None` when that is not known, `Some(None)` when it says nothing.
     pub(super) pushes: Option<Option<BoxStream<'static, Push>>>,
 }
@@ -40,17 +47,24 @@ pub(super) struct Finished {
 impl Finished {
     fn failed(message: &str, memory: Memory) -> Self {
         let result = Err(SourceError::new(ErrorKind::Unreachable, message));
-        Finished { scaler: None, memory, result, took: Duration::ZERO, pushes: None }
+        let took = Duration::ZERO;
+        Finished { scaler: None, memory, result, took, late: None, notices: Vec::new(), pushes: None }
     }
 }
 
 impl Job {
     /// Reads, and after a failure sets the source up anew and reads once more.
-    pub(super) async fn run(mut self, permits: Arc<Semaphore>) -> Finished {
+    pub(super) async fn run(self, permits: Arc<Semaphore>) -> Finished {
         let Ok(_permit) = tokio::time::timeout(PATIENCE, permits.acquire_owned()).await else {
             return Finished::failed("too many sources do not answer", self.memory);
         };
+        let (finished, notices) = notices::collect(self.read()).await;
+        Finished { notices, ..finished }
+    }
+
+    async fn read(mut self) -> Finished {
         let started = Instant::now();
+        let late = self.due.map(|due| started.saturating_duration_since(due));
         let mut pushes = None;
         let mut tries = 2;
         let result = loop {
@@ -77,7 +91,8 @@ impl Job {
                 break result;
             }
         };
-        Finished { scaler: self.scaler, memory: self.memory, result, took: started.elapsed(), pushes }
+        let (took, notices) = (started.elapsed(), Vec::new());
+        Finished { scaler: self.scaler, memory: self.memory, result, took, late, notices, pushes }
     }
 }
 

@@ -35,13 +35,13 @@ impl Timetable {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// The queries due at `now`; whoever reads them plans them anew.
-    pub(super) fn take_due(&mut self, now: Duration) -> Vec<u128> {
+    /// The queries due at `now`, and since when; whoever reads them plans them anew.
+    pub(super) fn take_due(&mut self, now: Duration) -> Vec<(Duration, u128)> {
         let mut taken = Vec::new();
         while let Some((at, query)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
             self.due.remove(&(at, query));
             self.planned.remove(&query);
-            taken.push(query);
+            taken.push((at, query));
         }
         taken
     }
@@ -58,7 +58,8 @@ mod tests {
         let mut timetable = Timetable::default();
         timetable.plan(1_500_000_000, INTERVAL, Duration::ZERO);
         assert_eq!(timetable.next(), Some(Duration::from_millis(1500)));
-        assert_eq!(timetable.take_due(Duration::from_millis(1500)), [1_500_000_000]);
+        let due = Duration::from_millis(1500);
+        assert_eq!(timetable.take_due(Duration::from_millis(1501)), [(due, 1_500_000_000)]);
         timetable.plan(1_500_000_000, INTERVAL, Duration::from_millis(1500));
         assert_eq!(timetable.next(), Some(Duration::from_millis(6500)));
         timetable.plan(1_500_000_000, Duration::from_secs(1), Duration::from_millis(1600));

@@ -4,10 +4,12 @@
 //! of KEDA itself speak.
 
 mod client;
+mod counted;
 mod messages;
 mod server;
 
 pub use client::{GrpcClientSettings, GrpcSource};
+pub use counted::{Counted, Side};
 pub use server::{metrics_service, serve_grpc};
 
 const GET_METRICS: &str = "/api.MetricsService/GetMetrics";

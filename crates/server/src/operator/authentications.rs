@@ -19,6 +19,7 @@ use crate::cluster::object::{Trimmed, metadata};
 use crate::cluster::resource::{CLUSTER_TRIGGER_AUTHENTICATIONS, Resource, TRIGGER_AUTHENTICATIONS};
 use crate::cluster::watch::{Change, Name};
 use crate::cluster::{ApiError, Cluster};
+use crate::exposition::{Metrics, Registration};
 
 /// What happened to one of them; the namespace of a ClusterTriggerAuthentication is empty.
 pub(crate) enum News {
@@ -61,11 +62,14 @@ struct Entry {
     /// What the status should name.
     users: String,
     writing: bool,
+    /// That it is counted; only by the leader.
+    registration: Option<Registration>,
 }
 
 /// All of them.
 pub(crate) struct AuthenticationBook {
     cluster: Cluster,
+    metrics: Metrics,
     events: Events,
     store: Arc<Authentications>,
     messages: mpsc::UnboundedSender<Message>,
@@ -76,11 +80,12 @@ pub(crate) struct AuthenticationBook {
 impl AuthenticationBook {
     pub(super) fn new(
         cluster: Cluster,
+        metrics: Metrics,
         events: Events,
         store: Arc<Authentications>,
         messages: mpsc::UnboundedSender<Message>,
     ) -> Self {
-        AuthenticationBook { cluster, events, store, messages, entries: HashMap::new(), leading: false }
+        AuthenticationBook { cluster, metrics, events, store, messages, entries: HashMap::new(), leading: false }
     }
 
     /// Takes in what happened.
@@ -112,6 +117,7 @@ impl AuthenticationBook {
         self.leading = leading;
         let names: Vec<Name> = self.entries.keys().cloned().collect();
         for name in names {
+            self.count(&name);
             self.tend(&name);
         }
     }
@@ -127,9 +133,21 @@ impl AuthenticationBook {
             self.publish(&object, Severity::Normal, "ClusterTriggerAuthenticationUpdated", note);
         }
         let users = before.as_ref().map_or_else(|| object.users(), |entry| entry.users.clone());
-        let writing = before.is_some_and(|entry| entry.writing);
-        self.entries.insert(name.clone(), Entry { object, users, writing });
+        let (writing, registration) = before.map_or((false, None), |entry| (entry.writing, entry.registration));
+        self.entries.insert(name.clone(), Entry { object, users, writing, registration });
+        self.count(&name);
         self.tend(&name);
+    }
+
+    /// Counts it among those that are there.
+    fn count(&mut self, name: &Name) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let kind = if name.0.is_empty() { "cluster_trigger_authentication" } else { "trigger_authentication" };
+        if !self.leading {
+            entry.registration = None;
+        } else if entry.registration.is_none() {
+            entry.registration = Some(self.metrics.register(kind, &name.0, std::iter::empty()));
+        }
     }
 
     /// Writes what is to be written: the finalizer, then the names of those who use it. One write at a time.

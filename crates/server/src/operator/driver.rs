@@ -101,6 +101,7 @@ impl Driver {
             sampler,
             authentications: AuthenticationBook::new(
                 tools.cluster.clone(),
+                tools.metrics.clone(),
                 events.clone(),
                 Arc::clone(&tools.lookups.authentications),
                 messages.clone(),
@@ -156,7 +157,9 @@ impl Driver {
     /// A source was read, or spoke up by itself.
     pub(crate) fn reported(&mut self, report: Report) {
         let input = match report {
-            Report::Sampled(Sampled { subscriber: (object, trigger), fingerprint, result, .. }) => {
+            Report::Sampled(sampled) => {
+                self.tell(&sampled);
+                let Sampled { subscriber: (object, trigger), fingerprint, result, .. } = sampled;
                 Input::Sampled { object, trigger, fingerprint, result }
             }
             Report::Pushed(Pushed { subscriber: (object, trigger), fingerprint, push: Push::Active(true) }) => {
@@ -175,6 +178,16 @@ impl Driver {
         self.pump();
     }
 
+    /// Tells of a reading, unless it answers what is asked no more.
+    fn tell(&mut self, sampled: &Sampled) {
+        let (object, trigger) = &sampled.subscriber;
+        let Some(Managed { series: Some(series), plan: Some(plan), .. }) = self.objects.get_mut(object) else { return };
+        let definition = plan.definition.triggers.get(*trigger);
+        if let Some(definition) = definition.filter(|definition| definition.fingerprint == sampled.fingerprint) {
+            series.sampled(definition, sampled);
+        }
+    }
+
     /// This replica leads from now on, or no longer does.
     pub(crate) fn lead(&mut self, leading: bool) {
         if std::mem::replace(&mut self.leading, leading) == leading {
@@ -187,6 +200,7 @@ impl Driver {
             managed.subscribed = false;
             managed.suspending = None;
             managed.status = None;
+            managed.series = None;
             managed.work.succeeded();
             if let Some(plan) = &managed.plan {
                 let mut definition = plan.definition.clone();
@@ -397,6 +411,9 @@ impl Driver {
             self.questions.insert(id, question);
             self.engine.handle(self.now(), input);
         } else if let Some(why) = &managed.rejected {
+            if let Some(series) = &managed.series {
+                series.refused();
+            }
             let _ = question.answer.send(Err(format!("error getting scalers {why}")));
         } else {
             managed.waiting.push(question);

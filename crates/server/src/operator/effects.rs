@@ -57,15 +57,14 @@ impl Driver {
             return;
         }
         let Some(target) = self.target(key) else {
-            let observation = Observation::unreadable("the target is not known");
-            self.engine.handle(self.now(), Input::Observed { id, observation });
+            self.evaluate(id, key, Observation::unreadable("the target is not known"));
             return;
         };
         let health = self.known_hpa_health(key);
         let known = self.workloads.replicas(&target, &key.namespace);
         if let (Some(replicas), false) = (&known, pods) {
             let observation = Observation { replicas: replicas.clone(), ready_pods: None, hpa: health };
-            self.engine.handle(self.now(), Input::Observed { id, observation });
+            self.evaluate(id, key, observation);
             return;
         }
         let (cluster, messages, key) = (self.tools.cluster.clone(), self.messages.clone(), key.clone());
@@ -88,7 +87,15 @@ impl Driver {
 
     pub(super) fn observed(&mut self, id: u64, key: &ObjectKey, observation: Observation) {
         if self.objects.contains_key(key) {
-            self.engine.handle(self.now(), Input::Observed { id, observation });
+            self.evaluate(id, key, observation);
+        }
+    }
+
+    /// Has the engine evaluate the metrics of an object, and tells of them.
+    fn evaluate(&mut self, id: u64, key: &ObjectKey, observation: Observation) {
+        self.engine.handle(self.now(), Input::Observed { id, observation });
+        if let Some(series) = self.objects.get_mut(key).and_then(|managed| managed.series.as_mut()) {
+            series.evaluated(self.engine.measures(key));
         }
     }
 
@@ -185,6 +192,9 @@ impl Driver {
         };
         let again = managed.work.again;
         managed.facts = facts;
+        if self.leading {
+            managed.tell(&self.tools.metrics, outcome.definition().filter(|_| !again));
+        }
         match outcome {
             // What was found out is of yesterday: the object is looked at again in a moment.
             _ if again => {}

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use keda_core::api::ScaledObject;
 use keda_core::engine::rules::annotation;
-use keda_core::engine::{Severity, Status};
-use keda_scalers::plan::Plan;
+use keda_core::engine::{Definition, Severity, Status};
+use keda_scalers::plan::{self, Plan};
 use tokio::time::Instant;
 
 use super::driver::Question;
 use super::reconcile::{FINALIZER, Target};
 use super::status::Facts;
 use crate::cluster::events::{About, Event};
+use crate::exposition::{Metrics, ObjectSeries};
 
 /// The first pause after a failed reconciliation; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -49,6 +50,8 @@ pub(super) struct Managed {
     pub(super) suspending: Option<Vec<u64>>,
     /// Questions that came before there was a plan.
     pub(super) waiting: Vec<Question>,
+    /// What is told of it; only by the leader.
+    pub(super) series: Option<ObjectSeries>,
 }
 
 /// The reconciliations of an object: one at a time.
@@ -91,6 +94,7 @@ impl Managed {
             subscribed: false,
             suspending: None,
             waiting: Vec::new(),
+            series: None,
         }
     }
 
@@ -119,6 +123,15 @@ impl Managed {
             || STEERING.iter().any(steers);
         self.object = object;
         changed
+    }
+
+    /// Tells of it anew after a reconciliation; what is done about it is known unless that failed.
+    pub(super) fn tell(&mut self, metrics: &Metrics, definition: Option<&Definition>) {
+        let series = self.series.get_or_insert_with(|| metrics.object(&plan::key(&self.object)));
+        series.register(self.object.spec.triggers.iter().map(|trigger| trigger.r#type.as_str()));
+        if let Some(definition) = definition {
+            series.reconciled(definition);
+        }
     }
 
     /// An event about the object. The action is the reason, or the text where KEDA has it so.

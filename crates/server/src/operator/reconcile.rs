@@ -18,6 +18,7 @@ use crate::cluster::discovery::Discovery;
 use crate::cluster::lookup::{ClusterReferences, pod_spec};
 use crate::cluster::resource::{Resource, SCALED_OBJECTS};
 use crate::cluster::{ApiError, Cluster, scale};
+use crate::exposition::Metrics;
 
 /// Keeps an object until everything that belongs to it is put right.
 pub(super) const FINALIZER: &str = "finalizer.keda.sh";
@@ -35,6 +36,7 @@ pub(super) struct Tools {
     pub(super) lookups: Arc<ClusterReferences>,
     pub(super) references: SharedReferences,
     pub(super) sources: Arc<Sources>,
+    pub(super) metrics: Metrics,
 }
 
 /// Where the target of an object is.
@@ -54,6 +56,17 @@ pub(super) enum Outcome {
     Rejected { definition: Box<Definition>, message: String, notes: Vec<Note> },
     /// Something could not be done, and may be done later.
     Failed { message: String, notes: Vec<Note> },
+}
+
+impl Outcome {
+    /// What the engine is told of the object.
+    pub(super) fn definition(&self) -> Option<&Definition> {
+        match self {
+            Outcome::Ready { plan, .. } => Some(&plan.definition),
+            Outcome::Paused { definition, .. } | Outcome::Rejected { definition, .. } => Some(definition),
+            Outcome::Failed { .. } => None,
+        }
+    }
 }
 
 /// A further event: `Warning`, reason and text.

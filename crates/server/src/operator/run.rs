@@ -24,8 +24,9 @@ use crate::cluster::discovery::Discovery;
 use crate::cluster::events::Events;
 use crate::cluster::lease::{self, LeaseSettings};
 use crate::cluster::lookup::{Authentications, ClusterReferences};
-use crate::grpc::serve_grpc;
-use crate::metrics_api::{MetricSource, MetricsApi, MetricsApiSettings};
+use crate::exposition::{self, Metrics};
+use crate::grpc::{Counted, Side, serve_grpc};
+use crate::metrics_api::{MetricSource, MetricsApi, MetricsApiSettings, TextSource};
 use crate::probes;
 use crate::tls::{self, IdentityWatch, Shutdown, TlsVersions};
 
@@ -55,6 +56,8 @@ pub struct OperatorSettings {
     pub leader_election: Option<LeaderElection>,
     /// Reconciliations at the same time.
     pub reconciliations: usize,
+    /// Where Prometheus metrics are served.
+    pub metrics_address: Option<SocketAddr>,
     /// Where health probes are answered.
     pub health_probe_address: Option<SocketAddr>,
     /// Where the external metrics API is served.
@@ -97,15 +100,19 @@ pub async fn run(
     settings: OperatorSettings,
     client: kube::Client,
     sources: Sources,
+    metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
     let cluster = Cluster::new(client.clone());
     if let Some(address) = settings.health_probe_address {
         probes::serve(address, shutdown.clone()).await?;
     }
+    if let Some(address) = settings.metrics_address {
+        exposition::serve(address, metrics.clone(), shutdown.clone()).await?;
+    }
     let (messages, inbox) = mpsc::unbounded_channel();
     let (output, reports) = mpsc::unbounded_channel();
-    let driver = driver(&settings, &cluster, sources, &messages, Sampler::start(output));
+    let driver = driver(&settings, &cluster, sources, &metrics, &messages, Sampler::start(output));
     let scopes = Scopes {
         namespaces: settings.namespaces.clone(),
         labels: settings.labels.clone(),
@@ -119,15 +126,21 @@ pub async fn run(
     let source: Arc<dyn MetricSource> = Arc::new(Answers(messages));
     if let Some(address) = settings.metrics_service_address {
         let listener = tls::bind(address).await?;
-        let (identity, source, shutdown) = (identity.clone(), Arc::clone(&source), shutdown.clone());
+        let (identity, shutdown) = (identity.clone(), shutdown.clone());
+        let source = Arc::new(Counted::new(Arc::clone(&source), metrics.clone(), Side::Server));
         servers.spawn(serve_grpc(listener, source, identity, settings.tls_versions, Shutdown::new(shutdown)));
     }
     if let Some(address) = settings.metrics_api_address {
         let listener = tls::bind(address).await?;
-        let api = MetricsApi::new(MetricsApiSettings::default(), client.clone(), source, Arc::new(String::new));
+        let text: TextSource = Arc::new({
+            let metrics = metrics.clone();
+            move || metrics.render()
+        });
+        let api = MetricsApi::new(MetricsApiSettings::default(), client.clone(), source, text);
         servers.spawn(api.serve(listener, identity, settings.tls_versions, Shutdown::new(shutdown.clone())));
     }
     if let Some(election) = settings.leader_election {
+        tokio::spawn(tell_leadership(metrics, election.id.clone(), leads.clone()));
         let lease = LeaseSettings {
             namespace: settings.pod_namespace,
             name: election.id,
@@ -152,6 +165,7 @@ fn driver(
     settings: &OperatorSettings,
     cluster: &Cluster,
     sources: Sources,
+    metrics: &Metrics,
     messages: &mpsc::UnboundedSender<Message>,
     sampler: Sampler,
 ) -> Driver {
@@ -165,10 +179,21 @@ fn driver(
     });
     let references: SharedReferences = lookups.clone();
     let sources = Arc::new(sources.with_cluster(Arc::new(cluster.clone())));
-    let tools = Arc::new(Tools { cluster: cluster.clone(), discovery, lookups, references, sources });
+    let tools =
+        Arc::new(Tools { cluster: cluster.clone(), discovery, lookups, references, sources, metrics: metrics.clone() });
     let events = Events::start(cluster.clone(), "keda-operator", &settings.host);
     let workloads = Workloads::new(cluster.clone(), settings.namespaces.clone(), messages.clone());
     Driver::new(tools, sampler, events, workloads, messages.clone(), settings.reconciliations)
+}
+
+/// Tells who leads, until nobody decides it any more.
+async fn tell_leadership(metrics: Metrics, election: String, mut leads: watch::Receiver<bool>) {
+    loop {
+        metrics.leads(&election, *leads.borrow_and_update());
+        if leads.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// The certificate of the servers, kept up to date.

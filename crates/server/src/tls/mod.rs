@@ -63,6 +63,9 @@ pub enum ServerError {
     /// The TLS material cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Metrics cannot be exposed.
+    #[error("cannot expose metrics: {0}")]
+    Metrics(String),
 }
 
 /// The one provider of cryptography that all servers and clients here use.

@@ -116,7 +116,7 @@ async fn the_adapter_stands_between() {
         operator: settings(address, AUTHORITY),
         metrics_address: plain,
         api: MetricsApiSettings::default(),
-        metrics: Arc::new(|| "up 1\n".to_owned()),
+        metrics: keda_server::exposition::Metrics::new(keda_server::exposition::Build::default()).unwrap(),
     };
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(adapter::run(settings, cluster.client(), shutdown.clone()));

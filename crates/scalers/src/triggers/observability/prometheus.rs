@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::client::Sources;
 use crate::client::authentication::Authentication;
 use crate::client::http;
+use crate::client::notices::{Notice, note};
 use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 const METRIC_NAME: &str = "prometheus";
@@ -184,6 +185,7 @@ impl Prometheus {
 
     /// 0, or an error, as `ignoreNullValues` says.
     fn nothing(&self, why: &str) -> Result<f64, SourceError> {
+        note(Notice::Empty { ignored: self.ignore_null_values });
         if self.ignore_null_values {
             return Ok(0.0);
         }
