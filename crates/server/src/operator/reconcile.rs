@@ -156,7 +156,7 @@ async fn steps(
         let notes = if prefix == HPA { vec![("KEDAScalerFailed", message.clone())] } else { Vec::new() };
         return reject(prefix, message, notes);
     };
-    plan.definition.restored = definition.restored;
+    plan.definition.restored = definition.restored.clone();
     plan.definition.target_kind = resource.kind_string();
     let Some(desired) = &plan.hpa else {
         let namespace = object.metadata.namespace();
