@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use keda_core::engine::activation::{LastActive, Situation, decide};
-use keda_core::engine::conditions::{Condition, ConditionType};
+use keda_core::engine::conditions::Condition;
 use keda_core::engine::fallback::{self, Health, HealthStatus, Replicas, Substitute};
 use keda_core::engine::{Fallback, Modifiers, Pause, Rules};
 use keda_core::formula::{self, Outcome};
@@ -106,12 +106,7 @@ fn decision(input: &Value) -> Value {
 }
 
 fn condition(condition: &Condition) -> (String, Value) {
-    let name = match condition.kind {
-        ConditionType::Ready => "Ready",
-        ConditionType::Active => "Active",
-        ConditionType::Fallback => "Fallback",
-        ConditionType::Paused => "Paused",
-    };
+    let name = condition.kind.as_str();
     (name.to_string(), json!({ "status": condition.status.as_str(), "reason": condition.reason }))
 }
 

@@ -162,6 +162,35 @@ fn one_of_two_triggers_is_enough_and_one_that_fails_does_not_stop_the_other() {
 }
 
 #[test]
+fn what_metrics_are_worth_is_told_with_the_fallback_and_the_formula() {
+    let fallback = Some(Fallback { failure_threshold: 0, replicas: 6, behavior: "static".into() });
+    let mut story = Story::new(Rules { fallback, ..cooldown(0) }, 2, 0);
+    story.sampled(0, 7.0);
+    story.fails(1);
+    let measures = |story: &Story| -> Vec<(String, Option<f64>, bool)> {
+        let key = key();
+        let measures = story.engine.measures(&key);
+        measures.map(|known| (known.metric.to_string(), known.value, known.active)).collect()
+    };
+    let [first, second] = ["s0-redis-jobs", "s1-redis-jobs"].map(str::to_string);
+    assert_eq!(measures(&story), [(first.clone(), Some(7.0), true), (second.clone(), Some(30.0), true)]);
+    let modifiers = Modifiers {
+        formula: "t0 + t1".into(),
+        target: "2".into(),
+        activation_target: "20".into(),
+        ..Modifiers::default()
+    };
+    let mut story = Story::new(Rules { modifiers: Some(modifiers), ..cooldown(0) }, 2, 0);
+    story.sampled(0, 7.0);
+    story.sampled(1, 8.0);
+    let composite = ("composite-metric".to_string(), Some(15.0), false);
+    assert_eq!(measures(&story), [(first.clone(), Some(7.0), true), (second.clone(), Some(8.0), true), composite]);
+    story.fails(1);
+    let composite = ("composite-metric".to_string(), None, false);
+    assert_eq!(measures(&story), [(first, Some(7.0), true), (second, None, false), composite]);
+}
+
+#[test]
 fn the_fallback_stands_in_after_its_threshold() {
     let fallback = Some(Fallback { failure_threshold: 2, replicas: 6, behavior: "static".into() });
     let mut story = Story::new(Rules { fallback, ..cooldown(0) }, 1, 0);

@@ -7,6 +7,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use keda_core::sample::{ErrorKind, Sample};
 
 use super::*;
+use crate::client::notices::note;
 
 /// A source that counts its readings and can fail or panic.
 #[derive(Default)]
@@ -29,6 +30,7 @@ impl Scaler for Reader {
     #[allow(clippy::panic)]
     async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
         self.0.readings.fetch_add(1, Ordering::SeqCst);
+        note(Notice::Empty { ignored: true });
         let next = self.0.script.lock().unwrap().pop().unwrap_or("ok");
         tokio::time::sleep(Duration::from_millis(10)).await;
         match next {
@@ -97,6 +99,21 @@ async fn five_hundred_objects_with_one_query_cost_one_reading() {
         sampled.recv().await.unwrap();
     }
     assert_eq!(source.readings.load(Ordering::SeqCst), 2, "and one more after the interval");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_tells_how_late_it_began_and_what_was_noticed_meanwhile() {
+    let (output, mut sampled) = mpsc::unbounded_channel();
+    let sampler = Sampler::start(output);
+    let source = Arc::new(Source::default());
+    for name in ["jobs", "mail"] {
+        sampler.subscribe((object(name), 0), query(&source, 30));
+    }
+    let first = [reading(&mut sampled).await, reading(&mut sampled).await];
+    assert!(first.iter().all(|sampled| sampled.late.is_none()), "it was asked for");
+    let scheduled = [reading(&mut sampled).await, reading(&mut sampled).await];
+    assert!(scheduled.iter().all(|sampled| sampled.late.is_some_and(|late| late < Duration::from_millis(5))));
+    assert_eq!(scheduled.map(|sampled| sampled.notices.len()), [1, 0], "noticed once for all who share the query");
 }
 
 #[tokio::test(start_paused = true)]

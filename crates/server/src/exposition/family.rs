@@ -161,7 +161,7 @@ mod tests {
         let family = family();
         family.with(["team1", "app"], |gauge| gauge.set(1.0));
         family.with(["team", "1app"], |gauge| gauge.set(2.0));
-        family.with(["team", "1app"], |gauge| gauge.inc());
+        family.with(["team", "1app"], Gauge::inc);
         assert_eq!(values(&family), [3.0, 1.0]);
     }
 

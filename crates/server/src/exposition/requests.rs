@@ -6,6 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use kube::client::{Body, ClientBuilder};
+use prometheus::IntCounter;
 use tower::{Layer, Service};
 
 use super::Metrics;
@@ -58,9 +59,10 @@ where
         let answer = self.inner.call(request);
         let counted = move |answer: &Result<Response<B>, S::Error>| {
             // No number stands for no answer, as Kubernetes' own clients have it.
-            let code = answer.as_ref().map_or("<error>", |answer| answer.status().as_str()).to_string();
+            let status = answer.as_ref().map(Response::status).ok();
+            let code = status.as_ref().map_or("<error>", http::StatusCode::as_str).to_string();
             let labels = [code, method.to_string(), counting.host];
-            counting.metrics.families().api_requests.update(&labels, |counter| counter.inc());
+            counting.metrics.families().api_requests.update(&labels, IntCounter::inc);
         };
         answer.inspect(counted).boxed()
     }
