@@ -8,10 +8,10 @@ CONFORMANCE_TYPES := cron metrics-api redis redis-cluster redis-sentinel rabbitm
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart build test bench testbed lint fmt target
+.PHONY: help quickstart build test bench bench-cluster testbed lint fmt target
 
 help: ## List the commands
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
 quickstart: build ## Watch a workload scale from zero to several workers and back; half a minute, no cluster
 	@$(TARGET)/release/examples/quickstart
@@ -26,6 +26,9 @@ test: target ## Check and test everything, from fast to slow; the last line coun
 
 bench: build ## Measure keda up with 500 objects on one Redis
 	@scripts/bench-up.sh
+
+bench-cluster: build ## Measure the operator with 1,000 ScaledObjects on a control plane
+	@scripts/bench-cluster.sh
 
 testbed: target ## Bring up a Kubernetes control plane on this machine and print its kubeconfig
 	@folder=$$(scripts/testbed.sh) && exec "$$folder/testbed" up --kubeconfig $(TARGET)/testbed.kubeconfig

@@ -213,3 +213,35 @@ async fn a_trigger_authentication_names_its_users_and_waits_for_nobody() {
     assert!(until(20, gone).await, "the TriggerAuthentication does not go");
     assert!(!shared.operator.output().contains("s3cret"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_changed_is_read_again_once_the_old_one_is_refused() {
+    let Some(shared) = shared().await else { return };
+    let world = World::new(&shared.bed, "rotation", 0).await;
+    let secret = |value: &str| {
+        json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "key", "namespace": world.namespace },
+            "stringData": { "value": value } })
+    };
+    world.source.require("first");
+    shared.bed.apply(&secret("first")).await;
+    shared
+        .bed
+        .apply(&json!({
+            "apiVersion": "keda.sh/v1alpha1", "kind": "TriggerAuthentication",
+            "metadata": { "name": "key", "namespace": world.namespace },
+            "spec": { "secretTargetRef": [{ "parameter": "apiKey", "name": "key", "key": "value" }] },
+        }))
+        .await;
+    let mut object = world.scaled_object(&json!({}));
+    object["spec"]["triggers"][0]["authenticationRef"] = json!({ "name": "key" });
+    object["spec"]["triggers"][0]["metadata"]["authMode"] = json!("apiKey");
+    object["spec"]["triggers"][0]["metadata"]["method"] = json!("header");
+    shared.bed.apply(&object).await;
+    world.source.set(10.0);
+    world.wait_for_replicas(2).await;
+    shared.bed.apply(&secret("second")).await;
+    world.source.require("second");
+    world.source.set(20.0);
+    world.wait_for_replicas(4).await;
+    assert_eq!(world.condition("Ready").await.0, "True");
+}

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::{World, shared, until};
+use crate::servers::redis::Redis;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_wakes_a_deployment_the_hpa_takes_over_and_the_end_puts_it_to_rest() {
@@ -177,4 +178,31 @@ async fn kubectl_shows_kedas_columns() {
     ] {
         assert!(shown.iter().any(|known| known == expected), "{expected} in {shown:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_redis_scales_from_nothing_and_back() {
+    let (Some(shared), Some(server)) = (shared().await, Redis::start()) else { return };
+    let world = World::new(&shared.bed, "redis", 0).await;
+    let trigger = json!([{ "type": "redis", "metadata": {
+        "address": format!("127.0.0.1:{}", server.port), "listName": "jobs", "listLength": "5",
+        "passwordFromEnv": "PASSWORD",
+    } }]);
+    let container = json!([{ "name": "main", "image": "worker", "env": [
+        { "name": "PASSWORD", "valueFrom": { "secretKeyRef": { "name": "redis", "key": "password" } } },
+    ] }]);
+    shared
+        .bed
+        .apply(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "redis", "namespace": world.namespace },
+            "stringData": { "password": crate::servers::redis::PASSWORD } }))
+        .await;
+    let path = world.path("apps/v1", "deployments", "web");
+    let template = json!({ "spec": { "template": { "spec": { "containers": container } } } });
+    shared.bed.cluster.merge::<Value>(&path, &template).await.unwrap();
+    world.scale(&json!({ "triggers": trigger })).await;
+    let mut jobs = server.connect().await;
+    redis::cmd("RPUSH").arg("jobs").arg(vec!["job"; 17]).exec_async(&mut jobs).await.unwrap();
+    world.wait_for_replicas(4).await;
+    redis::cmd("DEL").arg("jobs").exec_async(&mut jobs).await.unwrap();
+    world.wait_for_replicas(0).await;
 }

@@ -1,5 +1,6 @@
 //! The operator on a real control plane: the test bed of this repository.
 
+mod access;
 mod bed;
 mod conditions;
 mod faults;
@@ -7,4 +8,5 @@ mod life;
 mod operator;
 mod reads;
 mod source;
+mod takeover;
 mod world;

@@ -1,0 +1,55 @@
+//! A cluster that another operator left behind is taken over without a stir.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::bed::Bed;
+use super::operator::{Operator, Settings};
+use super::world::{World, until};
+
+const SECRET: &str = "/api/v1/namespaces/keda/secrets/kedaorg-certs";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_as_it_should_be_is_not_written() {
+    let Some(bed) = Bed::start(&[]).await else { return };
+    let mut first = Operator::start(&bed, &Settings::default()).await;
+    let resting = World::new(&bed, "resting", 0).await;
+    resting.scale(&json!({ "minReplicaCount": 0 })).await;
+    let kept = World::new(&bed, "kept", 3).await;
+    kept.scale(&json!({ "minReplicaCount": 3 })).await;
+    for world in [&resting, &kept] {
+        world.wait_for("Active", "False").await;
+        world.wait_for("HPAActive", "True").await;
+    }
+    assert!(until(20, || async { bed.cluster.get::<Value>(SECRET).await.is_ok() }).await);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    first.end(Signal::TERM);
+    for world in [&resting, &kept] {
+        let path = world.path("autoscaling/v2", "horizontalpodautoscalers", "keda-hpa-web");
+        let version = json!({ "metadata": { "labels": { "app.kubernetes.io/version": "2.17.2" } } });
+        bed.cluster.merge::<Value>(&path, &version).await.expect("the HPA can be changed");
+    }
+    let before = [state(&bed, &resting).await, state(&bed, &kept).await];
+    let second = Operator::start(&bed, &Settings::default()).await;
+    // It reads the sources, which the objects' triggers show in nothing but the operator's own metrics.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let after = [state(&bed, &resting).await, state(&bed, &kept).await];
+    assert_eq!(before, after, "{}", second.output());
+    resting.source.set(5.0);
+    resting.wait_for_replicas(1).await;
+}
+
+/// Identity and version of all that belongs to a world. An HPA's status is the business of its controller.
+async fn state(bed: &Bed, world: &World<'_>) -> Vec<Value> {
+    let secret: Value = bed.cluster.get(SECRET).await.unwrap_or_default();
+    let deployment = world.get("apps/v1", "deployments", "web").await;
+    let (object, hpa) = (world.object().await, world.hpa().await);
+    vec![
+        secret["metadata"]["resourceVersion"].clone(),
+        object["metadata"]["resourceVersion"].clone(),
+        json!([hpa["metadata"]["uid"], hpa["metadata"]["labels"], hpa["metadata"]["annotations"], hpa["spec"]]),
+        deployment["metadata"]["generation"].clone(),
+    ]
+}
