@@ -60,7 +60,11 @@ no_leftovers() {
 stage 'Unit tests' cargo test --quiet --workspace --lib --bins --no-fail-fast
 stage 'Documentation tests' cargo test --quiet --workspace --doc --no-fail-fast
 stage 'Integration tests' cargo test --quiet --workspace --test '*' --no-fail-fast -- \
-    --include-ignored --skip quickstart::
+    --include-ignored --skip quickstart:: --skip cluster::
+stage 'Test bed' scripts/testbed.sh
+# They mostly wait for the control plane, so that many at a time do not hinder each other.
+stage 'Cluster tests' cargo test --quiet --workspace --test it --no-fail-fast -- \
+    --include-ignored cluster:: --test-threads 8
 
 # Runs what is left with the release build; an older one would tell nothing.
 release_stages() {
