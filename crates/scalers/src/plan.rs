@@ -180,9 +180,14 @@ async fn connect(
 ) -> Result<Box<dyn Scaler>, SourceError> {
     let trigger = object.spec.triggers.get(index).ok_or_else(|| SourceError::configuration("the trigger is gone"))?;
     let mut found = None;
+    // What a trigger does not ask for need not be looked up.
+    let asks = trigger.authentication_ref.is_some() || trigger.metadata.keys().any(|key| key.ends_with("FromEnv"));
     let mut step = |lookup: &dyn Lookup| {
         let mut problems = Vec::new();
-        let surroundings = Surroundings::find(object, lookup, &mut problems);
+        let surroundings = match asks {
+            true => Surroundings::find(object, lookup, &mut problems),
+            false => Surroundings { pod_spec: None, environment: Environment::default() },
+        };
         let resolved = resolve_trigger(object, index, trigger, &surroundings, lookup);
         problems.extend(resolved.problems);
         found = Some((resolved.parsed, problems));

@@ -111,7 +111,7 @@ fn hpas(bed: &Bed) -> Api<DynamicObject> {
 
 /// When so many objects were seen.
 async fn wait_for(api: Api<DynamicObject>, count: usize) -> anyhow::Result<Instant> {
-    let mut events = pin!(runtime::metadata_watcher(api, watcher::Config::default()));
+    let mut events = pin!(runtime::watcher(api, watcher::Config::default()));
     let mut seen = std::collections::HashSet::new();
     while let Some(event) = events.next().await {
         if let Event::Apply(object) | Event::InitApply(object) = event? {

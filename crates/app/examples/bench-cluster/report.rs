@@ -74,7 +74,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 /// The table for people.
 pub(crate) fn table(settings: &Settings, ours: &Figures, peer: Option<&Figures>) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
+    table.load_style(comfy_table::presets::NOTHING);
     let header = ["", "", "ours", "peer"];
     table.set_header(header.iter().take(if peer.is_some() { 4 } else { 3 }));
     let columns: Vec<&Figures> = std::iter::once(ours).chain(peer).collect();

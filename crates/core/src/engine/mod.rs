@@ -16,7 +16,7 @@ mod object;
 pub mod rules;
 mod view;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 pub use input::{
@@ -34,6 +34,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct Engine {
     objects: BTreeMap<ObjectKey, Object>,
+    /// The objects with open questions: few of many, and the only ones whose deadlines matter.
+    asked: BTreeSet<ObjectKey>,
     outbox: Outbox,
 }
 
@@ -119,7 +121,10 @@ impl Engine {
                 _ => {}
             },
             Input::Asked { object, metric, question } => match self.objects.get_mut(&object) {
-                Some(object) => object.asked(now, metric, question, outbox),
+                Some(known) => {
+                    known.asked(now, metric, question, outbox);
+                    self.asked.insert(object);
+                }
                 None => {
                     outbox.push(Effect::Answer { question, result: Err(format!("there is no ScaledObject {object}")) });
                 }
@@ -129,6 +134,8 @@ impl Engine {
                 self.settle(now, id, result.map(|()| Observation::default()));
             }
         }
+        let objects = &self.objects;
+        self.asked.retain(|key| objects.get(key).is_some_and(|object| object.next_deadline().is_some()));
     }
 
     /// Gives up on what took too long.
@@ -143,15 +150,21 @@ impl Engine {
         for id in expired {
             self.settle(now, id, Err(format!("no answer within {} s", DEADLINE.as_secs())));
         }
-        for object in self.objects.values_mut() {
-            object.expire_questions(now, &mut self.outbox);
+        for key in std::mem::take(&mut self.asked) {
+            if let Some(object) = self.objects.get_mut(&key) {
+                object.expire_questions(now, &mut self.outbox);
+                if object.next_deadline().is_some() {
+                    self.asked.insert(key);
+                }
+            }
         }
     }
 
     /// When [`Engine::handle_timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
         let tickets = self.outbox.tickets.values().map(|ticket| (ticket.deadline, "an effect's deadline"));
-        let questions = self.objects.values().filter_map(Object::next_deadline).map(|at| (at, "a question's deadline"));
+        let asked = self.asked.iter().filter_map(|key| self.objects.get(key)?.next_deadline());
+        let questions = asked.map(|at| (at, "a question's deadline"));
         tickets.chain(questions).min()
     }
 

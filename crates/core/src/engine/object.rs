@@ -76,8 +76,8 @@ impl Object {
         object
     }
 
-    fn restored(definition: Definition) -> Self {
-        let restored = definition.restored.clone();
+    fn restored(mut definition: Definition) -> Self {
+        let restored = std::mem::take(&mut definition.restored);
         let written = restored.status.map(|status| *status).unwrap_or_default();
         let mut conditions = Condition::initial();
         for known in &written.conditions {

@@ -19,8 +19,8 @@ use super::resource::EVENTS;
 const QUIET: Duration = Duration::from_secs(6 * 60);
 /// How often the count of an event that goes on is written.
 const REFRESH: Duration = Duration::from_secs(30 * 60);
-/// Events written at the same time.
-const CONCURRENCY: usize = 4;
+/// Events written at the same time: they may be late, and decisions may not.
+const CONCURRENCY: usize = 1;
 /// Events that wait to be written; further ones are dropped.
 const QUEUE: usize = 20_000;
 /// What the API allows.

@@ -4,7 +4,7 @@
 //! As a follower it only answers questions: objects are planned when somebody asks for them, sources are read then, and
 //! nothing is written. When the leadership changes the engine begins anew, from what the objects' statuses say.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use keda_core::api::ScaledObject;
@@ -80,6 +80,8 @@ pub(crate) struct Driver {
     /// Watches that must be complete before anything is reconciled: what objects refer to, and their HPAs.
     awaited: usize,
     queue: VecDeque<ObjectKey>,
+    /// When which object is to be looked at again; an entry may be out of date.
+    pub(super) timers: BTreeSet<(Instant, ObjectKey)>,
     running: usize,
     limit: usize,
     pub(super) questions: HashMap<u64, Question>,
@@ -115,6 +117,7 @@ impl Driver {
             leading: false,
             awaited: AWAITED,
             queue: VecDeque::new(),
+            timers: BTreeSet::new(),
             running: 0,
             limit,
             questions: HashMap::new(),
@@ -225,10 +228,10 @@ impl Driver {
     /// When [`Driver::tick`] is due.
     pub(crate) fn deadline(&self) -> Instant {
         let engine = self.engine.poll_timeout().map(|(at, _)| self.epoch + at);
-        let retries = self.objects.values().filter_map(|managed| managed.work.retry).min();
+        let timer = self.timers.first().map(|(at, _)| *at);
         let far = Instant::now() + std::time::Duration::from_secs(60);
         let impatient = (self.awaited > 0).then(|| self.epoch + PATIENCE);
-        [engine, retries, impatient].into_iter().flatten().min().unwrap_or(far)
+        [engine, timer, impatient].into_iter().flatten().min().unwrap_or(far)
     }
 
     /// Does what is due.
@@ -242,11 +245,25 @@ impl Driver {
             tracing::warn!("HPAs or TriggerAuthentications cannot be watched so far; going on without them");
             self.complete(AWAITED);
         }
-        let is_due = |managed: &Managed| managed.work.retry.is_some_and(|at| at <= instant);
-        let due: Vec<ObjectKey> =
-            self.objects.iter().filter(|(_, managed)| is_due(managed)).map(|(key, _)| key.clone()).collect();
-        for key in due {
-            self.enqueue(&key);
+        while let Some((at, key)) = self.timers.pop_first() {
+            if at > instant {
+                self.timers.insert((at, key));
+                break;
+            }
+            let Some(managed) = self.objects.get_mut(&key) else { continue };
+            if managed.write_after.take_if(|at| *at <= instant).is_some() {
+                if !self.queue.is_empty() && managed.is_patient() {
+                    let later = instant + super::effects::GATHER;
+                    managed.write_after = Some(later);
+                    self.timers.insert((later, key.clone()));
+                } else {
+                    self.write_status(&key);
+                }
+            }
+            let is_due = |managed: &Managed| managed.work.retry.is_some_and(|at| at <= instant);
+            if self.objects.get(&key).is_some_and(is_due) {
+                self.enqueue(&key);
+            }
         }
         self.pump();
     }
@@ -334,6 +351,19 @@ impl Driver {
             .collect();
         for key in keys {
             self.enqueue(&key);
+        }
+    }
+
+    /// Looks at an object at that time, whatever is due by then.
+    pub(super) fn wake(&mut self, at: Instant, key: &ObjectKey) {
+        self.timers.insert((at, key.clone()));
+    }
+
+    /// Plans another reconciliation of an object, later after each failure.
+    pub(super) fn retry(&mut self, key: &ObjectKey) {
+        if let Some(managed) = self.objects.get_mut(key) {
+            let at = managed.work.failed();
+            self.wake(at, key);
         }
     }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use keda_core::api::ScaledObject;
-use keda_core::engine::{Cause, Effect, Input, ObjectKey, Observation, Severity};
+use keda_core::engine::{Cause, Effect, Input, ObjectKey, Observation, Restored, Severity};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::driver::{Driver, Message};
 use super::reconcile::Outcome;
@@ -13,6 +14,8 @@ use super::{finalize, hpa};
 use crate::cluster::resource::SCALED_OBJECTS;
 use crate::cluster::{ApiError, scale};
 
+/// How long the status of a new object waits for what else there is to say.
+pub(super) const GATHER: std::time::Duration = std::time::Duration::from_millis(700);
 /// Time between attempts to take away the HPA of a paused object: while it is there it scales.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -191,7 +194,13 @@ impl Driver {
             return;
         };
         let again = managed.work.again;
+        let failed = matches!(outcome, Outcome::Rejected { .. } | Outcome::Failed { .. });
         managed.facts = facts;
+        if managed.object.status.is_none() && !failed {
+            let at = Instant::now() + GATHER;
+            managed.write_after = Some(at);
+            self.timers.insert((at, key.clone()));
+        }
         if self.leading {
             managed.tell(&self.tools.metrics, outcome.definition().filter(|_| !again));
         }
@@ -207,7 +216,11 @@ impl Driver {
                 }
                 managed.target = Some(target);
                 let definition = plan.definition.clone();
-                managed.plan = Some(Arc::from(plan));
+                // The HPA is in the cluster by now, and what was restored in the engine.
+                let mut plan = *plan;
+                plan.hpa = None;
+                plan.definition.restored = Restored::default();
+                managed.plan = Some(Arc::new(plan));
                 if created {
                     tracing::info!(object = %key, "made an HPA");
                 }
@@ -227,7 +240,6 @@ impl Driver {
                 self.engine.handle(now, Input::Applied(definition));
             }
             Outcome::Rejected { definition, message, notes } => {
-                managed.work.failed();
                 managed.rejected = Some(message.clone());
                 managed.plan = None;
                 managed.subscribed = false;
@@ -242,7 +254,6 @@ impl Driver {
                 self.engine.handle(now, Input::Rejected(definition, message));
             }
             Outcome::Failed { message, notes } => {
-                managed.work.failed();
                 tracing::warn!(object = %key, reason = %message, "a reconciliation failed; it is tried again");
                 if self.leading {
                     for (reason, note) in notes {
@@ -251,6 +262,9 @@ impl Driver {
                 }
                 self.engine.handle(now, Input::Failed(key.clone(), message));
             }
+        }
+        if failed && !again {
+            self.retry(key);
         }
         self.task_ended(key);
         self.write_status(key);
@@ -261,7 +275,7 @@ impl Driver {
     pub(super) fn write_status(&mut self, key: &ObjectKey) {
         let leading = self.leading;
         let Some(managed) = self.objects.get_mut(key) else { return };
-        if !leading || managed.writing {
+        if !leading || managed.writing || managed.write_after.is_some() {
             return;
         }
         let known = managed.object.status.clone().unwrap_or_default();
@@ -292,7 +306,7 @@ impl Driver {
                     let note = error.message.clone();
                     self.events.publish(managed.event(Severity::Warning, "ScaledObjectUpdateFailed", note));
                 }
-                managed.work.failed();
+                self.retry(key);
             }
         }
     }
@@ -330,7 +344,7 @@ impl Driver {
                 Ok(()) => managed.work.succeeded(),
                 Err(error) => {
                     tracing::warn!(object = %key, %error, "cannot let go of a ScaledObject; trying again");
-                    managed.work.failed();
+                    self.retry(key);
                 }
             }
         }

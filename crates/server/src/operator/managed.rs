@@ -20,6 +20,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1000);
 
+/// How long the first status of an object waits for the HPAs of others.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Annotations whose change takes effect at once.
 const STEERING: [&str; 5] = [
     annotation::PAUSED,
@@ -44,6 +47,11 @@ pub(super) struct Managed {
     pub(super) status: Option<Status>,
     /// Whether its status is being written.
     pub(super) writing: bool,
+    /// When its status may be written at the earliest: a new object is mostly read within a moment, which then is one
+    /// write and not two.
+    pub(super) write_after: Option<Instant>,
+    /// Since when it is known here.
+    since: Instant,
     /// Whether its sources are read.
     pub(super) subscribed: bool,
     /// Observations that wait until its HPA is gone.
@@ -68,10 +76,10 @@ pub(super) struct Work {
 
 impl Work {
     /// Plans another attempt, later each time.
-    pub(super) fn failed(&mut self) {
+    pub(super) fn failed(&mut self) -> Instant {
         let pause = FIRST_PAUSE.saturating_mul(1u32.checked_shl(self.failures).unwrap_or(u32::MAX)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1).min(20);
-        self.retry = Some(Instant::now() + pause);
+        *self.retry.insert(Instant::now() + pause)
     }
 
     pub(super) fn succeeded(&mut self) {
@@ -91,11 +99,18 @@ impl Managed {
             facts: Facts::default(),
             status: None,
             writing: false,
+            write_after: None,
+            since: Instant::now(),
             subscribed: false,
             suspending: None,
             waiting: Vec::new(),
             series: None,
         }
+    }
+
+    /// Whether its first status may wait a little longer for the HPAs of others.
+    pub(super) fn is_patient(&self) -> bool {
+        self.since.elapsed() < PATIENCE
     }
 
     /// Whether the object is to go, and waits for us.
