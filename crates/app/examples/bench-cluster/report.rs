@@ -63,7 +63,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.get(middle) {
-        Some(upper) if values.len() % 2 == 0 => {
+        Some(upper) if values.len().is_multiple_of(2) => {
             f64::midpoint(*upper, values.get(middle - 1).copied().unwrap_or(*upper))
         }
         Some(middle) => *middle,

@@ -64,9 +64,11 @@ where
         let namespaces = scope.namespaces.iter();
         namespaces.map(|namespace| Api::namespaced_with(cluster.client(), namespace, &api_resource)).collect()
     };
-    let mut config = watcher::Config::default();
-    config.label_selector = Some(scope.labels.clone()).filter(|labels| !labels.is_empty());
-    config.field_selector = Some(scope.fields.clone()).filter(|fields| !fields.is_empty());
+    let config = watcher::Config {
+        label_selector: Some(scope.labels.clone()).filter(|labels| !labels.is_empty()),
+        field_selector: Some(scope.fields.clone()).filter(|fields| !fields.is_empty()),
+        ..watcher::Config::default()
+    };
     let mut waiting = apis.len();
     let plural = resource.plural.clone();
     stream::select_all(

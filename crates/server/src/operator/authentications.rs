@@ -23,9 +23,9 @@ use crate::exposition::{Metrics, Registration};
 
 /// What happened to one of them; the namespace of a ClusterTriggerAuthentication is empty.
 pub(crate) enum News {
-    Changed(Change<AuthenticationObject>),
+    Changed(Change<Box<AuthenticationObject>>),
     /// Its finalizer or status was written.
-    Written(Name, Result<AuthenticationObject, ApiError>),
+    Written(Name, Box<Result<AuthenticationObject, ApiError>>),
 }
 
 /// A TriggerAuthentication of either kind.
@@ -39,17 +39,17 @@ pub(crate) struct AuthenticationObject {
 }
 
 impl AuthenticationObject {
-    pub(super) fn of(watched: Trimmed<Value, Option<Value>>) -> Option<Self> {
+    pub(super) fn of(watched: Trimmed<Value, Option<Value>>) -> Option<Box<Self>> {
         let spec = serde_json::from_value(watched.spec);
         if let Err(error) = &spec {
             let name = watched.metadata.name.as_deref().unwrap_or_default();
             tracing::warn!(name, %error, "a TriggerAuthentication cannot be read");
         }
-        Some(AuthenticationObject {
+        Some(Box::new(AuthenticationObject {
             metadata: metadata(watched.metadata),
             spec: spec.ok()?,
             status: watched.status.and_then(|status| serde_json::from_value(status).ok()),
-        })
+        }))
     }
 
     fn users(&self) -> String {
@@ -91,7 +91,7 @@ impl AuthenticationBook {
     /// Takes in what happened.
     pub(super) fn handle(&mut self, news: News) {
         match news {
-            News::Changed(Change::Applied(name, object)) => self.applied(name, object),
+            News::Changed(Change::Applied(name, object)) => self.applied(&name, *object),
             News::Changed(Change::Deleted(name)) => {
                 self.store.delete(&name.0, &name.1);
                 self.entries.remove(&name);
@@ -100,7 +100,7 @@ impl AuthenticationBook {
             News::Written(name, result) => {
                 let Some(entry) = self.entries.get_mut(&name) else { return };
                 entry.writing = false;
-                match result {
+                match *result {
                     Ok(object) => {
                         entry.object = object;
                         self.tend(&name);
@@ -122,9 +122,9 @@ impl AuthenticationBook {
         }
     }
 
-    fn applied(&mut self, name: Name, object: AuthenticationObject) {
+    fn applied(&mut self, name: &Name, object: AuthenticationObject) {
         self.store.apply(&name.0, &name.1, object.spec.clone());
-        let before = self.entries.remove(&name);
+        let before = self.entries.remove(name);
         let is_changed =
             before.as_ref().is_some_and(|entry| entry.object.metadata.generation != object.metadata.generation);
         if is_changed && self.leading {
@@ -135,8 +135,8 @@ impl AuthenticationBook {
         let users = before.as_ref().map_or_else(|| object.users(), |entry| entry.users.clone());
         let (writing, registration) = before.map_or((false, None), |entry| (entry.writing, entry.registration));
         self.entries.insert(name.clone(), Entry { object, users, writing, registration });
-        self.count(&name);
-        self.tend(&name);
+        self.count(name);
+        self.tend(name);
     }
 
     /// Counts it among those that are there.
@@ -179,7 +179,7 @@ impl AuthenticationBook {
         let (cluster, messages, name) = (self.cluster.clone(), self.messages.clone(), name.clone());
         tokio::spawn(async move {
             let result = cluster.merge::<AuthenticationObject>(&path, &patch).await;
-            let _ = messages.send(Message::Authentication(News::Written(name, result)));
+            let _ = messages.send(Message::Authentication(News::Written(name, Box::new(result))));
         });
     }
 

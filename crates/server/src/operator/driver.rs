@@ -36,7 +36,7 @@ pub(crate) enum Message {
     /// Of ScaledObjects.
     Object(Change<Arc<ScaledObject>>),
     /// Of HorizontalPodAutoscalers.
-    Hpa(Change<KnownHpa>),
+    Hpa(Change<Box<KnownHpa>>),
     /// Of TriggerAuthentications and ClusterTriggerAuthentications.
     Authentication(super::authentications::News),
     /// Of Deployments and StatefulSets: the plural name, and their replicas.
@@ -133,15 +133,15 @@ impl Driver {
     /// Takes in what happened.
     pub(crate) fn handle(&mut self, message: Message) {
         match message {
-            Message::Object(Change::Applied(name, object)) => self.applied(key_of(name), object),
+            Message::Object(Change::Applied(name, object)) => self.applied(&key_of(name), object),
             Message::Object(Change::Deleted(name)) => self.deleted(&key_of(name)),
-            Message::Hpa(Change::Applied(name, hpa)) => self.hpa_applied(name, hpa),
+            Message::Hpa(Change::Applied(name, hpa)) => self.hpa_applied(name, *hpa),
             Message::Hpa(Change::Deleted(name)) => self.hpa_deleted(&name),
             Message::Authentication(super::authentications::News::Changed(Change::Synced))
             | Message::Hpa(Change::Synced) => self.complete(1),
             Message::Authentication(news) => self.authentications.handle(news),
             Message::Workload(plural, Change::Applied(name, replicas)) => {
-                self.workload_applied(&plural, name, replicas)
+                self.workload_applied(&plural, &name, replicas);
             }
             Message::Workload(plural, Change::Deleted(name)) => self.workloads.deleted(&plural, &name),
             Message::Workload(plural, Change::Synced) => self.workloads.synced(&plural),
@@ -268,8 +268,8 @@ impl Driver {
         self.pump();
     }
 
-    fn applied(&mut self, key: ObjectKey, object: Arc<ScaledObject>) {
-        let wanted = match self.objects.get_mut(&key) {
+    fn applied(&mut self, key: &ObjectKey, object: Arc<ScaledObject>) {
+        let wanted = match self.objects.get_mut(key) {
             Some(managed) => managed.update(object),
             None => {
                 self.objects.insert(key.clone(), Managed::new(object));
@@ -277,8 +277,8 @@ impl Driver {
             }
         };
         if wanted && self.leading {
-            self.enqueue(&key);
-        } else if wanted && let Some(managed) = self.objects.get_mut(&key) {
+            self.enqueue(key);
+        } else if wanted && let Some(managed) = self.objects.get_mut(key) {
             // A follower plans anew when somebody asks.
             managed.plan = None;
             managed.rejected = None;
@@ -311,44 +311,38 @@ impl Driver {
     }
 
     fn hpa_applied(&mut self, name: Name, hpa: KnownHpa) {
-        let owner = hpa.hpa.metadata.owner_references.iter().find(|owner| owner.kind == "ScaledObject");
-        let key = owner.map(|owner| ObjectKey { namespace: name.0.clone(), name: owner.name.clone() });
-        let before = self.hpas.insert(name, hpa.clone());
+        let key = hpa.owner(&name.0);
+        let before = self.hpas.get(&name);
         // What the controller writes into the status is of no concern.
-        if let (Some(before), Some(key)) = (before, key)
-            && before.differs(&hpa)
-            && self.leading
-        {
+        let is_changed = before.is_some_and(|before| before.differs(&hpa));
+        self.hpas.insert(name, hpa);
+        if let Some(key) = key.filter(|_| is_changed && self.leading) {
             self.enqueue(&key);
         }
     }
 
     fn hpa_deleted(&mut self, name: &Name) {
         let Some(hpa) = self.hpas.remove(name) else { return };
-        let owner = hpa.hpa.metadata.owner_references.iter().find(|owner| owner.kind == "ScaledObject");
-        if let Some(owner) = owner.filter(|_| self.leading) {
-            self.enqueue(&ObjectKey { namespace: name.0.clone(), name: owner.name.clone() });
+        if let Some(key) = hpa.owner(&name.0).filter(|_| self.leading) {
+            self.enqueue(&key);
         }
     }
 
-    fn workload_applied(&mut self, plural: &str, name: Name, replicas: i32) {
+    fn workload_applied(&mut self, plural: &str, name: &Name, replicas: i32) {
         let is_new = self.workloads.applied(plural, name.clone(), replicas);
         if !is_new || !self.leading {
             return;
         }
         // A target that was missing is there now.
-        let waits = |managed: &&mut Managed| {
+        let waits = |managed: &Managed| {
             let reference = &managed.object.spec.scale_target_ref;
             managed.rejected.is_some()
                 && reference.name == name.1
                 && managed.object.metadata.namespace() == name.0
                 && plural.starts_with(&reference.kind().to_lowercase())
         };
-        let keys: Vec<ObjectKey> = self
-            .objects
-            .iter_mut()
-            .filter_map(|(key, mut managed)| waits(&&mut managed).then(|| key.clone()))
-            .collect();
+        let keys: Vec<ObjectKey> =
+            self.objects.iter().filter(|(_, managed)| waits(managed)).map(|(key, _)| key.clone()).collect();
         for key in keys {
             self.enqueue(&key);
         }

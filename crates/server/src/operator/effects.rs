@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use keda_core::api::ScaledObject;
-use keda_core::engine::{Cause, Effect, Input, ObjectKey, Observation, Restored, Severity};
+use keda_core::engine::{Cause, Effect, Input, ObjectKey, Observation, Severity};
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::driver::{Driver, Message};
-use super::reconcile::Outcome;
-use super::status::{self, Facts};
+use super::status;
 use super::{finalize, hpa};
 use crate::cluster::resource::SCALED_OBJECTS;
 use crate::cluster::{ApiError, scale};
@@ -34,7 +32,7 @@ impl Driver {
                 Effect::Resume(object) => self.resume(&object),
                 Effect::Suspend(object) => self.suspend(&object),
                 Effect::Scale { id, object, from, to, cause } if self.leading => {
-                    self.scale(id, object, from, to, cause)
+                    self.scale(id, object, (from, to), &cause);
                 }
                 Effect::Status { object, status } => {
                     if let Some(managed) = self.objects.get_mut(&object) {
@@ -102,7 +100,7 @@ impl Driver {
         }
     }
 
-    fn scale(&mut self, id: u64, key: ObjectKey, from: i32, to: i32, cause: Cause) {
+    fn scale(&mut self, id: u64, key: ObjectKey, (from, to): (i32, i32), cause: &Cause) {
         let Some(target) = self.target(&key) else {
             let result = Err("the target is not known".to_string());
             self.engine.handle(self.now(), Input::Outcome { id, result });
@@ -184,91 +182,6 @@ impl Driver {
         for id in waiting {
             self.observe(id, key, false);
         }
-    }
-
-    /// A reconciliation ended.
-    pub(super) fn reconciled(&mut self, key: &ObjectKey, outcome: Outcome, facts: Facts) {
-        let now = self.now();
-        let Some(managed) = self.objects.get_mut(key) else {
-            self.task_ended(key);
-            return;
-        };
-        let again = managed.work.again;
-        let failed = matches!(outcome, Outcome::Rejected { .. } | Outcome::Failed { .. });
-        managed.facts = facts;
-        if managed.object.status.is_none() && !failed {
-            let at = Instant::now() + GATHER;
-            managed.write_after = Some(at);
-            self.timers.insert((at, key.clone()));
-        }
-        if self.leading {
-            managed.tell(&self.tools.metrics, outcome.definition().filter(|_| !again));
-        }
-        match outcome {
-            // What was found out is of yesterday: the object is looked at again in a moment.
-            _ if again => {}
-            Outcome::Ready { plan, target, replicas, created } => {
-                managed.work.succeeded();
-                managed.rejected = None;
-                self.workloads.want(&target);
-                if let Some(replicas) = replicas {
-                    self.workloads.seen(&target, &key.namespace, replicas);
-                }
-                managed.target = Some(target);
-                let definition = plan.definition.clone();
-                // The HPA is in the cluster by now, and what was restored in the engine.
-                let mut plan = *plan;
-                plan.hpa = None;
-                plan.definition.restored = Restored::default();
-                managed.plan = Some(Arc::new(plan));
-                if created {
-                    tracing::info!(object = %key, "made an HPA");
-                }
-                self.engine.handle(now, Input::Applied(Box::new(definition)));
-                if self.leading {
-                    self.authentications.use_by(key, &self.objects);
-                }
-            }
-            Outcome::Paused { definition, target } => {
-                managed.work.succeeded();
-                managed.rejected = Some("the ScaledObject is paused".to_string());
-                managed.plan = None;
-                if let Some(target) = &target {
-                    self.workloads.want(target);
-                }
-                managed.target = target;
-                self.engine.handle(now, Input::Applied(definition));
-            }
-            Outcome::Rejected { definition, message, notes } => {
-                managed.rejected = Some(message.clone());
-                managed.plan = None;
-                managed.subscribed = false;
-                self.sampler.unsubscribe(key);
-                self.workloads.want_kind_of(&managed.object);
-                if self.leading {
-                    tracing::warn!(object = %key, reason = %message, "the ScaledObject cannot be used");
-                    for (reason, note) in notes {
-                        self.events.publish(managed.event(Severity::Warning, reason, note));
-                    }
-                }
-                self.engine.handle(now, Input::Rejected(definition, message));
-            }
-            Outcome::Failed { message, notes } => {
-                tracing::warn!(object = %key, reason = %message, "a reconciliation failed; it is tried again");
-                if self.leading {
-                    for (reason, note) in notes {
-                        self.events.publish(managed.event(Severity::Warning, reason, note));
-                    }
-                }
-                self.engine.handle(now, Input::Failed(key.clone(), message));
-            }
-        }
-        if failed && !again {
-            self.retry(key);
-        }
-        self.task_ended(key);
-        self.write_status(key);
-        self.ask_waiting(key);
     }
 
     /// Writes the status of an object if it does not say what it should; one write at a time.

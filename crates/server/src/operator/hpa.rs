@@ -1,7 +1,7 @@
 //! The HorizontalPodAutoscaler of a ScaledObject in the cluster: made, kept as it should be, renamed, taken away.
 
 use keda_core::api::ObjectMeta;
-use keda_core::engine::HpaHealth;
+use keda_core::engine::{HpaHealth, ObjectKey};
 use keda_core::hpa::HorizontalPodAutoscaler;
 use serde::Deserialize;
 use serde_json::Value;
@@ -54,6 +54,12 @@ impl KnownHpa {
         });
         let metadata = ObjectMeta { finalizers: Vec::new(), ..metadata(watched.metadata) };
         Some(KnownHpa { hpa: HorizontalPodAutoscaler::new(metadata, spec), health })
+    }
+
+    /// The ScaledObject that owns it.
+    pub(super) fn owner(&self, namespace: &str) -> Option<ObjectKey> {
+        let owner = self.hpa.metadata.owner_references.iter().find(|owner| owner.kind == "ScaledObject")?;
+        Some(ObjectKey { namespace: namespace.to_string(), name: owner.name.clone() })
     }
 
     /// Whether something changed that should be put right: anything but the status.
@@ -145,6 +151,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value)]
     fn hpa(value: Value) -> HorizontalPodAutoscaler {
         serde_json::from_value(json!({
             "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",

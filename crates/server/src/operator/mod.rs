@@ -10,6 +10,7 @@ mod effects;
 mod finalize;
 mod hpa;
 mod managed;
+mod outcomes;
 mod reconcile;
 mod run;
 mod status;

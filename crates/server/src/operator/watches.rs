@@ -35,7 +35,7 @@ pub(super) fn start(cluster: &Cluster, scopes: &Scopes, messages: &mpsc::Unbound
     forward(watch(cluster, &TRIGGER_AUTHENTICATIONS, &authentications, AuthenticationObject::of), messages, book);
     forward(watch(cluster, &CLUSTER_TRIGGER_AUTHENTICATIONS, &of_cluster, AuthenticationObject::of), messages, book);
     forward(
-        watch(cluster, &HPAS, &objects, |hpa: Trimmed<Value, HpaStatus>| KnownHpa::of(hpa)),
+        watch(cluster, &HPAS, &objects, |hpa: Trimmed<Value, HpaStatus>| KnownHpa::of(hpa).map(Box::new)),
         messages,
         Message::Hpa,
     );

@@ -1,9 +1,10 @@
 //! What happens when something fails: each test has a control plane of its own to break.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::bed::Bed;
 use super::operator::{Operator, Settings};
