@@ -5,6 +5,7 @@
 
 mod broken_manifests;
 mod cluster;
+mod manifests;
 mod process;
 mod quickstart;
 #[path = "../../../scalers/tests/it/servers/mod.rs"]
