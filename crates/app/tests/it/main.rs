@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, missing_debug_implementations, dead_code, reason = "nobody uses this crate")]
 
 mod broken_manifests;
+mod chroot;
 mod cluster;
 mod manifests;
 mod process;
