@@ -8,7 +8,7 @@ CONFORMANCE_TYPES := cron metrics-api redis redis-cluster redis-sentinel rabbitm
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart build test bench bench-cluster testbed lint fmt target
+.PHONY: help quickstart build static test bench bench-cluster testbed lint fmt target
 
 help: ## List the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -18,6 +18,9 @@ quickstart: build ## Watch a workload scale from zero to several workers and bac
 
 build: target ## Build the release binary and the quickstart
 	cargo build --release --workspace --bin keda --example quickstart
+
+static: target ## Build a static binary for an image from scratch
+	@scripts/static.sh
 
 test: target ## Check and test everything, from fast to slow; the last line counts the tests
 	@scripts/packages.sh

@@ -9,6 +9,7 @@
 
 extern crate self as keda_core;
 
+pub mod admission;
 pub mod api;
 pub mod cluster;
 pub mod cron;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::FutureExt;
 use jiff::Timestamp;
+use keda_core::admission::{self, TriggerFault};
 use keda_core::api::{PodSpec, ScaledObject, Trigger};
 use keda_core::engine::{Definition, ExternalDefinition, ObjectKey, Restored, Rules, TriggerDefinition};
 use keda_core::formula;
@@ -214,19 +215,13 @@ fn check_object(object: &ScaledObject, rules: &Rules) -> Vec<Problem> {
         let field = if message.starts_with("Idle") { "idleReplicaCount" } else { "minReplicaCount" };
         problems.push(Problem::error("replica-bounds", spec.key(field), message));
     }
-    let mut names = BTreeSet::new();
-    for (index, trigger) in object.spec.triggers.iter().enumerate() {
-        let name = trigger.name.as_deref().unwrap_or_default();
-        if !name.is_empty() && !names.insert(name.to_string()) {
-            let message = format!(
-                "triggerName {name:?} is defined multiple times in the ScaledObject/ScaledJob, but it must be unique"
-            );
-            problems.push(Problem::error("duplicate-trigger-name", trigger_path(index).key("name"), message));
-        }
-        if trigger.use_cached_metrics && matches!(trigger.r#type.as_str(), "cpu" | "memory" | "cron") {
-            let message = format!("property \"useCachedMetrics\" is not supported for {:?} scaler", trigger.r#type);
-            problems.push(Problem::error("cached-metrics", trigger_path(index).key("useCachedMetrics"), message));
-        }
+    for fault in admission::check_triggers(&object.spec.triggers) {
+        let (code, place) = match fault {
+            TriggerFault::None => continue, // The schema has said so.
+            TriggerFault::CachedMetrics(index, _) => ("cached-metrics", trigger_path(index).key("useCachedMetrics")),
+            TriggerFault::DuplicateName(index, _) => ("duplicate-trigger-name", trigger_path(index).key("name")),
+        };
+        problems.push(Problem::error(code, place, fault.message()));
     }
     problems.extend(check_formula(object, rules));
     problems
@@ -234,9 +229,7 @@ fn check_object(object: &ScaledObject, rules: &Rules) -> Vec<Problem> {
 
 fn check_formula(object: &ScaledObject, rules: &Rules) -> Option<Problem> {
     let modifiers = rules.modifiers.as_ref().filter(|modifiers| modifiers.in_use())?;
-    let named = object.spec.triggers.iter().filter(|trigger| !matches!(trigger.r#type.as_str(), "cpu" | "memory"));
-    let names = named.filter_map(|trigger| trigger.name.clone()).filter(|name| !name.is_empty()).collect();
-    let message = formula::check(modifiers, &names).err()?;
+    let message = formula::check(modifiers, &admission::formula_names(object)).err()?;
     let path = Path::root().key("spec").key("advanced").key("scalingModifiers");
     let field = if message.contains("target") { "target" } else { "formula" };
     Some(Problem::error("scaling-modifiers", path.key(field), message.replace('\n', ": ")))

@@ -11,5 +11,6 @@ pub mod operator;
 mod probes;
 pub mod tls;
 mod watch_one;
+pub mod webhooks;
 
 pub use tls::ServerError;

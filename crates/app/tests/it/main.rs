@@ -4,7 +4,9 @@
 #![allow(unreachable_pub, missing_debug_implementations, dead_code, reason = "nobody uses this crate")]
 
 mod broken_manifests;
+mod chroot;
 mod cluster;
+mod manifests;
 mod process;
 mod quickstart;
 #[path = "../../../scalers/tests/it/servers/mod.rs"]

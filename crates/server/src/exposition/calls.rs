@@ -62,6 +62,16 @@ impl Metrics {
         self.families().freshness.with(group, |histogram| histogram.observe(age.as_secs_f64()));
     }
 
+    /// A ScaledObject was looked at; `action` is `create` or `update`.
+    pub fn validated(&self, namespace: &str, action: &str) {
+        self.families().validations.with([namespace, action], IntCounter::inc);
+    }
+
+    /// A ScaledObject or ScaledJob was refused for one of KEDA's reasons; as [`Metrics::validated`].
+    pub fn refused(&self, namespace: &str, action: &str, reason: &str) {
+        self.families().validation_errors.with([namespace, action, reason], IntCounter::inc);
+    }
+
     /// A CloudEvent about an object in `namespace` is handed to a sink (`http`, `azureEventGridTopic`) of a source.
     pub fn cloud_event_emitted(&self, namespace: &str, source: &str, sink: &str) {
         self.families().cloud_events.with([namespace, source, sink, "emitted"], IntCounter::inc);

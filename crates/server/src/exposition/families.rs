@@ -43,6 +43,8 @@ pub(super) struct Families {
     pub(super) freshness: Histograms<1>,
     pub(super) leader: Gauges<1>,
     pub(super) api_requests: Counters<3>,
+    pub(super) validations: Counters<2>,
+    pub(super) validation_errors: Counters<3>,
 }
 
 /// The families of one side of gRPC.
@@ -141,6 +143,16 @@ impl Families {
                 "rest_client_requests_total",
                 "Requests to the API server of Kubernetes.",
                 ["code", "method", "host"],
+            )?,
+            validations: table.add(
+                "keda_webhook_scaled_object_validations_total",
+                "ScaledObjects that were checked at admission.",
+                ["namespace", "action"],
+            )?,
+            validation_errors: table.add(
+                "keda_webhook_scaled_object_validation_errors_total",
+                "ScaledObjects and ScaledJobs that were refused at admission.",
+                ["namespace", "action", "reason"],
             )?,
         };
         table.registry.register(Box::new(ProcessCollector::for_self()))?;
@@ -278,6 +290,8 @@ mod tests {
         histogram metrics_apiserver_metric_freshness_seconds: group
         gauge leader_election_master_status: name
         counter rest_client_requests_total: code host method
+        counter keda_webhook_scaled_object_validations_total: action namespace
+        counter keda_webhook_scaled_object_validation_errors_total: action namespace reason
     ";
 
     #[test]

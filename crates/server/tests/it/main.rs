@@ -6,4 +6,5 @@ mod adapter;
 mod cluster;
 mod metrics_api;
 mod rotation;
+mod webhooks;
 mod world;
