@@ -71,6 +71,7 @@ fn is_given(field: Option<&str>) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // Literals read best as they are.
 mod tests {
     use serde_json::{Value, json};
 

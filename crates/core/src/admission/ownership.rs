@@ -110,6 +110,7 @@ fn kind_of(target: &ScaleTarget) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // Literals read best as they are.
 mod tests {
     use serde_json::{Value, json};
 

@@ -122,6 +122,7 @@ pub fn warnings(object: &ScaledObject) -> Vec<&'static str> {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // Literals read best as they are.
 mod tests {
     use serde_json::{Value, json};
 

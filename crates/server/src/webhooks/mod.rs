@@ -102,4 +102,5 @@ async fn review(kind: Kind, checks: &Checks, body: &[u8]) -> Response {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // Literals read best as they are.
 mod tests;
