@@ -180,7 +180,7 @@ impl Engine {
 
     /// What the external metrics of an object were worth at the last evaluation, in the order of its triggers; then the
     /// composite metric, when there is a formula.
-    pub fn measures(&self, key: &ObjectKey) -> impl Iterator<Item = Measure<'_>> {
+    pub fn measures(&self, key: &ObjectKey) -> impl Iterator<Item = Measure<'_>> + use<'_> {
         self.objects.get(key).into_iter().flat_map(Object::measures)
     }
 
