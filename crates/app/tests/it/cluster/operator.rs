@@ -12,6 +12,8 @@ use crate::servers::free_port;
 /// A running operator, killed when this is dropped.
 pub struct Operator {
     child: Child,
+    /// Kills the operator once the test process is gone: what lives in a static is never dropped.
+    guard: Child,
     log: PathBuf,
     /// Where it listens.
     pub ports: Ports,
@@ -46,7 +48,15 @@ impl Operator {
             grpc: free_port(),
         };
         let log = bed.folder().join(format!("operator-{}.log", ports.probes));
-        Operator { child: spawn(&kubeconfig, settings, ports, &log), log, ports }
+        let child = spawn(&kubeconfig, settings, ports, &log);
+        let guard = Command::new("sh")
+            .args(["-c", &format!("cat > /dev/null; kill -KILL {}", child.id())])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        Operator { child, guard, log, ports }
     }
 
     /// What it logged.
@@ -74,6 +84,8 @@ impl Operator {
 
 impl Drop for Operator {
     fn drop(&mut self) {
+        let _ = self.guard.kill();
+        let _ = self.guard.wait();
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
