@@ -27,3 +27,7 @@ pub mod resolve;
 pub mod sample;
 pub mod schema;
 pub mod secret;
+
+/// A map for a handful of entries, in order: an object has a dozen of them, and a tree would take half a kilobyte for
+/// each.
+pub type SmallMap<K, V> = litemap::LiteMap<K, V>;

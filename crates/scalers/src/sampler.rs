@@ -12,7 +12,7 @@ mod pushes;
 mod reading;
 mod timetable;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,7 +127,7 @@ impl Sampler {
             done: commands.downgrade(),
             output,
             queries: HashMap::new(),
-            subscriptions: HashMap::new(),
+            subscriptions: BTreeMap::new(),
             timetable: Timetable::default(),
             permits: Arc::new(Semaphore::new(CONCURRENCY)),
             epoch: Instant::now(),
@@ -169,8 +169,8 @@ struct Task {
     inbox: mpsc::UnboundedReceiver<Command>,
     done: mpsc::WeakUnboundedSender<Command>,
     output: mpsc::UnboundedSender<Report>,
-    queries: HashMap<u128, State>,
-    subscriptions: HashMap<Subscriber, u128>,
+    queries: HashMap<u128, Box<State>>,
+    subscriptions: BTreeMap<Subscriber, u128>,
     timetable: Timetable,
     permits: Arc<Semaphore>,
     epoch: Instant,
@@ -226,8 +226,9 @@ impl Task {
         match command {
             Command::Subscribe(subscriber, query) => self.subscribe(subscriber, query),
             Command::Retain(object, kept) => {
-                let is_gone = |(known, trigger): &&Subscriber| *known == object && !kept.contains(trigger);
-                let gone: Vec<_> = self.subscriptions.keys().filter(is_gone).cloned().collect();
+                let all = (object.clone(), 0)..=(object, usize::MAX);
+                let theirs = self.subscriptions.range(all).map(|(subscriber, _)| subscriber);
+                let gone: Vec<_> = theirs.filter(|(_, trigger)| !kept.contains(trigger)).cloned().collect();
                 for subscriber in gone {
                     self.leave(&subscriber);
                 }
@@ -254,14 +255,16 @@ impl Task {
         }
         self.lives += 1;
         let life = self.lives;
-        let state = self.queries.entry(fingerprint).or_insert_with(|| State {
-            life,
-            build: Arc::clone(&build),
-            subscribers: Vec::new(),
-            scaler: None,
-            memory: Some(Memory::default()),
-            reading: false,
-            listening: Listening::NotYet,
+        let state = self.queries.entry(fingerprint).or_insert_with(|| {
+            Box::new(State {
+                life,
+                build: Arc::clone(&build),
+                subscribers: Vec::new(),
+                scaler: None,
+                memory: Some(Memory::default()),
+                reading: false,
+                listening: Listening::NotYet,
+            })
         });
         // The newest knows the newest manifests.
         state.build = build;
@@ -329,7 +332,7 @@ impl Task {
 
     /// The query, unless it is gone or another one has its fingerprint by now.
     fn state_in(&mut self, fingerprint: u128, life: u64) -> Option<&mut State> {
-        self.queries.get_mut(&fingerprint).filter(|state| state.life == life)
+        self.queries.get_mut(&fingerprint).filter(|state| state.life == life).map(|state| &mut **state)
     }
 
     fn finish(&mut self, fingerprint: u128, life: u64, finished: Finished) {

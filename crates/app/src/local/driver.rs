@@ -426,7 +426,7 @@ impl Driver {
             Effect::Resume(object) => self.resume(&object),
             Effect::Status { object, status } => {
                 if let Some(managed) = self.objects.get_mut(&object) {
-                    managed.status = *status;
+                    managed.status = status;
                     managed.dirty = true;
                 }
             }

@@ -1,6 +1,7 @@
 //! One ScaledObject under `keda up`: its plan, its part of the HPA controller, and what is told about it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use keda_core::duration::next_in_phase;
@@ -35,7 +36,7 @@ pub(crate) struct Managed {
     /// Whether the object is paused, so that there is no HPA.
     pub(crate) suspended: bool,
     /// The engine's latest status.
-    pub(crate) status: Status,
+    pub(crate) status: Arc<Status>,
     /// What the HPA decided last.
     pub(crate) verdict: Option<String>,
     /// The last changes of the replicas, latest first.
@@ -66,7 +67,7 @@ impl Managed {
             due: Duration::ZERO,
             round: None,
             suspended: false,
-            status: Status::default(),
+            status: Arc::default(),
             verdict: None,
             resources: Resources::default(),
             dirty: true,
@@ -228,7 +229,7 @@ impl Managed {
         let activity = self.status.triggers_activity.iter();
         let activity: serde_json::Map<String, Value> =
             activity.map(|(name, active)| (name.clone(), json!({ "isActive": active }))).collect();
-        let mut status = serde_json::to_value(&self.status).unwrap_or_default();
+        let mut status = serde_json::to_value(&*self.status).unwrap_or_default();
         status["triggersActivity"] = Value::Object(activity);
         status["scaleTargetKind"] = json!(definition.target_kind);
         status["hpaName"] = json!(self.plan.hpa.as_ref().map(|hpa| &hpa.metadata.name));

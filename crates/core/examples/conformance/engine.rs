@@ -49,7 +49,7 @@ fn rules(input: &Value) -> Rules {
         polling_seconds: None,
         fallback: serde_json::from_value::<Fallback>(input["fallback"].clone()).ok(),
         modifiers: serde_json::from_value::<Modifiers>(input["scalingModifiers"].clone()).ok(),
-        pause: Pause::from_annotations(&annotations),
+        pause: Pause::from_annotations(&annotations.into_iter().collect()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What all objects share: metadata and conditions.
 
-use std::collections::BTreeMap;
+use crate::SmallMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -31,11 +31,11 @@ pub struct ObjectMeta {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_timestamp: Option<Timestamp>,
     /// Labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "SmallMap::is_empty")]
+    pub labels: SmallMap<String, String>,
     /// Annotations.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "SmallMap::is_empty")]
+    pub annotations: SmallMap<String, String>,
     /// What must be done before the object may go.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub finalizers: Vec<String>,

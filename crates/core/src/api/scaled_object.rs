@@ -1,5 +1,7 @@
 //! ScaledObject: a workload whose replicas follow event sources.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Fallback, ObjectMeta, ScaledObjectStatus, Trigger};
@@ -13,8 +15,8 @@ pub struct ScaledObject {
     /// Metadata.
     #[serde(default)]
     pub metadata: ObjectMeta,
-    /// What the user wants.
-    pub spec: ScaledObjectSpec,
+    /// What the user wants: the same for all that was seen of the object since it was changed.
+    pub spec: Arc<ScaledObjectSpec>,
     /// What was observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ScaledObjectStatus>,

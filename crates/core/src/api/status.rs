@@ -1,6 +1,6 @@
 //! The observed state of ScaledObjects and ScaledJobs, as written to their status.
 
-use std::collections::BTreeMap;
+use crate::SmallMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -36,8 +36,8 @@ pub struct ScaledObjectStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Failures by metric name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub health: BTreeMap<String, HealthStatus>,
+    #[serde(skip_serializing_if = "SmallMap::is_empty")]
+    pub health: SmallMap<String, HealthStatus>,
     /// Replicas the object is paused at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_replica_count: Option<i32>,
@@ -51,8 +51,8 @@ pub struct ScaledObjectStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentications_types: Option<String>,
     /// Activity by metric name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub triggers_activity: BTreeMap<String, TriggerActivity>,
+    #[serde(skip_serializing_if = "SmallMap::is_empty")]
+    pub triggers_activity: SmallMap<String, TriggerActivity>,
 }
 
 /// Status of a ScaledJob.
@@ -78,8 +78,8 @@ pub struct ScaledJobStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentications_types: Option<String>,
     /// Activity by metric name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub triggers_activity: BTreeMap<String, TriggerActivity>,
+    #[serde(skip_serializing_if = "SmallMap::is_empty")]
+    pub triggers_activity: SmallMap<String, TriggerActivity>,
 }
 
 /// A kind of object and the resource it is served under.

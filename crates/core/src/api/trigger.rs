@@ -1,6 +1,6 @@
 //! A trigger: which event source is read, and how.
 
-use std::collections::BTreeMap;
+use crate::SmallMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct Trigger {
     pub name: Option<String>,
     /// Parameters of the event source.
     #[serde(default)]
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: SmallMap<String, String>,
     /// Where secret parameters come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication_ref: Option<AuthenticationRef>,

@@ -1,5 +1,7 @@
 //! Conditions of an object, with the words that users' tools match on (`behaviour.md` §1.10).
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::input::HpaHealth;
@@ -70,16 +72,21 @@ pub struct Condition {
     /// Whether it holds.
     pub status: Truth,
     /// One word for tools.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub reason: Cow<'static, str>,
     /// One sentence for people.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub message: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub message: Cow<'static, str>,
 }
 
 impl Condition {
-    fn new(kind: ConditionType, status: Truth, reason: &str, message: impl Into<String>) -> Self {
-        Condition { kind, status, reason: reason.to_string(), message: message.into() }
+    fn new(
+        kind: ConditionType,
+        status: Truth,
+        reason: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Condition { kind, status, reason: reason.into(), message: message.into() }
     }
 
     /// The four conditions of an object that nothing is known about yet.
@@ -101,12 +108,12 @@ impl Condition {
 
     /// Ready, and paused.
     pub fn ready_while_paused() -> Self {
-        Condition { message: "ScaledObject is paused".to_string(), ..Condition::ready() }
+        Condition { message: "ScaledObject is paused".into(), ..Condition::ready() }
     }
 
     /// Not ready: the object cannot be used.
     pub fn check_failed(error: &str) -> Self {
-        Condition::new(ConditionType::Ready, Truth::False, "ScaledObjectCheckFailed", error)
+        Condition::new(ConditionType::Ready, Truth::False, "ScaledObjectCheckFailed", error.to_string())
     }
 
     /// Not ready: the replicas of the target cannot be read.
@@ -130,7 +137,8 @@ impl Condition {
                 Condition::new(ConditionType::HPAActive, Truth::True, "ScalingDisabled", message.clone())
             }
             (false, reason) => {
-                let reason = if reason.is_empty() { "HPAMetricsUnavailable" } else { reason };
+                let reason =
+                    if reason.is_empty() { "HPAMetricsUnavailable".into() } else { Cow::from(reason.to_string()) };
                 let message = format!("HPA is not actively scaling: {message}");
                 Condition::new(ConditionType::HPAActive, Truth::False, reason, message)
             }

@@ -6,6 +6,7 @@ use super::fallback::{Health, Replicas, Substitute, substitute};
 use super::input::{Definition, ExternalDefinition, TriggerDefinition};
 use super::rules::Modifiers;
 use super::view::Measure;
+use crate::SmallMap;
 use crate::formula::{self, Outcome};
 use crate::names::COMPOSITE_METRIC;
 use crate::quantity::Quantity;
@@ -46,7 +47,7 @@ pub(super) type Latest<'a> = &'a [Option<&'a Result<Reading, SourceError>>];
 pub(super) fn evaluate(
     definition: &Definition,
     latest: Latest<'_>,
-    health: &BTreeMap<String, Health>,
+    health: &SmallMap<String, Health>,
     replicas: Replicas,
 ) -> Evaluation {
     let mut evaluation = Evaluation::default();
@@ -78,7 +79,7 @@ fn worth(
     trigger: &TriggerDefinition,
     metric: &ExternalDefinition,
     result: Option<&Result<Reading, SourceError>>,
-    health: &BTreeMap<String, Health>,
+    health: &SmallMap<String, Health>,
     replicas: Replicas,
 ) -> Worth {
     let error = match result {

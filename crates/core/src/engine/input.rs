@@ -1,7 +1,7 @@
 //! What goes into the engine and what comes out of it.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use super::activation::Reason;
 use super::conditions::Condition;
 use super::fallback::Health;
 use super::rules::Rules;
+use crate::SmallMap;
 use crate::metric::TargetType;
 use crate::quantity::Quantity;
 use crate::sample::{Reading, SourceError};
@@ -92,10 +93,10 @@ pub struct Restored {
     /// When it was last active.
     pub last_active: Option<Timestamp>,
     /// How its metrics were doing.
-    pub health: BTreeMap<String, Health>,
+    pub health: SmallMap<String, Health>,
     /// The status that people see of it: what it says already need not be said again.
     #[serde(skip)]
-    pub status: Option<Box<Status>>,
+    pub status: Option<Arc<Status>>,
 }
 
 /// What is known of the target at one moment.
@@ -230,7 +231,7 @@ pub enum Effect {
         /// Of which object.
         object: ObjectKey,
         /// The whole of it.
-        status: Box<Status>,
+        status: Arc<Status>,
     },
     /// Tell people.
     Event {
@@ -289,10 +290,10 @@ pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_active_time: Option<Timestamp>,
     /// How its metrics are doing; only with a fallback.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub health: BTreeMap<String, Health>,
+    #[serde(skip_serializing_if = "SmallMap::is_empty")]
+    pub health: SmallMap<String, Health>,
     /// Which metrics are active.
-    pub triggers_activity: BTreeMap<String, bool>,
+    pub triggers_activity: SmallMap<String, bool>,
     /// At how many replicas it is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_replica_count: Option<i32>,

@@ -33,7 +33,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// The state of all objects.
 #[derive(Debug, Default)]
 pub struct Engine {
-    objects: BTreeMap<ObjectKey, Object>,
+    objects: BTreeMap<ObjectKey, Box<Object>>,
     /// The objects with open questions: few of many, and the only ones whose deadlines matter.
     asked: BTreeSet<ObjectKey>,
     outbox: Outbox,
@@ -89,7 +89,7 @@ impl Engine {
                     Some(object) => object.redefine(now, *definition, outbox),
                     None => {
                         let object = Object::new(now, *definition, outbox);
-                        self.objects.insert(key, object);
+                        self.objects.insert(key, Box::new(object));
                     }
                 }
             }
@@ -99,7 +99,7 @@ impl Engine {
                     Some(object) => object.reject(*definition, &error, outbox),
                     None => {
                         let object = Object::rejected(*definition, &error, outbox);
-                        self.objects.insert(key, object);
+                        self.objects.insert(key, Box::new(object));
                     }
                 }
             }
@@ -181,7 +181,7 @@ impl Engine {
     /// What the external metrics of an object were worth at the last evaluation, in the order of its triggers; then the
     /// composite metric, when there is a formula.
     pub fn measures(&self, key: &ObjectKey) -> impl Iterator<Item = Measure<'_>> + use<'_> {
-        self.objects.get(key).into_iter().flat_map(Object::measures)
+        self.objects.get(key).into_iter().flat_map(|object| object.measures())
     }
 
     /// All objects, in order.

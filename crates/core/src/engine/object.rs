@@ -1,6 +1,7 @@
 //! One ScaledObject: its latest readings, what it waits for, and what it was told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use super::fallback::{self, Health, Replicas};
 use super::input::{Cause, Definition, Effect, Now, Observation, Severity, Status};
 use super::view::{Measure, ReadingView, Verdict, View};
 use super::{Outbox, Purpose};
+use crate::SmallMap;
 use crate::names::COMPOSITE_METRIC;
 use crate::sample::{Reading, SourceError};
 
@@ -24,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Object {
     definition: Definition,
     readings: Vec<Option<Taken>>,
-    health: BTreeMap<String, Health>,
+    health: SmallMap<String, Health>,
     last_active: Option<Moment>,
     conditions: Vec<Condition>,
     observation: Option<Observation>,
@@ -36,7 +38,7 @@ pub(super) struct Object {
     /// The metric whose source said by itself that there is work.
     pushed: Option<String>,
     verdict: Option<Verdict>,
-    written: Status,
+    written: Arc<Status>,
 }
 
 /// A reading and when it was taken.
@@ -78,7 +80,7 @@ impl Object {
 
     fn restored(mut definition: Definition) -> Self {
         let restored = std::mem::take(&mut definition.restored);
-        let written = restored.status.map(|status| *status).unwrap_or_default();
+        let written = restored.status.unwrap_or_default();
         let mut conditions = Condition::initial();
         for known in &written.conditions {
             set_condition(&mut conditions, known.clone());
@@ -534,9 +536,10 @@ impl Object {
 
     fn write_status(&mut self, outbox: &mut Outbox) {
         let status = self.status();
-        if status != self.written {
-            self.written = status.clone();
-            outbox.push(Effect::Status { object: self.definition.key.clone(), status: Box::new(status) });
+        if status != *self.written {
+            self.written = Arc::new(status);
+            let status = Arc::clone(&self.written);
+            outbox.push(Effect::Status { object: self.definition.key.clone(), status });
         }
     }
 

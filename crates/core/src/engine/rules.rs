@@ -1,6 +1,6 @@
 //! What a ScaledObject asks for, as far as decisions need it: bounds, periods, annotations, fallback, formula.
 
-use std::collections::BTreeMap;
+use crate::SmallMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -102,7 +102,7 @@ pub struct Pause {
 
 impl Pause {
     /// Reads the annotations. A switch with a text that is no boolean is on.
-    pub fn from_annotations(annotations: &BTreeMap<String, String>) -> Self {
+    pub fn from_annotations(annotations: &SmallMap<String, String>) -> Self {
         let switch = |name: &str| match annotations.get(name) {
             Some(text) => crate::metadata::parse_bool(text).unwrap_or(true),
             None => false,
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     fn pause(name: &str, text: &str) -> Pause {
-        Pause::from_annotations(&BTreeMap::from([(name.to_string(), text.to_string())]))
+        Pause::from_annotations(&SmallMap::from_iter([(name.to_string(), text.to_string())]))
     }
 
     #[test]

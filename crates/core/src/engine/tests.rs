@@ -1,9 +1,8 @@
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::conditions::{ConditionType, Truth};
 use super::*;
+use crate::SmallMap;
 use crate::metric::TargetType;
 use crate::quantity::Quantity;
 use crate::sample::{ErrorKind, Sample, SourceError};
@@ -100,7 +99,7 @@ impl Story {
     fn condition(&self, kind: ConditionType) -> (Truth, String) {
         let view = self.engine.view(self.now, &key()).unwrap();
         let condition = view.status.conditions.into_iter().find(|condition| condition.kind == kind).unwrap();
-        (condition.status, condition.reason)
+        (condition.status, condition.reason.to_string())
     }
 }
 
@@ -252,7 +251,7 @@ fn a_formula_joins_the_triggers() {
 #[test]
 fn a_pause_holds_and_a_pause_at_a_number_scales_once() {
     let mut story = Story::new(cooldown(0), 1, 3);
-    let annotations = BTreeMap::from([(rules::annotation::PAUSED_REPLICAS.to_string(), "5".to_string())]);
+    let annotations = SmallMap::from_iter([(rules::annotation::PAUSED_REPLICAS.to_string(), "5".to_string())]);
     let paused = Rules { pause: Pause::from_annotations(&annotations), ..cooldown(0) };
     story.input(Input::Applied(Box::new(definition(paused, 1))));
     story.later(500);
@@ -268,7 +267,7 @@ fn a_pause_holds_and_a_pause_at_a_number_scales_once() {
 fn the_end_of_a_pause_waits_for_a_reading_of_its_own() {
     let mut story = Story::new(cooldown(0), 1, 0);
     story.sampled(0, 0.0);
-    let annotations = BTreeMap::from([(rules::annotation::PAUSED_REPLICAS.to_string(), "3".to_string())]);
+    let annotations = SmallMap::from_iter([(rules::annotation::PAUSED_REPLICAS.to_string(), "3".to_string())]);
     let paused = Rules { pause: Pause::from_annotations(&annotations), ..cooldown(0) };
     story.input(Input::Applied(Box::new(definition(paused, 1))));
     story.later(500);

@@ -1,6 +1,6 @@
 //! The HorizontalPodAutoscaler that belongs to a ScaledObject (`behaviour.md` §1.7 and §1.8).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::object::{
     ContainerResourceMetricSource, ExternalMetricSource, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec,
@@ -8,6 +8,7 @@ use super::object::{
     TargetType,
 };
 use super::{Behavior, ScalingRules};
+use crate::SmallMap;
 use crate::api::{ObjectMeta, OwnerReference, ScaleTarget, ScaledObject};
 use crate::engine::Rules;
 use crate::metric::{self, ExternalMetric, ResourceTarget};
@@ -117,7 +118,7 @@ fn external(name: String, value: Quantity, target_type: &metric::TargetType, obj
         metric::TargetType::AverageValue => (TargetType::AverageValue, Some(value), None),
         _ => (TargetType::Value, None, Some(value)),
     };
-    let match_labels = BTreeMap::from([(SCALED_OBJECT_LABEL.to_string(), object.to_string())]);
+    let match_labels = SmallMap::from_iter([(SCALED_OBJECT_LABEL.to_string(), object.to_string())]);
     MetricSpec::External(ExternalMetricSource {
         metric: MetricIdentifier {
             name,
@@ -138,11 +139,11 @@ fn composite(rules: &Rules, object: &str) -> Option<MetricSpec> {
     Some(external(COMPOSITE_METRIC.to_string(), quantity, &target_type, object))
 }
 
-fn labels(object: &ScaledObject, hpa_name: &str) -> BTreeMap<String, String> {
+fn labels(object: &ScaledObject, hpa_name: &str) -> SmallMap<String, String> {
     let name = &object.metadata.name;
     let shortened: String = hpa_name.chars().take(LABEL_LENGTH).collect();
     let shortened = shortened.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-    let mut labels = BTreeMap::from([
+    let mut labels = SmallMap::from_iter([
         ("app.kubernetes.io/name".to_string(), shortened.to_string()),
         ("app.kubernetes.io/version".to_string(), env!("CARGO_PKG_VERSION").to_string()),
         ("app.kubernetes.io/part-of".to_string(), name.clone()),

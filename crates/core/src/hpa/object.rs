@@ -4,7 +4,7 @@
 //! it is serialised, and unknown ones are skipped when it is read. `behavior` is also what a ScaledObject takes under
 //! `advanced.horizontalPodAutoscalerConfig.behavior`.
 
-use std::collections::BTreeMap;
+use crate::SmallMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -147,8 +147,8 @@ pub struct MetricIdentifier {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub match_labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "SmallMap::is_empty")]
+    pub match_labels: SmallMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<LabelSelectorRequirement>,
 }

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn names_a_metric_with_its_selector() {
-        let match_labels = [("scaledobject.keda.sh/name".to_owned(), "web".to_owned())].into();
+        let match_labels = [("scaledobject.keda.sh/name".to_owned(), "web".to_owned())].into_iter().collect();
         let selector = Some(LabelSelector { match_labels, match_expressions: vec![] });
         let target = MetricTarget { average_value: Some(5.into()), ..MetricTarget::default() };
         let metric = MetricIdentifier { name: "s0-queue".to_owned(), selector };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::SmallMap;
 use crate::api::PodIdentity;
 
 /// The environment of the target's container.
@@ -43,7 +44,7 @@ impl std::fmt::Debug for Environment {
 #[derive(Clone, Default)]
 pub struct Inputs {
     /// `metadata` of the trigger.
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: SmallMap<String, String>,
     /// The environment of the target's container.
     pub environment: Environment,
     /// The parameters that the TriggerAuthentication gives.
@@ -53,7 +54,7 @@ pub struct Inputs {
 impl Inputs {
     /// Inputs that consist of trigger metadata alone.
     pub fn from_metadata<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        Inputs { metadata: owned(entries), ..Inputs::default() }
+        Inputs { metadata: owned(entries).into_iter().collect(), ..Inputs::default() }
     }
 
     /// The same inputs with parameters from a TriggerAuthentication.
@@ -73,7 +74,7 @@ impl std::fmt::Debug for Inputs {
     /// Shows the names only: values may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inputs")
-            .field("metadata", &self.metadata.keys())
+            .field("metadata", &self.metadata.keys().collect::<Vec<_>>())
             .field("environment", &self.environment)
             .field("authentication", &self.authentication.keys())
             .finish()

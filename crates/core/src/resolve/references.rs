@@ -75,7 +75,9 @@ impl References {
                 self.cluster_authentications.entry(name).or_insert_with(|| authentication.spec.clone());
             }
             Object::ServiceAccount(account) => {
-                self.service_accounts.entry(key).or_insert_with(|| account.metadata.annotations.clone());
+                self.service_accounts
+                    .entry(key)
+                    .or_insert_with(|| account.metadata.annotations.clone().into_iter().collect());
             }
             _ => {}
         }

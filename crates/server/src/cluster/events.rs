@@ -4,12 +4,12 @@
 //! whose series counts; the repetitions are written at the second occurrence and then rarely.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use keda_core::engine::Severity;
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::client::{ApiErrorKind, Cluster};
@@ -19,8 +19,8 @@ use super::resource::EVENTS;
 const QUIET: Duration = Duration::from_secs(6 * 60);
 /// How often the count of an event that goes on is written.
 const REFRESH: Duration = Duration::from_secs(30 * 60);
-/// Events written at the same time: they may be late, and decisions may not.
-const CONCURRENCY: usize = 1;
+/// How long nothing is written to a namespace that takes no events: it is mostly being deleted.
+const CLOSED: Duration = Duration::from_secs(30);
 /// Events that wait to be written; further ones are dropped.
 const QUEUE: usize = 20_000;
 /// What the API allows.
@@ -54,14 +54,6 @@ pub(crate) struct Events {
     queue: mpsc::Sender<Event>,
 }
 
-#[derive(PartialEq, Eq, Hash)]
-struct Key {
-    about: About,
-    reason: &'static str,
-    action: String,
-    warning: bool,
-}
-
 /// An event that may repeat.
 struct Series {
     path: String,
@@ -70,24 +62,35 @@ struct Series {
     written: Instant,
 }
 
+/// What was written so far, as far as it matters.
+#[derive(Default)]
+struct Ledger {
+    controller: &'static str,
+    instance: String,
+    /// By a [`print`] of what makes events the same: there are some for each object, and they are kept for minutes.
+    series: HashMap<u64, Series>,
+    /// Namespaces that take no events, and since when.
+    closed: HashMap<String, Instant>,
+    number: u64,
+}
+
 impl Events {
     /// Starts the task, which ends when the last handle is dropped. `controller` is what reports, `host` where.
     pub(crate) fn start(cluster: Cluster, controller: &'static str, host: &str) -> Self {
         let (queue, mut inbox) = mpsc::channel(QUEUE);
         let instance = truncated(&format!("{controller}-{host}"), LONGEST_ACTION);
         tokio::spawn(async move {
-            let mut known: HashMap<Key, Series> = HashMap::new();
-            let permits = Arc::new(Semaphore::new(CONCURRENCY));
-            let mut number = 0u64;
-            while let Some(event) = inbox.recv().await {
-                number += 1;
-                let Some(request) = request(&mut known, event, controller, &instance, number) else { continue };
-                let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-                let cluster = cluster.clone();
-                tokio::spawn(async move {
-                    request.send(&cluster).await;
-                    drop(permit);
-                });
+            let mut ledger = Ledger { controller, instance, ..Ledger::default() };
+            let mut sweep = tokio::time::interval(QUIET / 2);
+            loop {
+                tokio::select! {
+                    event = inbox.recv() => match event {
+                        // One at a time: they may be late, and decisions may not.
+                        Some(event) => ledger.write(&cluster, event).await,
+                        None => return,
+                    },
+                    _ = sweep.tick() => ledger.forget(),
+                }
             }
         });
         Events { queue }
@@ -107,68 +110,85 @@ enum Request {
     Count(String, Value),
 }
 
-impl Request {
-    async fn send(self, cluster: &Cluster) {
-        let result = match &self {
-            Request::Create(path, event) => cluster.create::<Value>(path, event).await,
-            Request::Count(path, patch) => cluster.merge::<Value>(path, patch).await,
+impl Ledger {
+    async fn write(&mut self, cluster: &Cluster, event: Event) {
+        let home = event.about.home().to_string();
+        if self.closed.get(&home).is_some_and(|since| since.elapsed() < CLOSED) {
+            return;
+        }
+        let result = match self.request(event) {
+            Some(Request::Create(path, event)) => cluster.create::<Value>(&path, &event).await,
+            Some(Request::Count(path, patch)) => cluster.merge::<Value>(&path, &patch).await,
+            None => return,
         };
         match result {
-            // In a namespace that is being deleted nothing can be created any more.
             Ok(_) => {}
             Err(error) if matches!(error.kind, ApiErrorKind::Forbidden | ApiErrorKind::NotFound) => {
                 tracing::debug!(%error, "an event was not written");
+                self.closed.insert(home, Instant::now());
             }
             Err(error) => tracing::warn!(%error, "cannot write an event"),
         }
     }
+
+    /// Forgets what can no longer repeat.
+    fn forget(&mut self) {
+        self.series.retain(|_, series| series.seen.elapsed() < QUIET);
+        self.series.shrink_to_fit();
+        self.closed.retain(|_, since| since.elapsed() < CLOSED);
+    }
+
+    fn request(&mut self, event: Event) -> Option<Request> {
+        let now = Instant::now();
+        let wall = keda_scalers::sampler::wall_clock();
+        self.number += 1;
+        let warning = event.severity == Severity::Warning;
+        let action = truncated(&event.action, LONGEST_ACTION);
+        let print = print(&(&event.about, event.reason, &action, warning));
+        if let Some(series) = self.series.get_mut(&print).filter(|series| now - series.seen < QUIET) {
+            series.count += 1;
+            series.seen = now;
+            if series.count > 2 && now - series.written < REFRESH {
+                return None;
+            }
+            series.written = now;
+            let patch = json!({ "series": { "count": series.count, "lastObservedTime": format!("{wall:.6}") } });
+            return Some(Request::Count(series.path.clone(), patch));
+        }
+        let home = event.about.home();
+        let About { api_version, kind, namespace, name, uid } = &event.about;
+        let event_name = format!("{name}.{:x}", wall.as_nanosecond() + i128::from(self.number % 1000));
+        let object = json!({
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": { "name": event_name, "namespace": home },
+            "eventTime": format!("{wall:.6}"),
+            "type": if warning { "Warning" } else { "Normal" },
+            "reason": event.reason,
+            "action": action,
+            "note": truncated(&event.note, LONGEST_NOTE),
+            "reportingController": self.controller,
+            "reportingInstance": self.instance,
+            "regarding": { "apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name, "uid": uid },
+        });
+        let path = EVENTS.object(Some(home), &event_name);
+        let collection = EVENTS.path(Some(home));
+        self.series.insert(print, Series { path, count: 1, seen: now, written: now });
+        Some(Request::Create(collection, object))
+    }
 }
 
-fn request(
-    known: &mut HashMap<Key, Series>,
-    event: Event,
-    controller: &str,
-    instance: &str,
-    number: u64,
-) -> Option<Request> {
-    let now = Instant::now();
-    let wall = keda_scalers::sampler::wall_clock();
-    if number.is_multiple_of(1024) {
-        known.retain(|_, series| now - series.seen < QUIET);
+impl About {
+    /// The namespace of its events.
+    fn home(&self) -> &str {
+        if self.namespace.is_empty() { "default" } else { &self.namespace }
     }
-    let warning = event.severity == Severity::Warning;
-    let action = truncated(&event.action, LONGEST_ACTION);
-    let key = Key { about: event.about, reason: event.reason, action, warning };
-    if let Some(series) = known.get_mut(&key).filter(|series| now - series.seen < QUIET) {
-        series.count += 1;
-        series.seen = now;
-        if series.count > 2 && now - series.written < REFRESH {
-            return None;
-        }
-        series.written = now;
-        let patch = json!({ "series": { "count": series.count, "lastObservedTime": format!("{wall:.6}") } });
-        return Some(Request::Count(series.path.clone(), patch));
-    }
-    let About { api_version, kind, namespace, name, uid } = &key.about;
-    let home = if namespace.is_empty() { "default" } else { namespace };
-    let event_name = format!("{name}.{:x}", wall.as_nanosecond() + i128::from(number % 1000));
-    let object = json!({
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": { "name": event_name, "namespace": home },
-        "eventTime": format!("{wall:.6}"),
-        "type": if warning { "Warning" } else { "Normal" },
-        "reason": key.reason,
-        "action": key.action,
-        "note": truncated(&event.note, LONGEST_NOTE),
-        "reportingController": controller,
-        "reportingInstance": instance,
-        "regarding": { "apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name, "uid": uid },
-    });
-    let path = EVENTS.object(Some(home), &event_name);
-    let collection = EVENTS.path(Some(home));
-    known.insert(key, Series { path, count: 1, seen: now, written: now });
-    Some(Request::Create(collection, object))
+}
+
+fn print(key: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The beginning of a text, by bytes, cut between characters. KEDA's longer events are refused by the API server and
@@ -206,8 +226,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_repeats_is_counted_and_seldom_written() {
-        let mut known = HashMap::new();
-        let mut next = |note: &str| request(&mut known, event(note), "keda-operator", "keda-operator-a", 1);
+        let mut ledger = Ledger::default();
+        let mut next = |note: &str| ledger.request(event(note));
         assert!(matches!(next("down"), Some(Request::Create(..))));
         let Some(Request::Count(_, patch)) = next("down") else { panic!("the second is counted") };
         assert_eq!(patch["series"]["count"], 2);

@@ -136,8 +136,9 @@ pub(crate) async fn run(
     // A lease that is let go is taken at once, without waiting for the next attempt.
     let trim = |lease: super::object::Trimmed<Record, Value>| Some(lease.spec.holder().is_empty());
     let mut changes = Box::pin(watching::watch(&cluster, &LEASES, &scope, trim));
+    let mut held = None;
     loop {
-        let attempt = attempt(&cluster, &settings, &mut election, epoch);
+        let attempt = attempt(&cluster, &settings, &mut election, &mut held, epoch);
         let limit = if *leading.borrow() { settings.renew_deadline } else { settings.duration };
         match tokio::time::timeout(limit, attempt).await {
             Ok(Err(error)) => tracing::warn!(%error, lease = %settings.name, "cannot read or write the lease"),
@@ -169,18 +170,23 @@ pub(crate) async fn run(
     }
 }
 
-/// One attempt to renew or take the lease.
+/// One attempt to renew or take the lease. `held` is what is known of the Lease since it was written: as long as nobody
+/// else writes, it need not be read.
 async fn attempt(
     cluster: &Cluster,
     settings: &LeaseSettings,
     election: &mut Election,
+    held: &mut Option<Lease>,
     epoch: Instant,
 ) -> Result<(), ApiError> {
     let path = LEASES.object(Some(&settings.namespace), &settings.name);
-    let known: Option<Lease> = match cluster.get(&path).await {
-        Ok(lease) => Some(lease),
-        Err(error) if error.is_not_found() => None,
-        Err(error) => return Err(error),
+    let known: Option<Lease> = match held.take() {
+        Some(lease) => Some(lease),
+        None => match cluster.get(&path).await {
+            Ok(lease) => Some(lease),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error),
+        },
     };
     match &known {
         Some(lease) => election.observe(lease.spec.clone(), epoch.elapsed()),
@@ -193,23 +199,26 @@ async fn attempt(
             let lease = json!({
                 "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": lease.metadata, "spec": record,
             });
-            cluster.replace::<Value>(&path, &lease).await
+            cluster.replace::<Lease>(&path, &lease).await
         }
         None => {
             let metadata = json!({ "name": settings.name, "namespace": settings.namespace });
             let lease = json!({
                 "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": record,
             });
-            cluster.create::<Value>(&LEASES.path(Some(&settings.namespace)), &lease).await
+            cluster.create::<Lease>(&LEASES.path(Some(&settings.namespace)), &lease).await
         }
     };
     match written {
-        Ok(_) => {
+        Ok(mut lease) => {
+            // Who wrote which field is the server's business.
+            lease.metadata.as_object_mut().map(|metadata| metadata.remove("managedFields"));
+            *held = Some(lease);
             // From before the request was sent: others count from when they see it, which is later.
             election.won(record, begun);
             Ok(())
         }
-        // Somebody else was faster.
+        // Somebody else was faster, and the Lease is read next time.
         Err(error) if matches!(error.kind, super::ApiErrorKind::Conflict | super::ApiErrorKind::AlreadyExists) => {
             Ok(())
         }

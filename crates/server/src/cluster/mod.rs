@@ -1,6 +1,7 @@
 //! The Kubernetes API as the operator uses it: requests, watches, the scale subresource, events, the lease.
 
 mod client;
+pub(crate) mod connection;
 pub(crate) mod discovery;
 pub(crate) mod events;
 mod for_triggers;

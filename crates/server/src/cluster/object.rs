@@ -63,8 +63,8 @@ pub(crate) fn metadata(metadata: meta::ObjectMeta) -> ObjectMeta {
         generation: metadata.generation,
         creation_timestamp: metadata.creation_timestamp.map(|time| time.0),
         deletion_timestamp: metadata.deletion_timestamp.map(|time| time.0),
-        labels: metadata.labels.unwrap_or_default(),
-        annotations: metadata.annotations.unwrap_or_default(),
+        labels: metadata.labels.into_iter().flatten().collect(),
+        annotations: metadata.annotations.into_iter().flatten().collect(),
         finalizers: metadata.finalizers.unwrap_or_default(),
         owner_references: owners
             .into_iter()

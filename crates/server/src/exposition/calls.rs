@@ -1,11 +1,11 @@
 //! What others tell: gRPC calls, questions for metrics, CloudEvents, the election.
 
+use std::sync::Arc;
 use std::time::Duration;
-
-use prometheus::IntCounter;
 
 use super::Metrics;
 use super::families::GrpcFamilies;
+use super::family::{Counter, Labels};
 
 /// A gRPC call in progress.
 #[derive(Debug)]
@@ -13,13 +13,13 @@ pub struct GrpcCall {
     metrics: Metrics,
     side: fn(&Metrics) -> &GrpcFamilies,
     /// Type, service and method.
-    labels: [String; 3],
+    labels: Labels<3>,
 }
 
 impl GrpcCall {
     fn start(metrics: &Metrics, side: fn(&Metrics) -> &GrpcFamilies, labels: [&str; 3]) -> Self {
-        let call = GrpcCall { metrics: metrics.clone(), side, labels: labels.map(str::to_string) };
-        call.families().started.update(&call.labels, IntCounter::inc);
+        let call = GrpcCall { metrics: metrics.clone(), side, labels: Arc::new(labels.map(str::to_string)) };
+        call.families().started.update(&call.labels, Counter::inc);
         call
     }
 
@@ -29,18 +29,18 @@ impl GrpcCall {
 
     /// A message arrived.
     pub fn received(&self) {
-        self.families().received.update(&self.labels, IntCounter::inc);
+        self.families().received.update(&self.labels, Counter::inc);
     }
 
     /// A message was sent.
     pub fn sent(&self) {
-        self.families().sent.update(&self.labels, IntCounter::inc);
+        self.families().sent.update(&self.labels, Counter::inc);
     }
 
     /// The call has ended after a time, with a code such as `OK` or `Unavailable`.
     pub fn handled(self, code: &str, took: Duration) {
         let [kind, service, method] = self.labels.each_ref().map(String::as_str);
-        self.families().handled.with([kind, service, method, code], IntCounter::inc);
+        self.families().handled.with([kind, service, method, code], Counter::inc);
         self.families().seconds.update(&self.labels, |histogram| histogram.observe(took.as_secs_f64()));
     }
 }
@@ -64,22 +64,22 @@ impl Metrics {
 
     /// A ScaledObject was looked at; `action` is `create` or `update`.
     pub fn validated(&self, namespace: &str, action: &str) {
-        self.families().validations.with([namespace, action], IntCounter::inc);
+        self.families().validations.with([namespace, action], Counter::inc);
     }
 
     /// A ScaledObject or ScaledJob was refused for one of KEDA's reasons; as [`Metrics::validated`].
     pub fn refused(&self, namespace: &str, action: &str, reason: &str) {
-        self.families().validation_errors.with([namespace, action, reason], IntCounter::inc);
+        self.families().validation_errors.with([namespace, action, reason], Counter::inc);
     }
 
     /// A CloudEvent about an object in `namespace` is handed to a sink (`http`, `azureEventGridTopic`) of a source.
     pub fn cloud_event_emitted(&self, namespace: &str, source: &str, sink: &str) {
-        self.families().cloud_events.with([namespace, source, sink, "emitted"], IntCounter::inc);
+        self.families().cloud_events.with([namespace, source, sink, "emitted"], Counter::inc);
     }
 
     /// An attempt to send a CloudEvent failed; as [`Metrics::cloud_event_emitted`].
     pub fn cloud_event_failed(&self, namespace: &str, source: &str, sink: &str) {
-        self.families().cloud_events.with([namespace, source, sink, "failed"], IntCounter::inc);
+        self.families().cloud_events.with([namespace, source, sink, "failed"], Counter::inc);
     }
 
     /// So many CloudEvents wait.

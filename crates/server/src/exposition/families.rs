@@ -3,12 +3,12 @@
 //! Labels that name the object come first, so that its series go together; the output has them in alphabetical order.
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{Gauge, Histogram, IntCounter, Registry, Result};
+use prometheus::{Histogram, Registry, Result};
 
-use super::family::{Family, Kind};
+use super::family::{Counter, Family, Gauge, Kind};
 
 type Gauges<const N: usize> = Family<Gauge, N>;
-type Counters<const N: usize> = Family<IntCounter, N>;
+type Counters<const N: usize> = Family<Counter, N>;
 type Histograms<const N: usize> = Family<Histogram, N>;
 
 /// Labels of what is known of one metric of one object.

@@ -1,36 +1,86 @@
 //! A metric family: one metric for each combination of label values, told apart by the values themselves.
 //!
 //! The library's own vectors know their children by a hash of all values run together, so that `team1`/`app` and
-//! `team`/`1app` would be one.
+//! `team`/`1app` would be one. Its gauges and counters hold their name and help each, which for some thousand objects is
+//! most of the memory; here a series is a number, and families share the label values.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus::core::{Collector, Desc, Metric};
-use prometheus::proto::{LabelPair, MetricFamily, MetricType};
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, Result};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
+use prometheus::{Histogram, HistogramOpts, Result};
 
 /// A kind of metric.
-pub(super) trait Kind: Metric + 'static {
+pub(super) trait Kind: Send + Sized + 'static {
     const TYPE: MetricType;
 
     /// A new metric; `buckets` count for histograms alone.
     fn new(name: &str, help: &str, buckets: &[f64]) -> Result<Self>;
+
+    /// What is exposed, without labels.
+    fn metric(&self) -> proto::Metric;
 }
 
-impl Kind for IntCounter {
+/// A number that counts up.
+#[derive(Debug, Default)]
+pub(super) struct Counter(u64);
+
+impl Counter {
+    pub(super) fn inc(&mut self) {
+        self.inc_by(1);
+    }
+
+    pub(super) fn inc_by(&mut self, step: u64) {
+        self.0 = self.0.wrapping_add(step);
+    }
+}
+
+impl Kind for Counter {
     const TYPE: MetricType = MetricType::COUNTER;
 
-    fn new(name: &str, help: &str, _: &[f64]) -> Result<Self> {
-        IntCounter::new(name, help)
+    fn new(_: &str, _: &str, _: &[f64]) -> Result<Self> {
+        Ok(Counter::default())
+    }
+
+    fn metric(&self) -> proto::Metric {
+        let mut counter = proto::Counter::default();
+        // Prometheus counts in floats.
+        #[allow(clippy::cast_precision_loss)]
+        counter.set_value(self.0 as f64);
+        let mut metric = proto::Metric::default();
+        metric.set_counter(counter);
+        metric
+    }
+}
+
+/// A number.
+#[derive(Debug, Default)]
+pub(super) struct Gauge(f64);
+
+impl Gauge {
+    pub(super) fn set(&mut self, value: f64) {
+        self.0 = value;
+    }
+
+    pub(super) fn add(&mut self, step: f64) {
+        self.0 += step;
     }
 }
 
 impl Kind for Gauge {
     const TYPE: MetricType = MetricType::GAUGE;
 
-    fn new(name: &str, help: &str, _: &[f64]) -> Result<Self> {
-        Gauge::new(name, help)
+    fn new(_: &str, _: &str, _: &[f64]) -> Result<Self> {
+        Ok(Gauge::default())
+    }
+
+    fn metric(&self) -> proto::Metric {
+        let mut gauge = proto::Gauge::default();
+        gauge.set_value(self.0);
+        let mut metric = proto::Metric::default();
+        metric.set_gauge(gauge);
+        metric
     }
 }
 
@@ -40,7 +90,14 @@ impl Kind for Histogram {
     fn new(name: &str, help: &str, buckets: &[f64]) -> Result<Self> {
         Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
     }
+
+    fn metric(&self) -> proto::Metric {
+        prometheus::core::Metric::metric(self)
+    }
 }
+
+/// The values of a family's labels, in the order of the labels.
+pub(super) type Labels<const N: usize> = Arc<[String; N]>;
 
 /// A family with `N` labels; a handle that is cheap to clone.
 pub(super) struct Family<M, const N: usize>(Arc<Inner<M, N>>);
@@ -51,7 +108,7 @@ struct Inner<M, const N: usize> {
     labels: [&'static str; N],
     buckets: Vec<f64>,
     description: Desc,
-    series: Mutex<BTreeMap<[String; N], M>>,
+    series: Mutex<BTreeMap<Labels<N>, M>>,
 }
 
 impl<M, const N: usize> Clone for Family<M, N> {
@@ -76,24 +133,24 @@ impl<M: Kind, const N: usize> Family<M, N> {
         Ok(Family(Arc::new(Inner { name, help, labels, buckets, description, series })))
     }
 
-    fn series(&self) -> MutexGuard<'_, BTreeMap<[String; N], M>> {
+    fn series(&self) -> MutexGuard<'_, BTreeMap<Labels<N>, M>> {
         self.0.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the metric with these label values, which begins at 0.
-    pub(super) fn update(&self, values: &[String; N], change: impl FnOnce(&M)) {
+    pub(super) fn update(&self, values: &Labels<N>, change: impl FnOnce(&mut M)) {
         let mut series = self.series();
-        if let Some(known) = series.get(values) {
+        if let Some(known) = series.get_mut(values) {
             change(known);
-        } else if let Ok(new) = M::new(self.0.name, self.0.help, &self.0.buckets) {
-            change(&new);
-            series.insert(values.clone(), new);
+        } else if let Ok(mut new) = M::new(self.0.name, self.0.help, &self.0.buckets) {
+            change(&mut new);
+            series.insert(Arc::clone(values), new);
         }
     }
 
     /// As [`Family::update`].
-    pub(super) fn with(&self, values: [&str; N], change: impl FnOnce(&M)) {
-        self.update(&values.map(str::to_string), change);
+    pub(super) fn with(&self, values: [&str; N], change: impl FnOnce(&mut M)) {
+        self.update(&Arc::new(values.map(str::to_string)), change);
     }
 
     /// Removes all series whose first label values are these.
@@ -102,7 +159,7 @@ impl<M: Kind, const N: usize> Family<M, N> {
         let mut from: [String; N] = std::array::from_fn(|_| String::new());
         from.iter_mut().zip(first).for_each(|(place, value)| place.clone_from(value));
         let gone: Vec<_> = series
-            .range(from..)
+            .range::<[String; N], _>(from..)
             .map(|(values, _)| values)
             .take_while(|values| values.starts_with(first))
             .cloned()
@@ -123,7 +180,7 @@ impl<M: Kind, const N: usize> Collector for Family<M, N> {
         let metrics = series.iter().map(|(values, metric)| {
             let mut metric = metric.metric();
             let mut pairs: Vec<LabelPair> =
-                self.0.labels.iter().zip(values).map(|(label, value)| pair(label, value)).collect();
+                self.0.labels.iter().zip(values.iter()).map(|(label, value)| pair(label, value)).collect();
             pairs.sort_by(|one, other| one.name().cmp(other.name()));
             metric.set_label(pairs);
             metric
@@ -153,7 +210,7 @@ mod tests {
     }
 
     fn values(family: &Family<Gauge, 2>) -> Vec<f64> {
-        family.series().values().map(Gauge::get).collect()
+        family.series().values().map(|gauge| gauge.0).collect()
     }
 
     #[test]
@@ -161,7 +218,7 @@ mod tests {
         let family = family();
         family.with(["team1", "app"], |gauge| gauge.set(1.0));
         family.with(["team", "1app"], |gauge| gauge.set(2.0));
-        family.with(["team", "1app"], Gauge::inc);
+        family.with(["team", "1app"], |gauge| gauge.add(1.0));
         assert_eq!(values(&family), [3.0, 1.0]);
     }
 

@@ -1,13 +1,15 @@
 //! The series of custom resources: what is registered, and how each metric of an object is doing.
 
+use std::sync::Arc;
+
 use keda_core::engine::{Definition, Measure, Modifiers, ObjectKey, TriggerDefinition};
 use keda_core::names::COMPOSITE_METRIC;
 use keda_scalers::client::notices::Notice;
 use keda_scalers::sampler::Sampled;
 use keda_scalers::scaler_name;
-use prometheus::IntCounter;
 
 use super::Metrics;
+use super::family::{Counter, Labels};
 
 /// `type` of the series of a ScaledObject.
 const SCALED_OBJECT: &str = "scaledobject";
@@ -16,7 +18,7 @@ const SCALED_OBJECT: &str = "scaledobject";
 #[derive(Debug)]
 pub(crate) struct Registration {
     metrics: Metrics,
-    resource: [String; 2],
+    resource: Labels<2>,
     triggers: Vec<String>,
 }
 
@@ -48,7 +50,7 @@ impl Metrics {
         let namespace = if namespace.is_empty() { "default" } else { namespace };
         let registration = Registration {
             metrics: self.clone(),
-            resource: [resource.to_string(), namespace.to_string()],
+            resource: Arc::new([resource.to_string(), namespace.to_string()]),
             triggers: triggers.map(str::to_string).filter(|trigger| !trigger.is_empty()).collect(),
         };
         registration.count(1.0);
@@ -57,7 +59,7 @@ impl Metrics {
 
     /// The series of a ScaledObject, none so far.
     pub(crate) fn object(&self, key: &ObjectKey) -> ObjectSeries {
-        let object = [key.namespace.clone(), key.name.clone()];
+        let object = Arc::new([key.namespace.clone(), key.name.clone()]);
         ObjectSeries { metrics: self.clone(), object, series: Vec::new(), composes: false, registration: None }
     }
 }
@@ -67,7 +69,7 @@ impl Metrics {
 pub(crate) struct ObjectSeries {
     metrics: Metrics,
     /// Namespace and name.
-    object: [String; 2],
+    object: Labels<2>,
     /// In the order of the triggers.
     series: Vec<MetricSeries>,
     /// Whether a formula makes one metric of all.
@@ -78,7 +80,7 @@ pub(crate) struct ObjectSeries {
 #[derive(Debug)]
 struct MetricSeries {
     trigger: usize,
-    labels: [String; 6],
+    labels: Labels<6>,
     /// Failed readings that were not evaluated yet.
     failures: u64,
 }
@@ -86,7 +88,7 @@ struct MetricSeries {
 impl ObjectSeries {
     /// The object is there, with triggers of these types.
     pub(crate) fn register<'a>(&mut self, triggers: impl Iterator<Item = &'a str>) {
-        let [namespace, _] = &self.object;
+        let [namespace, _] = &*self.object;
         self.registration = Some(self.metrics.register("scaled_object", namespace, triggers));
     }
 
@@ -120,9 +122,11 @@ impl ObjectSeries {
     }
 
     /// In the order of the table.
-    fn labels(&self, trigger: usize, scaler: &str, metric: &str) -> [String; 6] {
-        let [namespace, name] = self.object.clone();
-        [namespace, name, SCALED_OBJECT.to_string(), trigger.to_string(), scaler.to_string(), metric.to_string()]
+    fn labels(&self, trigger: usize, scaler: &str, metric: &str) -> Labels<6> {
+        let [namespace, name] = (*self.object).clone();
+        let labels =
+            [namespace, name, SCALED_OBJECT.to_string(), trigger.to_string(), scaler.to_string(), metric.to_string()];
+        Arc::new(labels)
     }
 
     /// The source of a trigger was read.
@@ -147,13 +151,13 @@ impl ObjectSeries {
                     let status = status.map_or_else(|| "error".to_string(), |status| status.to_string());
                     let (scaler, trigger) = (definition.trigger_type.as_str(), definition.name.as_str());
                     let labels = [namespace, name, scaler, trigger, metric, &status];
-                    families.http_requests.with(labels, IntCounter::inc);
+                    families.http_requests.with(labels, Counter::inc);
                     families.http_seconds.with([scaler, &status], |histogram| histogram.observe(took.as_secs_f64()));
                 }
                 Notice::Empty { ignored } => {
                     let ignored = if *ignored { "true" } else { "false" };
                     let labels = [namespace, name, &definition.name, metric, "ScaledObject", ignored];
-                    families.empty_responses.with(labels, IntCounter::inc);
+                    families.empty_responses.with(labels, Counter::inc);
                 }
             }
         }
@@ -195,12 +199,12 @@ impl ObjectSeries {
 
     /// A question of the HPA could not be answered, as the object cannot be used.
     pub(crate) fn refused(&self) {
-        self.metrics.families().object_errors.update(&self.object, IntCounter::inc);
+        self.metrics.families().object_errors.update(&self.object, Counter::inc);
     }
 
     fn forget_metrics(&self) {
         let families = self.metrics.families();
-        let [namespace, name] = self.object.clone();
+        let [namespace, name] = (*self.object).clone();
         let first = [namespace, name, SCALED_OBJECT.to_string()];
         for gauges in [&families.active, &families.value, &families.latency] {
             gauges.remove(&first);
@@ -213,11 +217,11 @@ impl Drop for ObjectSeries {
     fn drop(&mut self) {
         self.forget_metrics();
         let families = self.metrics.families();
-        families.object_errors.remove(&self.object);
-        families.paused.remove(&self.object);
-        families.loop_latency.remove(&self.object);
-        families.empty_responses.remove(&self.object);
-        families.http_requests.remove(&self.object);
+        families.object_errors.remove(&*self.object);
+        families.paused.remove(&*self.object);
+        families.loop_latency.remove(&*self.object);
+        families.empty_responses.remove(&*self.object);
+        families.http_requests.remove(&*self.object);
     }
 }
 

@@ -5,11 +5,12 @@ use std::task::{Context, Poll};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use kube::client::{Body, ClientBuilder};
-use prometheus::IntCounter;
+use kube::client::Body;
 use tower::{Layer, Service};
 
 use super::Metrics;
+use super::family::Counter;
+use crate::cluster::connection;
 
 /// A client of a cluster whose requests are counted.
 ///
@@ -18,7 +19,7 @@ use super::Metrics;
 pub fn client(config: kube::Config, metrics: &Metrics) -> kube::Result<kube::Client> {
     let host = config.cluster_url.authority().map(ToString::to_string).unwrap_or_default();
     let counting = Counting { metrics: metrics.clone(), host };
-    Ok(ClientBuilder::try_from(config)?.with_layer(&counting).build())
+    Ok(connection::builder(config)?.with_layer(&counting).build())
 }
 
 #[derive(Clone)]
@@ -60,9 +61,9 @@ where
         let counted = move |answer: &Result<Response<B>, S::Error>| {
             // No number stands for no answer, as Kubernetes' own clients have it.
             let status = answer.as_ref().map(Response::status).ok();
-            let code = status.as_ref().map_or("<error>", http::StatusCode::as_str).to_string();
-            let labels = [code, method.to_string(), counting.host];
-            counting.metrics.families().api_requests.update(&labels, IntCounter::inc);
+            let code = status.as_ref().map_or("<error>", http::StatusCode::as_str);
+            let labels = [code, method.as_str(), &counting.host];
+            counting.metrics.families().api_requests.with(labels, Counter::inc);
         };
         answer.inspect(counted).boxed()
     }

@@ -1,7 +1,7 @@
 //! TriggerAuthentications and ClusterTriggerAuthentications: their finalizer, their events, and the names of those who
 //! use them (`behaviour.md` §8).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use keda_core::api::{ObjectMeta, TriggerAuthenticationSpec, TriggerAuthenticationStatus};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::driver::Message;
-use super::managed::Managed;
+use super::managed::Objects;
 use super::reconcile::FINALIZER;
 use crate::cluster::events::{About, Event, Events};
 use crate::cluster::lookup::Authentications;
@@ -184,16 +184,16 @@ impl AuthenticationBook {
     }
 
     /// An object is used by those that it refers to.
-    pub(super) fn use_by(&mut self, key: &ObjectKey, objects: &BTreeMap<ObjectKey, Managed>) {
+    pub(super) fn use_by(&mut self, key: &ObjectKey, objects: &Objects) {
         self.name_user(key, objects, true);
     }
 
     /// An object is gone.
-    pub(super) fn forget(&mut self, key: &ObjectKey, objects: &BTreeMap<ObjectKey, Managed>) {
+    pub(super) fn forget(&mut self, key: &ObjectKey, objects: &Objects) {
         self.name_user(key, objects, false);
     }
 
-    fn name_user(&mut self, key: &ObjectKey, objects: &BTreeMap<ObjectKey, Managed>, uses: bool) {
+    fn name_user(&mut self, key: &ObjectKey, objects: &Objects, uses: bool) {
         let Some(managed) = objects.get(key) else { return };
         let references = managed.object.spec.triggers.iter().filter_map(|trigger| trigger.authentication_ref.as_ref());
         for reference in references {

@@ -4,7 +4,7 @@
 //! As a follower it only answers questions: objects are planned when somebody asks for them, sources are read then, and
 //! nothing is written. When the leadership changes the engine begins anew, from what the objects' statuses say.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use keda_core::api::ScaledObject;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::authentications::AuthenticationBook;
 use super::hpa::KnownHpa;
-use super::managed::Managed;
+use super::managed::{Managed, Objects};
 use super::reconcile::{self, Outcome, Target, Tools};
 use super::status::{Facts, restore};
 use super::workloads::Workloads;
@@ -72,8 +72,8 @@ pub(crate) struct Driver {
     pub(super) tools: Arc<Tools>,
     pub(super) events: Events,
     pub(super) messages: mpsc::UnboundedSender<Message>,
-    pub(super) objects: BTreeMap<ObjectKey, Managed>,
-    pub(super) hpas: HashMap<Name, KnownHpa>,
+    pub(super) objects: Objects,
+    pub(super) hpas: HashMap<Name, Box<KnownHpa>>,
     pub(super) workloads: Workloads,
     pub(super) authentications: AuthenticationBook,
     pub(super) leading: bool,
@@ -111,7 +111,7 @@ impl Driver {
             tools,
             events,
             messages,
-            objects: BTreeMap::new(),
+            objects: Objects::new(),
             hpas: HashMap::new(),
             workloads,
             leading: false,
@@ -135,7 +135,7 @@ impl Driver {
         match message {
             Message::Object(Change::Applied(name, object)) => self.applied(&key_of(name), object),
             Message::Object(Change::Deleted(name)) => self.deleted(&key_of(name)),
-            Message::Hpa(Change::Applied(name, hpa)) => self.hpa_applied(name, *hpa),
+            Message::Hpa(Change::Applied(name, hpa)) => self.hpa_applied(name, hpa),
             Message::Hpa(Change::Deleted(name)) => self.hpa_deleted(&name),
             Message::Authentication(super::authentications::News::Changed(Change::Synced))
             | Message::Hpa(Change::Synced) => self.complete(1),
@@ -184,7 +184,8 @@ impl Driver {
     /// Tells of a reading, unless it answers what is asked no more.
     fn tell(&mut self, sampled: &Sampled) {
         let (object, trigger) = &sampled.subscriber;
-        let Some(Managed { series: Some(series), plan: Some(plan), .. }) = self.objects.get_mut(object) else { return };
+        let Some(managed) = self.objects.get_mut(object) else { return };
+        let (Some(series), Some(plan)) = (&mut managed.series, &managed.plan) else { return };
         let definition = plan.definition.triggers.get(*trigger);
         if let Some(definition) = definition.filter(|definition| definition.fingerprint == sampled.fingerprint) {
             series.sampled(definition, sampled);
@@ -260,8 +261,8 @@ impl Driver {
                     self.write_status(&key);
                 }
             }
-            let is_due = |managed: &Managed| managed.work.retry.is_some_and(|at| at <= instant);
-            if self.objects.get(&key).is_some_and(is_due) {
+            let retry = self.objects.get(&key).and_then(|managed| managed.work.retry);
+            if retry.is_some_and(|at| at <= instant) {
                 self.enqueue(&key);
             }
         }
@@ -272,7 +273,7 @@ impl Driver {
         let wanted = match self.objects.get_mut(key) {
             Some(managed) => managed.update(object),
             None => {
-                self.objects.insert(key.clone(), Managed::new(object));
+                self.objects.insert(key.clone(), Box::new(Managed::new(object)));
                 true
             }
         };
@@ -310,7 +311,7 @@ impl Driver {
         }
     }
 
-    fn hpa_applied(&mut self, name: Name, hpa: KnownHpa) {
+    fn hpa_applied(&mut self, name: Name, hpa: Box<KnownHpa>) {
         let key = hpa.owner(&name.0);
         let before = self.hpas.get(&name);
         // What the controller writes into the status is of no concern.
@@ -400,7 +401,7 @@ impl Driver {
     fn reconcile(&mut self, key: &ObjectKey) {
         let Some(managed) = self.objects.get(key) else { return };
         let name = (key.namespace.clone(), managed.object.hpa_name());
-        let known = self.hpas.get(&name).map(|known| known.hpa.clone());
+        let known = self.hpas.get(&name).map(|known| known.current.clone());
         let (tools, object) = (Arc::clone(&self.tools), Arc::clone(&managed.object));
         let (messages, key, writes) = (self.messages.clone(), key.clone(), self.leading);
         let now = self.now().wall;

@@ -7,7 +7,7 @@ use keda_core::engine::{Cause, Effect, Input, ObjectKey, Observation, Severity};
 use serde_json::json;
 
 use super::driver::{Driver, Message};
-use super::status;
+use super::status::{self, Facts};
 use super::{finalize, hpa};
 use crate::cluster::resource::SCALED_OBJECTS;
 use crate::cluster::{ApiError, scale};
@@ -36,7 +36,7 @@ impl Driver {
                 }
                 Effect::Status { object, status } => {
                     if let Some(managed) = self.objects.get_mut(&object) {
-                        managed.status = Some(*status);
+                        managed.status = Some(status);
                         self.write_status(&object);
                     }
                 }
@@ -192,7 +192,11 @@ impl Driver {
             return;
         }
         let known = managed.object.status.clone().unwrap_or_default();
-        let Some(patch) = status::patch(&known, &managed.facts, managed.status.as_ref()) else { return };
+        let Some(patch) = status::patch(&known, &managed.facts, managed.status.as_deref()) else {
+            // The status says it all, and need not be held twice.
+            managed.facts = Facts::default();
+            return;
+        };
         managed.writing = true;
         let path = format!("{}/status", SCALED_OBJECTS.object(Some(&key.namespace), &key.name));
         let (cluster, messages, key) = (self.tools.cluster.clone(), self.messages.clone(), key.clone());

@@ -1,8 +1,10 @@
 //! The HorizontalPodAutoscaler of a ScaledObject in the cluster: made, kept as it should be, renamed, taken away.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use keda_core::api::ObjectMeta;
 use keda_core::engine::{HpaHealth, ObjectKey};
-use keda_core::hpa::HorizontalPodAutoscaler;
+use keda_core::hpa::{HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,8 +18,30 @@ const VERSION_LABEL: &str = "app.kubernetes.io/version";
 /// An HPA as it was last seen.
 #[derive(Debug, Clone)]
 pub(super) struct KnownHpa {
-    pub(super) hpa: HorizontalPodAutoscaler,
+    pub(super) current: Current,
     pub(super) health: Option<HpaHealth>,
+}
+
+/// An HPA as it is, to be compared with the desired one. There is one for each object, and most of it would only be
+/// held to be compared, so that the specification is a number.
+#[derive(Debug, Clone)]
+pub(super) struct Current {
+    metadata: ObjectMeta,
+    /// [`print`] of the specification.
+    spec: u64,
+}
+
+impl From<HorizontalPodAutoscaler> for Current {
+    fn from(hpa: HorizontalPodAutoscaler) -> Self {
+        Current { spec: print(&hpa.spec), metadata: hpa.metadata }
+    }
+}
+
+/// Tells specifications apart, whether the API server has filled in the defaults or not.
+fn print(spec: &HorizontalPodAutoscalerSpec) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(&spec.with_defaults()).unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What the HPA controller says of an HPA.
@@ -45,26 +69,26 @@ impl KnownHpa {
         if !is_ours {
             return None;
         }
-        let spec = serde_json::from_value(watched.spec).ok()?;
+        let spec: HorizontalPodAutoscalerSpec = serde_json::from_value(watched.spec).ok()?;
         let scaling = watched.status.conditions.into_iter().find(|condition| condition.r#type == "ScalingActive");
         let health = scaling.map(|condition| HpaHealth {
             active: condition.status == "True",
             reason: condition.reason,
             message: condition.message,
         });
-        let metadata = ObjectMeta { finalizers: Vec::new(), ..metadata(watched.metadata) };
-        Some(KnownHpa { hpa: HorizontalPodAutoscaler::new(metadata, spec), health })
+        let metadata = ObjectMeta { finalizers: Vec::new(), uid: None, ..metadata(watched.metadata) };
+        Some(KnownHpa { current: Current { metadata, spec: print(&spec) }, health })
     }
 
     /// The ScaledObject that owns it.
     pub(super) fn owner(&self, namespace: &str) -> Option<ObjectKey> {
-        let owner = self.hpa.metadata.owner_references.iter().find(|owner| owner.kind == "ScaledObject")?;
+        let owner = self.current.metadata.owner_references.iter().find(|owner| owner.kind == "ScaledObject")?;
         Some(ObjectKey { namespace: namespace.to_string(), name: owner.name.clone() })
     }
 
     /// Whether something changed that should be put right: anything but the status.
     pub(super) fn differs(&self, other: &Self) -> bool {
-        let (one, other) = (&self.hpa, &other.hpa);
+        let (one, other) = (&self.current, &other.current);
         one.spec != other.spec
             || one.metadata.labels != other.metadata.labels
             || one.metadata.annotations != other.metadata.annotations
@@ -78,7 +102,7 @@ impl KnownHpa {
 pub(super) async fn ensure(
     cluster: &Cluster,
     desired: &HorizontalPodAutoscaler,
-    known: Option<&HorizontalPodAutoscaler>,
+    known: Option<&Current>,
     former: Option<&str>,
 ) -> Result<bool, ApiError> {
     if let Some(former) = former.filter(|former| !former.is_empty() && *former != desired.metadata.name) {
@@ -118,9 +142,10 @@ pub(super) async fn delete(cluster: &Cluster, namespace: &str, name: &str) -> Re
     cluster.delete(&path(namespace, name)).await
 }
 
-async fn get(cluster: &Cluster, wanted: &HorizontalPodAutoscaler) -> Result<Option<HorizontalPodAutoscaler>, ApiError> {
-    match cluster.get(&path(wanted.metadata.namespace(), &wanted.metadata.name)).await {
-        Ok(hpa) => Ok(Some(hpa)),
+async fn get(cluster: &Cluster, wanted: &HorizontalPodAutoscaler) -> Result<Option<Current>, ApiError> {
+    let path = path(wanted.metadata.namespace(), &wanted.metadata.name);
+    match cluster.get::<HorizontalPodAutoscaler>(&path).await {
+        Ok(hpa) => Ok(Some(hpa.into())),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
@@ -131,18 +156,14 @@ fn path(namespace: &str, name: &str) -> String {
 }
 
 /// Whether an HPA must be written to be as desired (`behaviour.md` §1.7). Further labels and annotations may be there.
-fn is_outdated(found: &HorizontalPodAutoscaler, desired: &HorizontalPodAutoscaler) -> bool {
+fn is_outdated(found: &Current, desired: &HorizontalPodAutoscaler) -> bool {
     let (has, wants) = (&found.metadata, &desired.metadata);
     let mut labels = wants.labels.iter().filter(|(key, _)| *key != VERSION_LABEL);
     let labels_lack = labels.any(|(key, value)| has.labels.get(key) != Some(value));
     let annotations_lack = wants.annotations.iter().any(|(key, value)| has.annotations.get(key) != Some(value));
     let surplus_annotations = wants.annotations.is_empty() && !has.annotations.is_empty();
     let owner_lacks = wants.owner_references.iter().any(|owner| !has.owner_references.contains(owner));
-    found.spec.with_defaults() != desired.spec.with_defaults()
-        || labels_lack
-        || annotations_lack
-        || surplus_annotations
-        || owner_lacks
+    found.spec != print(&desired.spec) || labels_lack || annotations_lack || surplus_annotations || owner_lacks
 }
 
 #[cfg(test)]
@@ -167,22 +188,22 @@ mod tests {
         let desired =
             hpa(json!({ "metadata": { "name": "a" }, "behavior": { "scaleDown": { "selectPolicy": "Disabled" } } }));
         let found = HorizontalPodAutoscaler { spec: desired.spec.with_defaults(), ..desired.clone() };
-        assert!(!is_outdated(&found, &desired));
+        assert!(!is_outdated(&found.into(), &desired));
     }
 
     #[test]
     fn another_version_is_no_reason_to_write_and_further_labels_may_be_there() {
         let desired = hpa(json!({ "metadata": { "name": "a", "labels": { VERSION_LABEL: "1", "x": "1" } } }));
         let found = hpa(json!({ "metadata": { "name": "a", "labels": { VERSION_LABEL: "2", "x": "1", "y": "1" } } }));
-        assert!(!is_outdated(&found, &desired));
+        assert!(!is_outdated(&found.clone().into(), &desired));
         let other = hpa(json!({ "metadata": { "name": "a", "labels": { VERSION_LABEL: "2", "x": "2" } } }));
-        assert!(is_outdated(&other, &desired));
+        assert!(is_outdated(&other.into(), &desired));
     }
 
     #[test]
     fn annotations_are_taken_away_only_with_the_last() {
         let with = |annotations: Value| hpa(json!({ "metadata": { "name": "a", "annotations": annotations } }));
-        assert!(is_outdated(&with(json!({ "x": "1" })), &with(json!({}))));
-        assert!(!is_outdated(&with(json!({ "x": "1", "y": "1" })), &with(json!({ "y": "1" }))));
+        assert!(is_outdated(&with(json!({ "x": "1" })).into(), &with(json!({}))));
+        assert!(!is_outdated(&with(json!({ "x": "1", "y": "1" })).into(), &with(json!({ "y": "1" }))));
     }
 }

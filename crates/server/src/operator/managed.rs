@@ -1,11 +1,12 @@
 //! What the driver keeps of one ScaledObject.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keda_core::api::ScaledObject;
 use keda_core::engine::rules::annotation;
-use keda_core::engine::{Definition, Severity, Status};
+use keda_core::engine::{Definition, ObjectKey, Severity, Status};
 use keda_scalers::plan::{self, Plan};
 use tokio::time::Instant;
 
@@ -32,6 +33,9 @@ const STEERING: [&str; 5] = [
     annotation::FORCE_ACTIVATION,
 ];
 
+/// All ScaledObjects. Boxed, as a tree has room for more than it holds.
+pub(super) type Objects = BTreeMap<ObjectKey, Box<Managed>>;
+
 /// A ScaledObject and all that is under way for it.
 #[derive(Debug)]
 pub(super) struct Managed {
@@ -44,7 +48,7 @@ pub(super) struct Managed {
     pub(super) rejected: Option<String>,
     pub(super) facts: Facts,
     /// What the engine says of it.
-    pub(super) status: Option<Status>,
+    pub(super) status: Option<Arc<Status>>,
     /// Whether its status is being written.
     pub(super) writing: bool,
     /// When its status may be written at the earliest: a new object is mostly read within a moment, which then is one
@@ -126,7 +130,7 @@ impl Managed {
 
     /// Takes the object as it is now. Says whether that asks for a reconciliation (`behaviour.md` §1.1); nothing when
     /// the news is older than what is known.
-    pub(super) fn update(&mut self, object: Arc<ScaledObject>) -> bool {
+    pub(super) fn update(&mut self, mut object: Arc<ScaledObject>) -> bool {
         if is_older(&object, &self.object) {
             return false;
         }
@@ -136,6 +140,10 @@ impl Managed {
             || old.generation != new.generation
             || old.deletion_timestamp.is_some() != new.deletion_timestamp.is_some()
             || STEERING.iter().any(steers);
+        if object.spec == self.object.spec {
+            // One copy of it does.
+            Arc::make_mut(&mut object).spec = Arc::clone(&self.object.spec);
+        }
         self.object = object;
         changed
     }

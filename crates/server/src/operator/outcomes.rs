@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use keda_core::api::{ObjectMeta, ScaledObject};
 use keda_core::engine::{Definition, Input, ObjectKey, Restored, Severity};
 use keda_scalers::plan::Plan;
 use tokio::time::Instant;
@@ -68,6 +69,7 @@ impl Driver {
         let definition = plan.definition.clone();
         // The HPA is in the cluster by now, and what was restored in the engine.
         plan.hpa = None;
+        plan.object = Arc::new(bare(&plan.object));
         plan.definition.restored = Restored::default();
         managed.plan = Some(Arc::new(plan));
         self.engine.handle(now, Input::Applied(Box::new(definition)));
@@ -109,4 +111,11 @@ impl Driver {
         let told = |(reason, note): Note| Managed::event(managed, Severity::Warning, reason, note);
         notes.into_iter().map(told).for_each(|event| self.events.publish(event));
     }
+}
+
+/// What sources are set up by: the rest of an object changes with its status, and would be held twice.
+fn bare(object: &ScaledObject) -> ScaledObject {
+    let ObjectMeta { name, namespace, .. } = object.metadata.clone();
+    let metadata = ObjectMeta { name, namespace, ..ObjectMeta::default() };
+    ScaledObject { metadata, spec: Arc::clone(&object.spec), status: None }
 }

@@ -96,7 +96,7 @@ struct Seen {
 pub(super) async fn reconcile(
     tools: &Tools,
     object: Arc<ScaledObject>,
-    known_hpa: Option<HorizontalPodAutoscaler>,
+    known_hpa: Option<hpa::Current>,
     writes: bool,
     now: Timestamp,
 ) -> (Outcome, Facts) {
@@ -118,7 +118,7 @@ pub(super) async fn reconcile(
 async fn steps(
     tools: &Tools,
     object: Arc<ScaledObject>,
-    known_hpa: Option<HorizontalPodAutoscaler>,
+    known_hpa: Option<hpa::Current>,
     writes: bool,
     now: Timestamp,
     facts: &mut Facts,

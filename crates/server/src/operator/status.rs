@@ -1,9 +1,11 @@
 //! The status of a ScaledObject: what is to be said, what is said already, and the patch between the two.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use keda_core::SmallMap;
 use keda_core::api::{
     Condition as ApiCondition, GroupVersionKindResource, HealthStatus as ApiHealth, ScaledObject, ScaledObjectStatus,
     TriggerActivity,
@@ -140,7 +142,7 @@ fn difference(from: &Value, to: &Value) -> Option<Value> {
 }
 
 fn to_api(condition: &Condition) -> ApiCondition {
-    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let text = |text: &str| Some(text.to_string()).filter(|text| !text.is_empty());
     ApiCondition {
         r#type: condition.kind.as_str().to_string(),
         status: condition.status.as_str().to_string(),
@@ -157,8 +159,8 @@ fn from_api(condition: &ApiCondition) -> Option<Condition> {
             "False" => Truth::False,
             _ => Truth::Unknown,
         },
-        reason: condition.reason.clone().unwrap_or_default(),
-        message: condition.message.clone().unwrap_or_default(),
+        reason: condition.reason.clone().unwrap_or_default().into(),
+        message: condition.message.clone().unwrap_or_default().into(),
     })
 }
 
@@ -180,7 +182,7 @@ pub(super) fn restore(status: &ScaledObjectStatus, now: Timestamp) -> Restored {
         (Some(written), true) => Some(written.max(now.min(written + WRITE_EVERY))),
         (written, _) => written,
     };
-    let health: BTreeMap<String, Health> =
+    let health: SmallMap<String, Health> =
         status.health.iter().map(|(name, health)| (name.clone(), health_from_api(health))).collect();
     let activity = status.triggers_activity.iter().map(|(name, activity)| (name.clone(), activity.is_active)).collect();
     let known = Status {
@@ -190,7 +192,7 @@ pub(super) fn restore(status: &ScaledObjectStatus, now: Timestamp) -> Restored {
         triggers_activity: activity,
         paused_replica_count: status.paused_replica_count,
     };
-    Restored { last_active, health, status: Some(Box::new(known)) }
+    Restored { last_active, health, status: Some(Arc::new(known)) }
 }
 
 fn health_from_api(health: &ApiHealth) -> Health {
