@@ -9,6 +9,7 @@ mod operator;
 mod program;
 mod reads;
 mod roles;
+mod settled;
 mod source;
 mod takeover;
 mod world;
