@@ -100,10 +100,9 @@ struct Ports {
     webhooks_metrics: u16,
 }
 
-impl Roles {
-    /// Starts them in the order in which a cluster can: those that mount the Secret wait until it is there.
-    async fn start(bed: &Bed) -> Self {
-        let ports = Ports {
+impl Ports {
+    fn free() -> Self {
+        Ports {
             probes: free_port(),
             metrics: free_port(),
             grpc: free_port(),
@@ -111,7 +110,14 @@ impl Roles {
             webhooks: free_port(),
             webhooks_probes: free_port(),
             webhooks_metrics: free_port(),
-        };
+        }
+    }
+}
+
+impl Roles {
+    /// Starts them in the order in which a cluster can: those that mount the Secret wait until it is there.
+    async fn start(bed: &Bed) -> Self {
+        let ports = Ports::free();
         grant_kedas_rights(bed).await;
         install_webhooks(bed, ports.webhooks).await;
         let kubeconfig = bed.operator_kubeconfig().await;
