@@ -8,7 +8,12 @@ use clap::{ArgAction, Args, Parser};
 
 /// The operator.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "keda", version, about = "Scale the workloads of a cluster by their ScaledObjects")]
+#[command(
+    name = "keda",
+    version,
+    args_override_self = true,
+    about = "Scale the workloads of a cluster by their ScaledObjects"
+)]
 #[allow(clippy::struct_excessive_bools)] // They are flags.
 pub(crate) struct OperatorFlags {
     /// Serve Prometheus metrics
@@ -111,7 +116,12 @@ impl UnusedOperatorFlags {
 
 /// The metrics adapter.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "keda-adapter", version, about = "Serve the external metrics API with the metrics of an operator")]
+#[command(
+    name = "keda-adapter",
+    version,
+    args_override_self = true,
+    about = "Serve the external metrics API with the metrics of an operator"
+)]
 pub(crate) struct AdapterFlags {
     /// Port of the metrics API
     #[arg(long, default_value_t = 443)]
@@ -225,7 +235,12 @@ pub(crate) struct UnusedAdapterFlags {
 
 /// The admission webhooks.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "keda-admission-webhooks", version, about = "Refuse manifests that cannot work")]
+#[command(
+    name = "keda-admission-webhooks",
+    version,
+    args_override_self = true,
+    about = "Refuse manifests that cannot work"
+)]
 pub(crate) struct WebhooksFlags {
     /// Where Prometheus metrics are served; 0 for nowhere
     #[arg(long, default_value = ":8080")]
@@ -338,6 +353,19 @@ mod tests {
         assert_eq!(address("x", "127.0.0.1:9").unwrap(), Some("127.0.0.1:9".parse().unwrap()));
         assert_eq!(address("x", "0").unwrap(), None);
         assert!(address("x", "here").is_err());
+    }
+
+    #[test]
+    fn of_a_flag_given_twice_the_last_one_counts_and_lists_grow() {
+        let adapter =
+            AdapterFlags::parse_from(["keda-adapter", "--secure-port=6443", "--v=0", "--secure-port=7", "--v=1"]);
+        assert_eq!((adapter.secure_port, adapter.common.v), (7, Some(1)));
+        let operator = ["keda", "--leader-elect", "--ca-dir=/a", "--ca-dir=/b", "--leader-elect=false"];
+        let operator = OperatorFlags::parse_from(operator);
+        assert!(!operator.leader_elect);
+        assert_eq!(operator.ca_dir, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        let webhooks = ["keda-admission-webhooks", "--cert-dir=/certs", "--cert-dir=/other"];
+        assert_eq!(WebhooksFlags::parse_from(webhooks).cert_dir, PathBuf::from("/other"));
     }
 
     #[test]

@@ -132,8 +132,10 @@ impl Object {
         self.readings = definition.triggers.iter().map(|trigger| old.get(&trigger.fingerprint).cloned()).collect();
         let was_paused = self.definition.rules.pause.is_full();
         self.definition = definition;
-        let names = self.metric_names();
-        self.health.retain(|name, _| names.contains(name));
+        if !self.definition.rules.pause.is_full() {
+            let names = self.metric_names();
+            self.health.retain(|name, _| names.contains(name));
+        }
         if was_paused && !self.definition.rules.pause.is_full() {
             let message = "pause annotation removed for ScaledObject";
             self.event(Severity::Normal, "ScaledObjectUnpaused", message.to_string(), outbox);
@@ -516,6 +518,16 @@ impl Object {
     }
 
     fn status(&self) -> Status {
+        let mut status = self.newest_status();
+        if self.definition.rules.pause.is_full() {
+            // Nothing is read during a pause: what was said before it is said until it ends.
+            status.last_active_time = self.written.last_active_time;
+            status.triggers_activity = self.written.triggers_activity.clone();
+        }
+        status
+    }
+
+    fn newest_status(&self) -> Status {
         // Until it was evaluated, what was said of it before holds.
         let known = self.observation.is_none().then_some(&self.written.triggers_activity);
         let activity = self.metric_names().into_iter().map(|name| {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::conditions::{ConditionType, Truth};
@@ -261,6 +263,30 @@ fn a_pause_holds_and_a_pause_at_a_number_scales_once() {
     story.input(Input::Applied(Box::new(definition(cooldown(0), 1))));
     story.sampled(0, 0.0);
     assert_eq!(story.replicas, 0);
+}
+
+#[test]
+fn what_was_said_before_a_pause_is_said_during_it_also_by_another_leader() {
+    let annotations = SmallMap::from_iter([(rules::annotation::PAUSED.to_string(), "true".to_string())]);
+    let fallback = Fallback { failure_threshold: 3, replicas: 4, behavior: String::new() };
+    let running = Rules { fallback: Some(fallback), ..cooldown(0) };
+    let paused = Rules { pause: Pause::from_annotations(&annotations), ..running.clone() };
+    let mut story = Story::new(running, 1, 1);
+    story.sampled(0, 50.0);
+    let before = story.engine.view(story.now, &key()).unwrap().status;
+    story.later(30);
+    // The operator reads nothing of the triggers of a paused object.
+    story.input(Input::Applied(Box::new(definition(paused.clone(), 0))));
+    let during = story.engine.view(story.now, &key()).unwrap().status;
+    let said = |status: &Status| (status.last_active_time, status.triggers_activity.clone(), status.health.clone());
+    assert_eq!(said(&during), said(&before));
+    assert!(before.triggers_activity.get("s0-redis-jobs") == Some(&true) && !before.health.is_empty());
+    let mut other = definition(paused, 0);
+    let last_active = before.last_active_time.map(|time| time + Duration::from_secs(60));
+    other.restored = Restored { last_active, health: before.health.clone(), status: Some(Arc::new(during)) };
+    story.engine = Engine::new();
+    story.input(Input::Applied(Box::new(other)));
+    assert_eq!(said(&story.engine.view(story.now, &key()).unwrap().status), said(&before));
 }
 
 #[test]

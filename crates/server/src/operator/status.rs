@@ -92,9 +92,9 @@ fn desired(known: &ScaledObjectStatus, facts: &Facts, status: Option<&Status>) -
         desired.hpa_name = Some(name.clone());
     }
     if let Some(TriggerFacts { types, authentications }) = &facts.triggers {
-        let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        desired.triggers_types = text(types);
-        desired.authentications_types = text(authentications);
+        desired.triggers_types = Some(types.clone());
+        // No name at all is an empty text, as KEDA writes it.
+        desired.authentications_types = Some(authentications.clone());
     }
     if let Some(MetricFacts { external, resource, composite }) = &facts.metrics {
         desired.external_metric_names.clone_from(external);
@@ -222,8 +222,10 @@ mod tests {
         };
         let facts = Facts { hpa_name: Some("keda-hpa-web".into()), ..Facts::default() };
         assert_eq!(patch(&known, &facts, None), None);
-        let facts = Facts { triggers: Some(TriggerFacts::default()), original_replicas: Some(3), ..facts };
-        assert_eq!(patch(&known, &facts, None), Some(json!({ "originalReplicaCount": 3, "triggersTypes": null })));
+        let triggers = TriggerFacts { types: "cron".into(), ..TriggerFacts::default() };
+        let facts = Facts { triggers: Some(triggers), original_replicas: Some(3), ..facts };
+        let expected = json!({ "originalReplicaCount": 3, "triggersTypes": "cron", "authenticationsTypes": "" });
+        assert_eq!(patch(&known, &facts, None), Some(expected));
     }
 
     #[test]

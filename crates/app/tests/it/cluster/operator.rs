@@ -1,20 +1,17 @@
 //! An operator process with the rights of its ServiceAccount.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitStatus};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::bed::Bed;
+use super::program::Program;
 use crate::servers::free_port;
 
 /// A running operator, killed when this is dropped.
 pub struct Operator {
-    child: Child,
-    /// Kills the operator once the test process is gone: what lives in a static is never dropped.
-    guard: Child,
-    log: PathBuf,
+    program: Program,
     /// Where it listens.
     pub ports: Ports,
 }
@@ -48,55 +45,33 @@ impl Operator {
             grpc: free_port(),
         };
         let log = bed.folder().join(format!("operator-{}.log", ports.probes));
-        let child = spawn(&kubeconfig, settings, ports, &log);
-        let guard = Command::new("sh")
-            .args(["-c", &format!("cat > /dev/null; kill -KILL {}", child.id())])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a shell");
-        Operator { child, guard, log, ports }
+        Operator { program: Program::start(&mut command(&kubeconfig, settings, ports), log), ports }
     }
 
     /// What it logged.
     pub fn output(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        self.program.output()
     }
 
     /// Sends it a signal and waits for its end.
-    pub fn end(&mut self, signal: Signal) -> std::process::ExitStatus {
-        self.signal(signal);
-        self.child.wait().expect("its end")
+    pub fn end(&mut self, signal: Signal) -> ExitStatus {
+        self.program.end(signal)
     }
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process");
-        let _ = kill_process(pid, signal);
+        self.program.signal(signal);
     }
 
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        self.program.runs()
     }
 }
 
-impl Drop for Operator {
-    fn drop(&mut self) {
-        let _ = self.guard.kill();
-        let _ = self.guard.wait();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            println!("--- the operator's log\n{}", self.output());
-        }
-    }
-}
-
-fn spawn(kubeconfig: &Path, settings: &Settings, ports: Ports, log: &Path) -> Child {
-    let log = File::create(log).expect("a log");
-    Command::new(env!("CARGO_BIN_EXE_keda"))
+fn command(kubeconfig: &Path, settings: &Settings, ports: Ports) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keda"));
+    command
         .args(["operator", "--zap-encoder=console", "--enable-cert-rotation"])
         .arg(format!("--health-probe-bind-address=127.0.0.1:{}", ports.probes))
         .arg(format!("--metrics-bind-address=127.0.0.1:{}", ports.metrics))
@@ -107,10 +82,6 @@ fn spawn(kubeconfig: &Path, settings: &Settings, ports: Ports, log: &Path) -> Ch
         .env("WATCH_NAMESPACE", "")
         .env("POD_NAMESPACE", "keda")
         .env("KEDA_CLUSTER_OBJECT_NAMESPACE", "keda")
-        .envs(settings.environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().expect("a handle"))
-        .stderr(log)
-        .spawn()
-        .expect("the operator starts")
+        .envs(settings.environment.iter().map(|(name, value)| (name, value)));
+    command
 }

@@ -1,4 +1,4 @@
-//! A cluster that another operator left behind is taken over without a stir.
+//! A cluster that another operator left behind, ours or KEDA's, is taken over without a stir.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::bed::Bed;
 use super::operator::{Operator, Settings};
+use super::reads::Reads;
+use super::settled::{SECRET, Settled};
 use super::world::{World, until};
-
-const SECRET: &str = "/api/v1/namespaces/keda/secrets/kedaorg-certs";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_as_it_should_be_is_not_written() {
@@ -39,6 +39,46 @@ async fn what_is_as_it_should_be_is_not_written() {
     assert_eq!(before, after, "{}", second.output());
     resting.source.set(5.0);
     resting.wait_for_replicas(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keda_left_behind_is_not_written() {
+    let Some(bed) = Bed::start(&[]).await else { return };
+    // Certificates like KEDA's, and an API server that trusts them.
+    let mut first = Operator::start(&bed, &Settings::default()).await;
+    assert!(until(20, || async { bed.cluster.get::<Value>(SECRET).await.is_ok() }).await);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    first.end(Signal::TERM);
+    // Nobody else writes while it is looked at, and HPAs keep the statuses that they are given.
+    bed.control("stop/controller-manager").await;
+    let settled = [
+        Settled::resting(&bed).await,
+        Settled::active(&bed).await,
+        Settled::with_fallback(&bed).await,
+        Settled::with_everything(&bed).await,
+        Settled::paused(&bed).await,
+        Settled::paused_later(&bed).await,
+    ];
+    let mut before = Vec::new();
+    for one in &settled {
+        before.push(one.objects().await);
+    }
+    let operator = Operator::start(&bed, &Settings::default()).await;
+    let reads = Reads::start(&bed, &settled[1].world).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    for (one, before) in settled.iter().zip(&before) {
+        for (before, after) in before.iter().zip(one.objects().await) {
+            let (namespace, output) = (&one.world.namespace, operator.output());
+            assert_eq!(before["status"], after["status"], "{namespace}\n{output}");
+            assert_eq!(*before, after, "{namespace}\n{output}");
+        }
+    }
+    let failures = reads.end().await;
+    assert!(failures.is_empty(), "{failures:?}");
+    bed.control("start/controller-manager").await;
+    let [resting, ..] = &settled;
+    resting.world.source.set(10.0);
+    resting.world.wait_for_replicas(2).await;
 }
 
 /// Identity and version of all that belongs to a world. An HPA's status is the business of its controller.
