@@ -116,7 +116,7 @@ impl Ledger {
         if self.closed.get(&home).is_some_and(|since| since.elapsed() < CLOSED) {
             return;
         }
-        let result = match self.request(event) {
+        let result = match self.request(&event) {
             Some(Request::Create(path, event)) => cluster.create::<Value>(&path, &event).await,
             Some(Request::Count(path, patch)) => cluster.merge::<Value>(&path, &patch).await,
             None => return,
@@ -138,7 +138,7 @@ impl Ledger {
         self.closed.retain(|_, since| since.elapsed() < CLOSED);
     }
 
-    fn request(&mut self, event: Event) -> Option<Request> {
+    fn request(&mut self, event: &Event) -> Option<Request> {
         let now = Instant::now();
         let wall = keda_scalers::sampler::wall_clock();
         self.number += 1;
@@ -227,7 +227,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_repeats_is_counted_and_seldom_written() {
         let mut ledger = Ledger::default();
-        let mut next = |note: &str| ledger.request(event(note));
+        let mut next = |note: &str| ledger.request(&event(note));
         assert!(matches!(next("down"), Some(Request::Create(..))));
         let Some(Request::Count(_, patch)) = next("down") else { panic!("the second is counted") };
         assert_eq!(patch["series"]["count"], 2);
