@@ -9,6 +9,7 @@ mod parse;
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Add;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
@@ -213,6 +214,16 @@ impl PartialEq for Quantity {
 
 impl Eq for Quantity {}
 
+impl Hash for Quantity {
+    /// By value, as equality is.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.mantissa.signum().hash(state);
+        if !self.is_zero() {
+            self.digits().hash(state);
+        }
+    }
+}
+
 impl Default for Quantity {
     fn default() -> Self {
         Quantity::ZERO
@@ -323,6 +334,8 @@ fn power_of_ten(power: i32) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -465,6 +478,14 @@ mod tests {
         #[test]
         fn order_agrees_with_integers(left: i64, right: i64) {
             prop_assert_eq!(Quantity::from_milli(left).cmp(&Quantity::from_milli(right)), left.cmp(&right));
+        }
+
+        #[test]
+        fn what_is_equal_has_one_hash(value: i32) {
+            let hash = |quantity: &Quantity| BuildHasherDefault::<DefaultHasher>::default().hash_one(quantity);
+            let milli = q(&format!("{value}000m"));
+            prop_assert_eq!(&milli, &Quantity::from_integer(value.into()));
+            prop_assert_eq!(hash(&milli), hash(&Quantity::from_integer(value.into())));
         }
 
         #[test]

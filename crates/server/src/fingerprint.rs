@@ -1,4 +1,7 @@
-//! Names of fixed size for what caches are asked by, so that no token or identity is kept as text.
+//! Names of fixed size for what caches are asked by, so that no token or identity is kept as text; and numbers for what
+//! would take too much room to be kept.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -25,4 +28,11 @@ impl Fingerprint {
         key.copy_from_slice(self.0.finish().as_ref());
         key
     }
+}
+
+/// A number that stands for a value, for as long as this process lives. Nobody who could gain by it chooses the values.
+pub(crate) fn number(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }

@@ -4,11 +4,11 @@
 //! it is serialised, and unknown ones are skipped when it is read. `behavior` is also what a ScaledObject takes under
 //! `advanced.horizontalPodAutoscalerConfig.behavior`.
 
-use crate::SmallMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::SmallMap;
 use crate::api::ObjectMeta;
 use crate::quantity::Quantity;
 
@@ -37,7 +37,7 @@ impl HorizontalPodAutoscaler {
 }
 
 /// What is scaled, between which bounds, by which metrics, how fast.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HorizontalPodAutoscalerSpec {
     pub scale_target_ref: ObjectReference,
@@ -53,7 +53,7 @@ pub struct HorizontalPodAutoscalerSpec {
 }
 
 /// An object of the same namespace.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectReference {
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -63,7 +63,7 @@ pub struct ObjectReference {
 }
 
 /// One metric and its target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "TaggedMetricSpec", into = "TaggedMetricSpec")]
 pub enum MetricSpec {
     External(ExternalMetricSource),
@@ -98,14 +98,14 @@ impl MetricSpec {
 }
 
 /// A metric of something outside the cluster.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash, Serialize, Deserialize)]
 pub struct ExternalMetricSource {
     pub metric: MetricIdentifier,
     pub target: MetricTarget,
 }
 
 /// A metric of one object, such as an Ingress.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectMetricSource {
     pub described_object: ObjectReference,
@@ -114,21 +114,21 @@ pub struct ObjectMetricSource {
 }
 
 /// A metric that every pod of the target has.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash, Serialize, Deserialize)]
 pub struct PodsMetricSource {
     pub metric: MetricIdentifier,
     pub target: MetricTarget,
 }
 
 /// Cpu or memory of the target's pods.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash, Serialize, Deserialize)]
 pub struct ResourceMetricSource {
     pub name: String,
     pub target: MetricTarget,
 }
 
 /// Cpu or memory of one container of each of the target's pods.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash, Serialize, Deserialize)]
 pub struct ContainerResourceMetricSource {
     pub name: String,
     pub container: String,
@@ -136,7 +136,7 @@ pub struct ContainerResourceMetricSource {
 }
 
 /// The name of a metric and the labels that choose its series.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MetricIdentifier {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,7 +144,7 @@ pub struct MetricIdentifier {
 }
 
 /// Labels to match.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
     #[serde(skip_serializing_if = "SmallMap::is_empty")]
@@ -154,7 +154,7 @@ pub struct LabelSelector {
 }
 
 /// A condition on one label.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LabelSelectorRequirement {
     pub key: String,
     pub operator: String,
@@ -163,7 +163,7 @@ pub struct LabelSelectorRequirement {
 }
 
 /// The value to steer to. Which of the three is set decides, `type` says so to the reader.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricTarget {
     #[serde(rename = "type")]
@@ -180,7 +180,7 @@ pub struct MetricTarget {
 }
 
 /// How a target is to be understood.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TargetType {
     #[default]
     AverageValue,
@@ -189,7 +189,7 @@ pub enum TargetType {
 }
 
 /// How fast a target may be scaled in both directions.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Behavior {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -199,7 +199,7 @@ pub struct Behavior {
 }
 
 /// How fast a target may be scaled in one direction; see [`super::defaults`] for what is absent.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ScalingRules {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -214,7 +214,7 @@ pub struct ScalingRules {
 }
 
 /// Which of several policies holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SelectPolicy {
     /// The one that allows the largest change.
     Max,
@@ -225,7 +225,7 @@ pub enum SelectPolicy {
 }
 
 /// A change that is allowed within a period.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScalingPolicy {
     #[serde(rename = "type")]
@@ -235,7 +235,7 @@ pub struct ScalingPolicy {
 }
 
 /// The unit of a policy's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PolicyType {
     Pods,
     Percent,

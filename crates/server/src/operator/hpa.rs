@@ -1,7 +1,5 @@
 //! The HorizontalPodAutoscaler of a ScaledObject in the cluster: made, kept as it should be, renamed, taken away.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use keda_core::api::ObjectMeta;
 use keda_core::engine::{HpaHealth, ObjectKey};
 use keda_core::hpa::{HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec};
@@ -11,6 +9,7 @@ use serde_json::Value;
 use crate::cluster::object::{Trimmed, metadata};
 use crate::cluster::resource::HPAS;
 use crate::cluster::{ApiError, ApiErrorKind, Cluster};
+use crate::fingerprint;
 
 /// The label that says which version wrote an HPA; that it differs is no reason to write.
 const VERSION_LABEL: &str = "app.kubernetes.io/version";
@@ -39,9 +38,7 @@ impl From<HorizontalPodAutoscaler> for Current {
 
 /// Tells specifications apart, whether the API server has filled in the defaults or not.
 fn print(spec: &HorizontalPodAutoscalerSpec) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    serde_json::to_string(&spec.with_defaults()).unwrap_or_default().hash(&mut hasher);
-    hasher.finish()
+    fingerprint::number(&spec.with_defaults())
 }
 
 /// What the HPA controller says of an HPA.
@@ -189,6 +186,15 @@ mod tests {
             hpa(json!({ "metadata": { "name": "a" }, "behavior": { "scaleDown": { "selectPolicy": "Disabled" } } }));
         let found = HorizontalPodAutoscaler { spec: desired.spec.with_defaults(), ..desired.clone() };
         assert!(!is_outdated(&found.into(), &desired));
+    }
+
+    #[test]
+    fn a_number_that_is_written_otherwise_is_no_difference() {
+        let with = |tolerance: &str| {
+            hpa(json!({ "metadata": { "name": "a" }, "behavior": { "scaleDown": { "tolerance": tolerance } } }))
+        };
+        assert!(!is_outdated(&with("100m").into(), &with("0.10")));
+        assert!(is_outdated(&with("100m").into(), &with("0.2")));
     }
 
     #[test]
