@@ -4,7 +4,6 @@
 //! whose series counts; the repetitions are written at the second occurrence and then rarely.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use keda_core::engine::Severity;
@@ -14,6 +13,7 @@ use tokio::time::Instant;
 
 use super::client::{ApiErrorKind, Cluster};
 use super::resource::EVENTS;
+use crate::fingerprint;
 
 /// Repetitions after so long a time are a new event.
 const QUIET: Duration = Duration::from_secs(6 * 60);
@@ -67,7 +67,7 @@ struct Series {
 struct Ledger {
     controller: &'static str,
     instance: String,
-    /// By a [`print`] of what makes events the same: there are some for each object, and they are kept for minutes.
+    /// By a number for what makes events the same: there are some for each object, and they are kept for minutes.
     series: HashMap<u64, Series>,
     /// Namespaces that take no events, and since when.
     closed: HashMap<String, Instant>,
@@ -116,16 +116,19 @@ impl Ledger {
         if self.closed.get(&home).is_some_and(|since| since.elapsed() < CLOSED) {
             return;
         }
-        let result = match self.request(&event) {
-            Some(Request::Create(path, event)) => cluster.create::<Value>(&path, &event).await,
-            Some(Request::Count(path, patch)) => cluster.merge::<Value>(&path, &patch).await,
-            None => return,
+        let Some(request) = self.request(&event) else { return };
+        let result = match &request {
+            Request::Create(path, event) => cluster.create::<Value>(path, event).await,
+            Request::Count(path, patch) => cluster.merge::<Value>(path, patch).await,
         };
         match result {
             Ok(_) => {}
             Err(error) if matches!(error.kind, ApiErrorKind::Forbidden | ApiErrorKind::NotFound) => {
                 tracing::debug!(%error, "an event was not written");
-                self.closed.insert(home, Instant::now());
+                // An event that is counted may have expired, which says nothing of its namespace.
+                if matches!(request, Request::Create(..)) {
+                    self.closed.insert(home, Instant::now());
+                }
             }
             Err(error) => tracing::warn!(%error, "cannot write an event"),
         }
@@ -144,7 +147,7 @@ impl Ledger {
         self.number += 1;
         let warning = event.severity == Severity::Warning;
         let action = truncated(&event.action, LONGEST_ACTION);
-        let print = print(&(&event.about, event.reason, &action, warning));
+        let print = fingerprint::number(&(&event.about, event.reason, &action, warning));
         if let Some(series) = self.series.get_mut(&print).filter(|series| now - series.seen < QUIET) {
             series.count += 1;
             series.seen = now;
@@ -185,12 +188,6 @@ impl About {
     }
 }
 
-fn print(key: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// The beginning of a text, by bytes, cut between characters. KEDA's longer events are refused by the API server and
 /// lost.
 fn truncated(text: &str, length: usize) -> String {
@@ -206,6 +203,8 @@ fn truncated(text: &str, length: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kube::client::Body;
+
     use super::*;
 
     fn event(note: &str) -> Event {
@@ -234,6 +233,36 @@ mod tests {
         assert!(next("down").is_none(), "further ones are not written at once");
         tokio::time::advance(QUIET + Duration::from_secs(1)).await;
         assert!(matches!(next("down"), Some(Request::Create(..))), "after a pause it is a new event");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_that_expired_closes_no_namespace_and_one_that_is_refused_does() {
+        let (asked, mut requests) = mpsc::unbounded_channel();
+        let server = tower::service_fn(move |request: http::Request<Body>| {
+            let is_created = request.method() == http::Method::POST && request.uri().path().contains("/shop/");
+            asked.send(request.method().clone()).unwrap();
+            let (status, body) = match is_created {
+                true => (201, json!({})),
+                false => (404, json!({ "kind": "Status", "code": 404, "reason": "NotFound", "message": "gone" })),
+            };
+            let answer = http::Response::builder().status(status).body(Body::from(body.to_string().into_bytes()));
+            async { answer }
+        });
+        let cluster = Cluster::new(kube::Client::new(server, "default"));
+        let mut ledger = Ledger::default();
+        let other = |namespace: &str, reason| {
+            let about = About { namespace: namespace.into(), ..event("").about };
+            Event { about, reason, ..event("down") }
+        };
+        for event in [event("down"), event("down"), other("shop", "Other"), other("gone", "One"), other("gone", "Two")]
+        {
+            ledger.write(&cluster, event).await;
+        }
+        let mut methods = Vec::new();
+        while let Ok(method) = requests.try_recv() {
+            methods.push(method.to_string());
+        }
+        assert_eq!(methods, ["POST", "PATCH", "POST", "POST"]);
     }
 
     #[test]
