@@ -1,10 +1,10 @@
 //! What a ScaledObject asks for, as far as decisions need it: bounds, periods, annotations, fallback, formula.
 
-use crate::SmallMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::SmallMap;
 use crate::api::ScaledObject;
 
 /// Annotations that steer an object (`behaviour.md` §1.5).
