@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use crate::servers::free_port;
 
+/// The operator's certificates.
+pub const CERTIFICATES: &str = "/api/v1/namespaces/keda/secrets/kedaorg-certs";
+
 /// A control plane, with a client of the test's own: a client lives no longer than the runtime that it was made in.
 pub struct Bed {
     process: Arc<BedProcess>,

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::bed::Bed;
+use super::bed::{Bed, CERTIFICATES};
 use super::operator::{Operator, Settings};
 use super::reads::Reads;
 use super::world::{World, until};
@@ -171,14 +171,13 @@ async fn certificates_are_made_anew_under_reads_and_none_fails() {
     let world = World::new(&bed, "rotated", 0).await;
     world.scale(&json!({})).await;
     let reads = Reads::start(&bed, &world).await;
-    let path = "/api/v1/namespaces/keda/secrets/kedaorg-certs";
     for _ in 0..lengths().renewals {
         // Within a moment after they were made, the same ones would be put back.
         tokio::time::sleep(Duration::from_secs(3)).await;
-        let before: Value = bed.cluster.get(path).await.expect("certificates");
-        bed.cluster.delete(path).await.expect("they can be deleted");
+        let before: Value = bed.cluster.get(CERTIFICATES).await.expect("certificates");
+        bed.cluster.delete(CERTIFICATES).await.expect("they can be deleted");
         let renewed = || async {
-            let now: Value = bed.cluster.get(path).await.unwrap_or_default();
+            let now: Value = bed.cluster.get(CERTIFICATES).await.unwrap_or_default();
             now["data"]["tls.crt"].is_string() && now["data"]["tls.crt"] != before["data"]["tls.crt"]
         };
         assert!(until(30, renewed).await, "no new certificates: {}", one.output());

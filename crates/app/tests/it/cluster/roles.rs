@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::bed::Bed;
+use super::bed::{Bed, CERTIFICATES};
 use super::program::Program;
 use super::reads::Reads;
 use super::world::{World, until};
@@ -33,7 +33,6 @@ const ADAPTER: [&str; 6] = [
 ];
 const WEBHOOKS: [&str; 3] = ["--zap-log-level=info", "--zap-encoder=console", "--zap-time-encoding=rfc3339"];
 
-const SECRET: &str = "/api/v1/namespaces/keda/secrets/kedaorg-certs";
 const WEBHOOK_CONFIGURATION: &str =
     "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/keda-admission";
 
@@ -188,7 +187,7 @@ impl Roles {
                 assert!(until(30, answers).await, "{url}/{path} does not succeed");
             }
         }
-        let secret: Value = bed.cluster.get(SECRET).await.expect("certificates");
+        let secret: Value = bed.cluster.get(CERTIFICATES).await.expect("certificates");
         let told = || async {
             let configuration: Value = bed.cluster.get(WEBHOOK_CONFIGURATION).await.unwrap_or_default();
             let webhooks = configuration["webhooks"].as_array().cloned().unwrap_or_default();
@@ -242,10 +241,11 @@ fn program(folder: &Path, name: &str) -> PathBuf {
 /// Waits for the Secret of the operator, and lays its files out as the kubelet does: the names are links into a folder
 /// that is exchanged as a whole.
 async fn mount_certificates(bed: &Bed, folder: &Path) {
-    let made =
-        || async { bed.cluster.get::<Value>(SECRET).await.is_ok_and(|secret| secret["data"]["tls.crt"].is_string()) };
+    let made = || async {
+        bed.cluster.get::<Value>(CERTIFICATES).await.is_ok_and(|secret| secret["data"]["tls.crt"].is_string())
+    };
     assert!(until(30, made).await, "the operator makes no certificates");
-    let secret: Value = bed.cluster.get(SECRET).await.expect("certificates");
+    let secret: Value = bed.cluster.get(CERTIFICATES).await.expect("certificates");
     let data = secret["data"].as_object().expect("files");
     let keys: Vec<&str> = data.keys().map(String::as_str).collect();
     assert_eq!(keys, ["ca.crt", "ca.key", "tls.crt", "tls.key"], "KEDA's keys");

@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::bed::{Bed, path_of};
+use super::bed::{Bed, CERTIFICATES, path_of};
 use super::world::World;
 
-pub const SECRET: &str = "/api/v1/namespaces/keda/secrets/kedaorg-certs";
 const API_SERVICE: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.external.metrics.k8s.io";
 
 /// A namespace with a ScaledObject `web` and all that belongs to it.
@@ -16,13 +15,17 @@ pub struct Settled<'a> {
 }
 
 impl<'a> Settled<'a> {
+    fn new(world: World<'a>) -> Self {
+        Settled { world, paths: Vec::new() }
+    }
+
     /// Nothing to do, and no replicas.
     pub async fn resting(bed: &'a Bed) -> Self {
         let world = World::new(bed, "resting", 0).await;
         let object = marked(world.scaled_object(&json!({})));
         let status = status(&[ready(), inactive(), no_fallback(), not_paused(), disabled()], &json!({}));
         let hpa = hpa("keda-hpa-web", &object);
-        Settled { world, paths: Vec::new() }.with(object, status, Some((hpa, false))).await
+        Settled::new(world).with(object, status, Some((hpa, false))).await
     }
 
     /// Something to do, on as many replicas as that needs.
@@ -32,7 +35,7 @@ impl<'a> Settled<'a> {
         let object = marked(world.scaled_object(&json!({})));
         let status = status(&[ready(), active(), no_fallback(), not_paused(), scaling()], &json!({}));
         let hpa = hpa("keda-hpa-web", &object);
-        Settled { world, paths: Vec::new() }.with(object, status, Some((hpa, true))).await
+        Settled::new(world).with(object, status, Some((hpa, true))).await
     }
 
     /// A fallback that is not needed.
@@ -43,7 +46,7 @@ impl<'a> Settled<'a> {
         let health = json!({ "health": { "s0-metric-api-value": { "numberOfFailures": 0, "status": "Happy" } } });
         let status = status(&[ready(), active(), no_fallback(), not_paused(), scaling()], &health);
         let hpa = hpa("keda-hpa-web", &object);
-        Settled { world, paths: Vec::new() }.with(object, status, Some((hpa, true))).await
+        Settled::new(world).with(object, status, Some((hpa, true))).await
     }
 
     /// An HPA with a name and a behavior of the user's, labels and annotations to be copied, a formula, and a
@@ -102,7 +105,7 @@ impl<'a> Settled<'a> {
             },
         });
         let status = status(&[ready(), active(), no_fallback(), not_paused(), scaling()], &further);
-        let mut settled = Settled { world, paths: Vec::new() };
+        let mut settled = Settled::new(world);
         settled.put(authentication, Some(json!({ "scaledobjects": "web" }))).await;
         settled.with(object, status, Some((hpa, true))).await
     }
@@ -117,7 +120,7 @@ impl<'a> Settled<'a> {
         let conditions =
             [ready_in_a_pause(), json!({ "type": "Active", "status": "Unknown" }), no_fallback(), paused()];
         let status = json!({ "conditions": conditions });
-        Settled { world, paths: Vec::new() }.with(object, status, None).await
+        Settled::new(world).with(object, status, None).await
     }
 
     /// Paused while it was active: what was known is still said, but there is no HPA.
@@ -128,13 +131,13 @@ impl<'a> Settled<'a> {
         object["metadata"]["annotations"] = json!({ "autoscaling.keda.sh/paused": "true" });
         let health = json!({ "health": { "s0-metric-api-value": { "numberOfFailures": 0, "status": "Happy" } } });
         let status = status(&[ready_in_a_pause(), active(), no_fallback(), paused(), scaling()], &health);
-        Settled { world, paths: Vec::new() }.with(object, status, None).await
+        Settled::new(world).with(object, status, None).await
     }
 
     /// Everything as the API server has it, with its versions.
     pub async fn objects(&self) -> Vec<Value> {
         let mut objects = Vec::new();
-        for path in self.paths.iter().map(String::as_str).chain([SECRET, API_SERVICE]) {
+        for path in self.paths.iter().map(String::as_str).chain([CERTIFICATES, API_SERVICE]) {
             objects.push(self.world.bed.cluster.get(path).await.expect("it is still there"));
         }
         objects

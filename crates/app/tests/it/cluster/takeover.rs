@@ -5,10 +5,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::bed::Bed;
+use super::bed::{Bed, CERTIFICATES};
 use super::operator::{Operator, Settings};
 use super::reads::Reads;
-use super::settled::{SECRET, Settled};
+use super::settled::Settled;
 use super::world::{World, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,8 +23,7 @@ async fn what_is_as_it_should_be_is_not_written() {
         world.wait_for("Active", "False").await;
         world.wait_for("HPAActive", "True").await;
     }
-    assert!(until(20, || async { bed.cluster.get::<Value>(SECRET).await.is_ok() }).await);
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    certificates_settle(&bed).await;
     // A read that fails between the two operators would be news, and rightly written.
     bed.control("stop/controller-manager").await;
     first.end(Signal::TERM);
@@ -49,8 +48,7 @@ async fn what_keda_left_behind_is_not_written() {
     let Some(bed) = Bed::start(&[]).await else { return };
     // Certificates like KEDA's, and an API server that trusts them.
     let mut first = Operator::start(&bed, &Settings::default()).await;
-    assert!(until(20, || async { bed.cluster.get::<Value>(SECRET).await.is_ok() }).await);
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    certificates_settle(&bed).await;
     first.end(Signal::TERM);
     // Nobody else writes while it is looked at, and HPAs keep the statuses that they are given.
     bed.control("stop/controller-manager").await;
@@ -84,9 +82,15 @@ async fn what_keda_left_behind_is_not_written() {
     resting.world.wait_for_replicas(2).await;
 }
 
+/// Waits until the operator has made its certificates and told the API server of them.
+async fn certificates_settle(bed: &Bed) {
+    assert!(until(20, || async { bed.cluster.get::<Value>(CERTIFICATES).await.is_ok() }).await);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+}
+
 /// Identity and version of all that belongs to a world. An HPA's status is the business of its controller.
 async fn state(bed: &Bed, world: &World<'_>) -> Vec<Value> {
-    let secret: Value = bed.cluster.get(SECRET).await.unwrap_or_default();
+    let secret: Value = bed.cluster.get(CERTIFICATES).await.unwrap_or_default();
     let deployment = world.get("apps/v1", "deployments", "web").await;
     let (object, hpa) = (world.object().await, world.hpa().await);
     vec![
