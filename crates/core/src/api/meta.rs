@@ -1,9 +1,9 @@
 //! What all objects share: metadata and conditions.
 
-use crate::SmallMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::SmallMap;
 
 /// The metadata of an object, as far as it is used here.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -1,11 +1,10 @@
 //! The observed state of ScaledObjects and ScaledJobs, as written to their status.
 
-use crate::SmallMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Condition;
+use crate::SmallMap;
 
 /// Status of a ScaledObject (behaviour.md §1.9).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! A trigger: which event source is read, and how.
 
-use crate::SmallMap;
-
 use serde::{Deserialize, Serialize};
+
+use crate::SmallMap;
 
 /// One event source of a ScaledObject or ScaledJob.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -69,7 +69,7 @@ impl Driver {
         let definition = plan.definition.clone();
         // The HPA is in the cluster by now, and what was restored in the engine.
         plan.hpa = None;
-        plan.object = Arc::new(bare(&plan.object));
+        plan.object = Arc::new(without_status(&plan.object));
         plan.definition.restored = Restored::default();
         managed.plan = Some(Arc::new(plan));
         self.engine.handle(now, Input::Applied(Box::new(definition)));
@@ -114,7 +114,7 @@ impl Driver {
 }
 
 /// What sources are set up by: the rest of an object changes with its status, and would be held twice.
-fn bare(object: &ScaledObject) -> ScaledObject {
+fn without_status(object: &ScaledObject) -> ScaledObject {
     let ObjectMeta { name, namespace, .. } = object.metadata.clone();
     let metadata = ObjectMeta { name, namespace, ..ObjectMeta::default() };
     ScaledObject { metadata, spec: Arc::clone(&object.spec), status: None }
