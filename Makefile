@@ -17,7 +17,7 @@ quickstart: build ## Watch a workload scale from zero to several workers and bac
 	@$(TARGET)/release/examples/quickstart
 
 build: target ## Build the release binary and the quickstart
-	cargo build --release --workspace --bin keda --example quickstart
+	@scripts/build.sh release --bin keda --example quickstart
 
 static: target ## Build a static binary for an image from scratch
 	@scripts/static.sh
@@ -30,7 +30,7 @@ test: target ## Check and test everything, from fast to slow; the last line coun
 bench: build ## Measure keda up with 500 objects on one Redis
 	@scripts/bench-up.sh
 
-bench-cluster: build ## Measure the operator with 1,000 ScaledObjects on a control plane
+bench-cluster: target ## Measure the operator with 1,000 ScaledObjects on a control plane
 	@scripts/bench-cluster.sh
 
 testbed: target ## Bring up a Kubernetes control plane on this machine and print its kubeconfig

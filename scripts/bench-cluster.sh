@@ -21,10 +21,9 @@ cd "$(dirname "$0")/.."
 
 target=${CARGO_TARGET_DIR:-target}
 testbed=$(scripts/testbed.sh)
-# Always the whole workspace: a part of it has other features, and its dependencies would be built once more. What is
-# measured is built for size, which takes some minutes.
+# What is measured is built for size, which takes some minutes.
 echo 'building what is measured' >&2
-cargo build --quiet --release --workspace --example bench-cluster
-cargo build --quiet --profile dist --workspace --bin keda
+scripts/build.sh release --example bench-cluster
+scripts/build.sh dist --bin keda
 exec "$target/release/examples/bench-cluster" \
     --testbed "$testbed" --keda "$target/dist/keda" --output bench-results/cluster.json

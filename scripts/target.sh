@@ -29,14 +29,14 @@ if [[ -e $folder/.owner ]]; then
 fi
 if [[ $owner != "$clone" || $owner_identity != "$identity" ]]; then
     # A build of the owner that is under way is waited for.
-    for lock in "$folder"/*/.cargo-*lock; do
+    for lock in "$folder"/{*,*/*}/.cargo-*lock; do
         if [[ -e $lock ]]; then flock "$lock" true; fi
     done
     if [[ -n $owner && $owner != "$clone" && $(readlink "$owner/target" || true) == "$folder" ]]; then
         rm "$owner/target"
     fi
     # The names of all members begin like this, and no other's does.
-    rm -rf "$folder"/*/.fingerprint/keda-*
+    rm -rf "$folder"/{*,*/*}/.fingerprint/keda-*
     printf '%s\n' "$clone" "$identity" > "$folder/.owner"
 fi
 ln -sfn "$folder" target

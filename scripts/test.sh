@@ -60,7 +60,7 @@ no_leftovers() {
 stage 'Unit tests' cargo test --quiet --workspace --lib --bins --no-fail-fast
 stage 'Documentation tests' cargo test --quiet --workspace --doc --no-fail-fast
 stage 'Integration tests' cargo test --quiet --workspace --test '*' --no-fail-fast -- \
-    --include-ignored --skip quickstart:: --skip cluster::
+    --include-ignored --skip quickstart:: --skip chroot:: --skip cluster::
 stage 'Test bed' scripts/testbed.sh
 # They mostly wait for the control plane, so that many at a time do not hinder each other.
 stage 'Cluster tests' cargo test --quiet --workspace --test it --no-fail-fast -- \
@@ -77,15 +77,16 @@ release_stages() {
     else
         printf '\n== Conformance: left out, there is no %s\n' "$conformance"
     fi
-    KEDA_TEST_QUICKSTART=$(realpath "$target")/release/examples/quickstart
-    export KEDA_TEST_QUICKSTART
-    stage 'Quickstart' cargo test --quiet --workspace --test it -- --ignored quickstart::
+    local release
+    release=$(realpath "$target")/release
+    stage 'Quickstart' env KEDA_TEST_QUICKSTART="$release/examples/quickstart" \
+        cargo test --quiet --workspace --test it -- --ignored quickstart::
+    stage 'Static binary' env KEDA_TEST_STATIC="$release/keda" \
+        cargo test --quiet --workspace --test it -- --ignored chroot::
 }
 
-# Always the whole workspace: a part of it has other features, and its dependencies would be built once more.
 failed_before_build=$failed
-stage 'Release build' \
-    cargo build --quiet --release --workspace --bin keda --example quickstart --example conformance
+stage 'Release build' scripts/build.sh release --quiet --bin keda --example quickstart --example conformance
 if ((failed == failed_before_build)); then
     release_stages
 else

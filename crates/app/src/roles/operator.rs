@@ -27,14 +27,17 @@ pub(crate) fn run(flags: &OperatorFlags, all: bool) -> anyhow::Result<u8> {
     }
     let settings = settings(flags, &environment, all)?;
     let sources = Sources::new(Settings::from_environment().sources);
-    let runtime = runtime()?;
-    runtime.block_on(async {
+    let common = flags.common.clone();
+    let operate = async move {
         let metrics = metrics()?;
-        let client = client(&flags.common, &metrics).await?;
+        let client = client(&common, &metrics).await?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), identity = %settings.identity, "starting");
         keda_server::operator::run(settings, client, sources, metrics, until_signal()?).await?;
         Ok(FINE)
-    })
+    };
+    // On a thread of the runtime: each message from there to this one would wake it up.
+    let runtime = runtime()?;
+    runtime.block_on(runtime.spawn(operate))?
 }
 
 fn settings(flags: &OperatorFlags, environment: &ClusterEnvironment, all: bool) -> anyhow::Result<OperatorSettings> {

@@ -1,6 +1,6 @@
 //! The static binary in a root folder with nothing but itself and CA certificates: names, TLS, a metric.
 //!
-//! `KEDA_TEST_STATIC` names the binary, which `scripts/static.sh` builds. Only root may change the root folder.
+//! `KEDA_TEST_STATIC` names the binary, which `make build` builds. Only root may change the root folder.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const AUTHORITIES: &str = "etc/ssl/certs/ca-certificates.crt";
 #[allow(clippy::disallowed_methods, reason = "the test's own setting")]
 fn binary() -> Option<PathBuf> {
     let Some(binary) = std::env::var_os("KEDA_TEST_STATIC") else {
-        println!("SKIPPED: KEDA_TEST_STATIC names no static binary (scripts/static.sh builds one)");
+        println!("SKIPPED: KEDA_TEST_STATIC names no static binary (`make build` builds one)");
         return None;
     };
     if !rustix::process::geteuid().is_root() {
@@ -171,6 +171,7 @@ impl Drop for Running {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the static binary"]
 async fn the_static_binary_needs_only_itself_and_cas() {
     let Some(binary) = binary() else { return };
     let source = Source::start().await;

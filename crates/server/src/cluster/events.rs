@@ -1,14 +1,15 @@
 //! Events (`events.k8s.io/v1`): what people read with `kubectl describe`.
 //!
-//! Written by a task of its own, slowly, so that they never hold up what matters. An event that repeats is one object
-//! whose series counts; the repetitions are written at the second occurrence and then rarely.
+//! Written by a task of its own, slowly, so that they never hold up what matters: while HPAs are to be made they wait a
+//! little. An event that repeats is one object whose series counts; the repetitions are written at the second occurrence
+//! and then rarely.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use keda_core::engine::Severity;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::client::{ApiErrorKind, Cluster};
@@ -21,6 +22,8 @@ const QUIET: Duration = Duration::from_secs(6 * 60);
 const REFRESH: Duration = Duration::from_secs(30 * 60);
 /// How long nothing is written to a namespace that takes no events: it is mostly being deleted.
 const CLOSED: Duration = Duration::from_secs(30);
+/// How long an event waits at most while there is work that matters more.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Events that wait to be written; further ones are dropped.
 const QUEUE: usize = 20_000;
 /// What the API allows.
@@ -51,7 +54,8 @@ pub(crate) struct About {
 /// The handle on the task that writes events.
 #[derive(Debug, Clone)]
 pub(crate) struct Events {
-    queue: mpsc::Sender<Event>,
+    queue: mpsc::Sender<(Instant, Event)>,
+    held: watch::Sender<bool>,
 }
 
 /// An event that may repeat.
@@ -77,7 +81,8 @@ struct Ledger {
 impl Events {
     /// Starts the task, which ends when the last handle is dropped. `controller` is what reports, `host` where.
     pub(crate) fn start(cluster: Cluster, controller: &'static str, host: &str) -> Self {
-        let (queue, mut inbox) = mpsc::channel(QUEUE);
+        let (queue, mut inbox) = mpsc::channel::<(Instant, Event)>(QUEUE);
+        let (held, mut holds) = watch::channel(false);
         let instance = truncated(&format!("{controller}-{host}"), LONGEST_ACTION);
         tokio::spawn(async move {
             let mut ledger = Ledger { controller, instance, ..Ledger::default() };
@@ -86,19 +91,28 @@ impl Events {
                 tokio::select! {
                     event = inbox.recv() => match event {
                         // One at a time: they may be late, and decisions may not.
-                        Some(event) => ledger.write(&cluster, event).await,
+                        Some((since, event)) => {
+                            let free = holds.wait_for(|held| !held);
+                            let _ = tokio::time::timeout_at(since + PATIENCE, free).await;
+                            ledger.write(&cluster, event).await;
+                        }
                         None => return,
                     },
                     _ = sweep.tick() => ledger.forget(),
                 }
             }
         });
-        Events { queue }
+        Events { queue, held }
+    }
+
+    /// Lets events wait, or lets them go.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.send_if_modified(|before| std::mem::replace(before, held) != held);
     }
 
     /// Writes an event, some time soon. When too many wait it is dropped: people are told less, decisions go on.
     pub(crate) fn publish(&self, event: Event) {
-        if self.queue.try_send(event).is_err() {
+        if self.queue.try_send((Instant::now(), event)).is_err() {
             tracing::warn!("too many events wait to be written; one is dropped");
         }
     }

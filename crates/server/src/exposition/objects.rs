@@ -59,8 +59,15 @@ impl Metrics {
 
     /// The series of a ScaledObject, none so far.
     pub(crate) fn object(&self, key: &ObjectKey) -> ObjectSeries {
-        let object = Arc::new([key.namespace.clone(), key.name.clone()]);
-        ObjectSeries { metrics: self.clone(), object, series: Vec::new(), composes: false, registration: None }
+        let ObjectKey { namespace, name } = key;
+        ObjectSeries {
+            metrics: self.clone(),
+            object: Arc::new([namespace.clone(), name.clone()]),
+            scale_loop: Arc::new([namespace.clone(), name.clone(), SCALED_OBJECT.to_string()]),
+            series: Vec::new(),
+            composes: false,
+            registration: None,
+        }
     }
 }
 
@@ -70,6 +77,8 @@ pub(crate) struct ObjectSeries {
     metrics: Metrics,
     /// Namespace and name.
     object: Labels<2>,
+    /// Namespace, name and type.
+    scale_loop: Labels<3>,
     /// In the order of the triggers.
     series: Vec<MetricSeries>,
     /// Whether a formula makes one metric of all.
@@ -135,7 +144,7 @@ impl ObjectSeries {
         let (_, trigger) = sampled.subscriber;
         let [namespace, name] = self.object.each_ref().map(String::as_str);
         if let Some(late) = sampled.late {
-            families.loop_latency.with([namespace, name, SCALED_OBJECT], |gauge| gauge.set(late.as_secs_f64()));
+            families.loop_latency.update(&self.scale_loop, |gauge| gauge.set(late.as_secs_f64()));
         }
         for series in self.series.iter_mut().filter(|series| series.trigger == trigger) {
             // A source that was never asked took no time.

@@ -13,7 +13,7 @@ use keda_core::quantity::Quantity;
 use keda_scalers::plan::Plan;
 use keda_scalers::sampler::{Pushed, Report, Sampled, Sampler};
 use keda_scalers::trigger::Push;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::authentications::AuthenticationBook;
@@ -84,6 +84,8 @@ pub(crate) struct Driver {
     pub(super) timers: BTreeSet<(Instant, ObjectKey)>,
     running: usize,
     limit: usize,
+    /// One for each status that may be written at the same time.
+    pub(super) writers: Arc<Semaphore>,
     pub(super) questions: HashMap<u64, Question>,
     next_question: u64,
     epoch: Instant,
@@ -120,6 +122,7 @@ impl Driver {
             timers: BTreeSet::new(),
             running: 0,
             limit,
+            writers: Arc::new(Semaphore::new(limit)),
             questions: HashMap::new(),
             next_question: 0,
             epoch: Instant::now(),
@@ -246,6 +249,7 @@ impl Driver {
             tracing::warn!("HPAs or TriggerAuthentications cannot be watched so far; going on without them");
             self.complete(AWAITED);
         }
+        let is_busy = self.is_busy();
         while let Some((at, key)) = self.timers.pop_first() {
             if at > instant {
                 self.timers.insert((at, key));
@@ -253,7 +257,7 @@ impl Driver {
             }
             let Some(managed) = self.objects.get_mut(&key) else { continue };
             if managed.write_after.take_if(|at| *at <= instant).is_some() {
-                if !self.queue.is_empty() && managed.is_patient() {
+                if is_busy && managed.is_patient() {
                     let later = instant + super::effects::GATHER;
                     managed.write_after = Some(later);
                     self.timers.insert((later, key.clone()));
@@ -396,6 +400,12 @@ impl Driver {
                 self.reconcile(&key);
             }
         }
+        self.events.hold(self.is_busy());
+    }
+
+    /// Whether there are HPAs to be made, which matters more than to tell of those that are.
+    fn is_busy(&self) -> bool {
+        self.running > 0 || !self.queue.is_empty()
     }
 
     fn reconcile(&mut self, key: &ObjectKey) {

@@ -200,7 +200,10 @@ impl Driver {
         managed.writing = true;
         let path = format!("{}/status", SCALED_OBJECTS.object(Some(&key.namespace), &key.name));
         let (cluster, messages, key) = (self.tools.cluster.clone(), self.messages.clone(), key.clone());
+        let writers = Arc::clone(&self.writers);
         tokio::spawn(async move {
+            // Many at once would hold up everything else that is asked of the API server.
+            let _permit = writers.acquire().await;
             let result = cluster.merge::<ScaledObject>(&path, &json!({ "status": patch })).await;
             let _ = messages.send(Message::StatusWritten(key, Box::new(result)));
         });

@@ -22,7 +22,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1000);
 
 /// How long the first status of an object waits for the HPAs of others.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Annotations whose change takes effect at once.
 const STEERING: [&str; 5] = [
