@@ -79,8 +79,9 @@ pub(crate) fn table(settings: &Settings, ours: &Figures, peer: Option<&Figures>)
     table.set_header(header.iter().take(if peer.is_some() { 4 } else { 3 }));
     let columns: Vec<&Figures> = std::iter::once(ours).chain(peer).collect();
     let mut row = |name: &str, text: &str, pick: fn(&Figures) -> &BTreeMap<&'static str, f64>| {
+        let key = if name.is_empty() { text } else { name };
         let cell =
-            |figures: &&Figures| pick(figures).get(name).map_or_else(|| "–".to_string(), |value| format!("{value:.2}"));
+            |figures: &&Figures| pick(figures).get(key).map_or_else(|| "–".to_string(), |value| format!("{value:.2}"));
         let cells: Vec<String> = columns.iter().map(cell).collect();
         table.add_row([name.to_string(), text.to_string()].into_iter().chain(cells));
     };
