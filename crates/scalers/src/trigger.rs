@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use keda_core::metadata::{Context, Metadata};
 use keda_core::metric::MetricSpec;
-use keda_core::sample::{Reading, SourceError};
+use keda_core::sample::{ErrorKind, Reading, SourceError};
 
 use crate::client::Sources;
 
@@ -19,11 +19,15 @@ pub trait Trigger: Metadata + Send + Sync + 'static {
     fn specs(&self, context: &Context) -> Specs;
 
     /// Makes the reader of the source. Dials on the first sample, never here, so that a source that is down does not
-    /// hold up its object.
+    /// hold up its object. A type whose source is not written yet leaves this out.
     ///
     /// # Errors
-    /// What the client library refuses before any connection: a bad certificate, a bad URL.
-    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError>;
+    /// What the client library refuses before any connection: a bad certificate, a bad URL. Of a type whose source is
+    /// not written yet, [`ErrorKind::Unsupported`].
+    fn connect(self, context: &Context, _sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let message = format!("reading a {} trigger is not supported yet", context.trigger_type);
+        Err(SourceError::new(ErrorKind::Unsupported, message))
+    }
 }
 
 /// The metrics of a trigger, as far as they are known offline.
