@@ -1,0 +1,120 @@
+//! `github-runner`: the jobs of GitHub Actions that wait or run on one's own runners (`scalers/github-runner.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the jobs of GitHub Actions that wait or run on one's own runners.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct GithubRunner {
+    /// Address of the API; that of a GitHub Enterprise Server ends in `/api/v3`.
+    #[meta(name = "githubApiURL", trigger, env, default = "https://api.github.com")]
+    github_api_url: String,
+    /// The organisation, enterprise or user.
+    #[meta(trigger, env)]
+    owner: String,
+    /// What the owner is: an organisation, an enterprise, or a user with repositories.
+    #[meta(trigger, env, one_of("org", "ent", "repo"))]
+    runner_scope: String,
+    /// Personal access token, in place of a GitHub App.
+    #[meta(auth, optional)]
+    personal_access_token: Secret,
+    /// The repositories; by default all of the owner's.
+    #[meta(trigger, env, optional)]
+    repos: Vec<String>,
+    /// Labels of the runners, beside the default ones.
+    #[meta(trigger, env, optional)]
+    labels: Vec<String>,
+    /// Whether the runners lack the labels `self-hosted`, `linux` and `x64`.
+    #[meta(trigger, env, default = "false")]
+    no_default_labels: bool,
+    /// Whether to ask only for what has changed, which spares the rate limit.
+    #[meta(trigger, env, default = "false")]
+    enable_etags: bool,
+    /// Whether jobs without labels count for runners without labels only.
+    #[meta(trigger, env, default = "false")]
+    match_unlabeled_jobs_with_unlabeled_runners: bool,
+    /// Jobs that one replica is expected to handle, and from which on the target leaves zero.
+    #[meta(trigger, env, default = "1")]
+    target_workflow_queue_length: i64,
+    /// Id of the GitHub App.
+    #[meta(name = "applicationID", trigger, env, optional)]
+    application_id: i64,
+    /// Id of the GitHub App's installation.
+    #[meta(name = "installationID", trigger, env, optional)]
+    installation_id: i64,
+    /// PEM of the GitHub App's private key.
+    #[meta(auth, optional)]
+    app_key: Secret,
+}
+
+impl GithubRunner {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        let app = [
+            (self.application_id == 0, "no applicationID given"),
+            (self.installation_id == 0, "no installationID given"),
+            (self.app_key.is_empty(), "no appKey given"),
+        ];
+        if self.app_key.is_empty() && self.personal_access_token.is_empty() {
+            reader.error("no personalAccessToken or appKey given");
+        } else if app.iter().any(|(missing, _)| !missing)
+            && let Some((_, message)) = app.iter().find(|(missing, _)| *missing)
+        {
+            reader.error(*message);
+        }
+    }
+}
+
+impl Trigger for GithubRunner {
+    fn specs(&self, _: &Context) -> Specs {
+        let name = normalize(&format!("github-runner-{}", self.owner));
+        Specs::one(MetricSpec::external(name, Target::Integer(self.target_workflow_queue_length)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(more: &[(&str, &str)], authentication: &[(&str, &str)]) -> (GithubRunner, Vec<String>) {
+        let required = [("ownerFromEnv", "O"), ("runnerScope", "org")];
+        let inputs = Inputs::from_metadata(required.iter().chain(more).copied())
+            .with_authentication(authentication.iter().copied())
+            .with_environment([("O", "my.org")]);
+        let (trigger, problems) = parse::<GithubRunner>(&inputs, &Context::default());
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    const TOKEN: [(&str, &str); 1] = [("personalAccessToken", "hunter2")];
+    const APP: [(&str, &str); 2] = [("applicationID", "1"), ("installationID", "2")];
+
+    #[test]
+    fn the_metric_is_named_after_the_owner() {
+        let (trigger, problems) = parsed(&[("labels", "gpu, arm")], &TOKEN);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(trigger.labels, ["gpu", "arm"]);
+        let spec = MetricSpec::external("github-runner-my-org", Target::Integer(1));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn there_is_a_token_or_all_of_an_app() {
+        assert_eq!(parsed(&[], &[]).1, ["no personalAccessToken or appKey given"]);
+        assert_eq!(parsed(&APP[..1], &TOKEN).1, ["no installationID given"]);
+        assert_eq!(parsed(&APP, &TOKEN).1, ["no appKey given"]);
+        assert_eq!(parsed(&[], &[("appKey", "hunter3")]).1, ["no applicationID given"]);
+        assert!(parsed(&APP, &[("appKey", "hunter3")]).1.is_empty());
+    }
+
+    #[test]
+    fn the_scope_is_one_of_three_words() {
+        assert!(parsed(&[("runnerScope", "Org")], &TOKEN).1[0].contains("must be one of [org ent repo]"));
+    }
+}

@@ -1,0 +1,188 @@
+//! `predictkube`: a forecast of a PromQL query, which PredictKube makes (`scalers/predictkube.md`).
+
+use jiff::SignedDuration;
+use keda_core::duration;
+use keda_core::metadata::{Context, Kind, Metadata, Parameter, Reader, Value};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::secret::Secret;
+
+use crate::client::authentication::Authentication;
+use crate::client::request_uri::RequestUri;
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on a forecast of a PromQL query.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct PredictKube {
+    /// Address of the Prometheus server.
+    #[meta(trigger)]
+    prometheus_address: String,
+    #[meta(group)]
+    authentication: Authentication,
+    /// The PromQL query.
+    #[meta(trigger)]
+    query: String,
+    /// How far ahead to look, such as `2h`.
+    #[meta(trigger)]
+    predict_horizon: LongDuration,
+    /// Time between two observations, such as `2m`.
+    #[meta(trigger)]
+    query_step: LongDuration,
+    /// Time from which observations are taken, such as `7d`.
+    #[meta(trigger)]
+    history_time_window: LongDuration,
+    /// Key of PredictKube, a JWT.
+    #[meta(auth)]
+    api_key: Secret,
+    /// What one replica is expected to handle.
+    #[meta(trigger, optional)]
+    threshold: f64,
+    /// Last observation above which the target leaves zero.
+    #[meta(trigger, optional)]
+    activation_threshold: f64,
+}
+
+impl PredictKube {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if !self.prometheus_address.is_empty() && !is_url(&self.prometheus_address) {
+            reader.error_at("prometheusAddress", "invalid prometheusAddress");
+        }
+        if !self.api_key.is_empty() && !is_jwt(self.api_key.expose()) {
+            reader.error("invalid apiKey");
+        }
+        if !reader.has_errors() && self.threshold == 0.0 && !reader.context().as_metric_source {
+            reader.error("no threshold given");
+        }
+    }
+}
+
+/// Whether an address has a scheme and something behind it.
+fn is_url(address: &str) -> bool {
+    let (address, fragment) = address.split_once('#').unwrap_or((address, ""));
+    let (Ok(uri), Some((scheme, rest))) = (RequestUri::parse(address), address.split_once(':')) else { return false };
+    if address.starts_with('/') {
+        return false;
+    }
+    if scheme.eq_ignore_ascii_case("file") {
+        return !matches!(uri.path.as_str(), "" | "/");
+    }
+    let without_host = !rest.is_empty() && !rest.starts_with(['/', '?']);
+    without_host || !uri.host.is_empty() || !fragment.is_empty()
+}
+
+/// Whether a text looks like a JWT, whose signature may be empty.
+fn is_jwt(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    let is_part = |part: &&str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    matches!(parts.as_slice(), [header, claims, _] if !header.is_empty() && !claims.is_empty())
+        && parts.iter().all(is_part)
+}
+
+/// A duration that may have days and weeks, and that may be negative.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct LongDuration(SignedDuration);
+
+impl Value for LongDuration {
+    const KIND: Kind = Kind::Text;
+
+    fn from_text(text: &str, parameter: &Parameter) -> Result<Self, String> {
+        long_duration(text).map(LongDuration).ok_or_else(|| {
+            format!("{} parsing error: expected a duration with units, such as 30m, 1d12h or 2w", parameter.name())
+        })
+    }
+}
+
+fn long_duration(text: &str) -> Option<SignedDuration> {
+    let negative = text.starts_with('-');
+    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if rest == "0" {
+        return Some(SignedDuration::ZERO);
+    }
+    if rest.is_empty() {
+        return None;
+    }
+    let is_numeric = |character: char| character.is_ascii_digit() || character == '.';
+    let mut total = SignedDuration::ZERO;
+    while !rest.is_empty() {
+        let (number, tail) = rest.split_at(rest.find(|character: char| !is_numeric(character))?);
+        let (unit, remaining) = tail.split_at(tail.find(is_numeric).unwrap_or(tail.len()));
+        let (unit, times) = match unit {
+            "d" => ("h", 24),
+            "w" => ("h", 7 * 24),
+            _ => (unit, 1),
+        };
+        let part = SignedDuration::try_from(duration::parse(&format!("{number}{unit}")).ok()?).ok()?;
+        total = total.checked_add(part.checked_mul(times)?)?;
+        rest = remaining;
+    }
+    i64::try_from(total.as_nanos()).ok()?;
+    Some(if negative { -total } else { total })
+}
+
+impl Trigger for PredictKube {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external("predictkube-predictkube_metric", Target::Float(self.threshold)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    const METADATA: [(&str, &str); 6] = [
+        ("prometheusAddress", "http://p:9090"),
+        ("query", "q"),
+        ("predictHorizon", "2h"),
+        ("queryStep", "2m"),
+        ("historyTimeWindow", "7d"),
+        ("threshold", "2000"),
+    ];
+
+    fn parsed(key: &str, value: &str, api_key: &str) -> (PredictKube, Vec<String>) {
+        let metadata = METADATA.into_iter().map(|(name, text)| (name, if name == key { value } else { text }));
+        let inputs = Inputs::from_metadata(metadata).with_authentication([("apiKey", api_key)]);
+        let (trigger, problems) = parse::<PredictKube>(&inputs, &Context::default());
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_always_the_same() {
+        let (trigger, problems) = parsed("", "", "a.b.c");
+        assert!(problems.is_empty(), "{problems:?}");
+        let spec = MetricSpec::external("predictkube-predictkube_metric", Target::Float(2000.0));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+        assert_eq!(trigger.history_time_window.0, SignedDuration::from_hours(7 * 24));
+    }
+
+    #[test]
+    fn addresses_keys_and_thresholds_are_checked() {
+        assert_eq!(parsed("prometheusAddress", "foo", "a.b.").1, ["invalid prometheusAddress"]);
+        assert_eq!(parsed("", "", "hunter2").1, ["invalid apiKey"]);
+        assert_eq!(parsed("threshold", "0", "a.b.c").1, ["no threshold given"]);
+        assert!(parsed("queryStep", "two hours", "a.b.c").1[0].contains("queryStep parsing error"));
+    }
+
+    #[test]
+    fn durations_have_days_and_weeks_and_signs() {
+        let hours = SignedDuration::from_hours;
+        assert_eq!(long_duration("1d12h"), Some(hours(36)));
+        assert_eq!(long_duration("-0.5w"), Some(hours(-84)));
+        assert_eq!(long_duration("0"), Some(SignedDuration::ZERO));
+        for wrong in ["", "-", "7", "1d0", "d", "--5s", "1e-4", "15251w", "5,6"] {
+            assert_eq!(long_duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_a_scheme_and_a_host() {
+        for valid in ["http://h", "h:9090", "file:///x", "http://#x"] {
+            assert!(is_url(valid), "{valid}");
+        }
+        for invalid in ["h", "/x", "/x:y", "http:", "http://", "http:///x", "file:///", "1:2"] {
+            assert!(!is_url(invalid), "{invalid}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `sumologic`: a number from a search of logs or a query of metrics (`scalers/sumologic.md`).
+
+use std::time::Duration;
+
+use keda_core::metadata::{Context, Map, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::trigger::{Specs, Trigger};
+
+/// What the keys of the rows of a query of metrics begin with.
+const ROW: &str = "query.";
+
+/// Scale on a search of logs, or on a query of metrics, of Sumo Logic.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct SumoLogic {
+    /// Id of the access key.
+    #[meta(name = "accessID", auth)]
+    access_id: Secret,
+    /// The access key.
+    #[meta(auth)]
+    access_key: Secret,
+    /// Address of the API.
+    #[meta(trigger)]
+    host: String,
+    /// Whether to take any certificate of the server.
+    #[meta(trigger, optional)]
+    unsafe_ssl: bool,
+    /// What to ask: a search of logs, or a query of metrics.
+    #[meta(trigger, one_of("logs", "metrics"))]
+    query_type: String,
+    /// The search, or the query where it has one row.
+    #[meta(trigger, optional)]
+    query: String,
+    /// The rows of a query of metrics: one key for each, with the id of the row in place of the star.
+    #[meta(name = "query.*", trigger, optional)]
+    rows: Map,
+    /// Id of the row that gives the value.
+    #[meta(name = "resultQueryRowID", trigger, optional)]
+    result_query_row_id: String,
+    /// Width of the time slices of a query of metrics.
+    #[meta(trigger, optional)]
+    quantization: Duration,
+    /// How to make one number of the points of a time slice.
+    #[meta(trigger, default = "Avg", one_of("Avg", "Sum", "Count", "Min", "Max"))]
+    rollup: String,
+    /// Field of the logs' records that holds the value.
+    #[meta(trigger, optional)]
+    result_field: String,
+    /// Time between two questions for the result of a search of logs; 1s where it is 0.
+    #[meta(trigger, optional)]
+    logs_polling_interval: Duration,
+    /// How often to try a request; 3 times where it is 0.
+    #[meta(trigger, optional)]
+    max_retries: i64,
+    /// Length of the time window, which ends now.
+    #[meta(trigger)]
+    timerange: Duration,
+    /// Time zone of the window's ends.
+    #[meta(trigger, default = "UTC")]
+    timezone: String,
+    /// Value above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_threshold: f64,
+    /// How to make one number of the records, or of the time slices.
+    #[meta(trigger, default = "Avg", one_of("Latest", "Avg", "Sum", "Count", "Min", "Max"))]
+    query_aggregator: String,
+    /// What one replica is expected to handle.
+    #[meta(trigger)]
+    threshold: f64,
+}
+
+impl SumoLogic {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        let rows = rows(reader);
+        for (id, text) in &rows {
+            let key = format!("{ROW}{id}");
+            if id.is_empty() {
+                reader.error_at(&key, format!("malformed metadata, unable to parse rowID from key: {key}"));
+            } else if text.is_empty() {
+                reader.error_at(&key, format!("malformed metadata, invalid value for key: {key}"));
+            }
+        }
+        if !rows.is_empty() {
+            // Whatever the ids are, these keys are known, and tell this query from others.
+            reader.all();
+        }
+        // A key that has the star itself holds all rows, as one text.
+        if self.rows.0.is_empty() {
+            self.rows.0.extend(rows);
+        }
+        let problem = match self.query_type.as_str() {
+            "logs" => self.check_logs(),
+            "metrics" => self.check_metrics(),
+            // Missing, or both words, of which KEDA makes nothing.
+            _ => Ok(()),
+        };
+        if let Err(message) = problem {
+            reader.error(message);
+        }
+    }
+
+    fn check_logs(&self) -> Result<(), String> {
+        if self.query.is_empty() {
+            return Err("missing required metadata: query".to_string());
+        }
+        if !self.rows.0.is_empty() {
+            return Err("invalid metadata, query.<RowId> not supported for logs queryType".to_string());
+        }
+        if self.result_field.is_empty() {
+            return Err("missing required metadata: resultField (required for logs queryType)".to_string());
+        }
+        Ok(())
+    }
+
+    fn check_metrics(&self) -> Result<(), String> {
+        let (one, several) = (!self.query.is_empty(), !self.rows.0.is_empty());
+        if one == several {
+            let which = if one { "invalid metadata: only one" } else { "missing metadata: either" };
+            return Err(format!("{which} of query or query.<RowId> must be defined for metrics queryType"));
+        }
+        if several && self.result_query_row_id.is_empty() {
+            return Err("missing required metadata: resultQueryRowID for multi-metrics query".to_string());
+        }
+        if several && !self.rows.0.contains_key(&self.result_query_row_id) {
+            return Err(format!("resultQueryRowID '{}' not found in queries", self.result_query_row_id));
+        }
+        if self.quantization.is_zero() {
+            return Err("missing required metadata: quantization for metrics queryType".to_string());
+        }
+        Ok(())
+    }
+}
+
+/// The rows of a query of metrics, by id. A row is not trimmed.
+fn rows(reader: &Reader<'_>) -> Vec<(String, String)> {
+    let metadata = reader.inputs().metadata.iter();
+    metadata.filter_map(|(key, text)| Some((key.strip_prefix(ROW)?.to_string(), text.clone()))).collect()
+}
+
+impl Trigger for SumoLogic {
+    fn specs(&self, _: &Context) -> Specs {
+        let name = normalize(&format!("sumologic-{}", self.query_type));
+        Specs::one(MetricSpec::external(name, Target::Float(self.threshold)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(more: &[(&str, &str)]) -> (SumoLogic, Vec<String>) {
+        let required = [("host", "https://api.sumologic.com"), ("timerange", "15m"), ("threshold", "1")];
+        let inputs = Inputs::from_metadata(required.iter().chain(more).copied())
+            .with_authentication([("accessID", "hunter2"), ("accessKey", "hunter3")]);
+        let (trigger, problems) = parse::<SumoLogic>(&inputs, &Context::default());
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    const LOGS: [(&str, &str); 3] = [("queryType", "logs"), ("query", "* | count as n"), ("resultField", "n")];
+    const METRICS: [(&str, &str); 2] = [("queryType", "metrics"), ("quantization", "15s")];
+    const ROWS: [(&str, &str); 3] = [("query.A", "metric=a"), ("query.B", "#A / 2"), ("resultQueryRowID", "B")];
+
+    #[test]
+    fn the_metric_is_named_after_what_is_asked() {
+        let (trigger, problems) = parsed(&LOGS);
+        assert!(problems.is_empty(), "{problems:?}");
+        let spec = MetricSpec::external("sumologic-logs", Target::Float(1.0));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+        let (trigger, problems) = parsed(&[METRICS[0], METRICS[1], ROWS[0], ROWS[1], ROWS[2]]);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(trigger.rows.0["B"], "#A / 2");
+    }
+
+    #[test]
+    fn logs_have_a_query_and_a_field() {
+        assert!(parsed(&LOGS[..1]).1[0].ends_with("query"));
+        assert!(parsed(&LOGS[..2]).1[0].contains("resultField"));
+        assert!(parsed(&[LOGS[0], LOGS[1], LOGS[2], ROWS[0]]).1[0].contains("not supported for logs"));
+    }
+
+    #[test]
+    fn metrics_have_one_row_or_several() {
+        let problem = |more: &[(&str, &str)]| {
+            let metadata: Vec<_> = METRICS.iter().chain(more).copied().collect();
+            parsed(&metadata).1.remove(0)
+        };
+        assert!(problem(&[]).starts_with("missing metadata: either of"));
+        assert!(problem(&[LOGS[1], ROWS[0]]).starts_with("invalid metadata: only one of"));
+        assert!(problem(&ROWS[..2]).contains("resultQueryRowID for multi-metrics"));
+        assert_eq!(problem(&[ROWS[0], ROWS[2]]), "resultQueryRowID 'B' not found in queries");
+        assert!(problem(&[ROWS[0], ("query.", "x")]).contains("unable to parse rowID from key: query."));
+        assert!(problem(&[("query.C", "")]).contains("invalid value for key: query.C"));
+        assert!(parsed(&[METRICS[0], LOGS[1]]).1[0].contains("quantization for metrics queryType"));
+    }
+}
