@@ -23,8 +23,18 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    aws_cloudwatch = "triggers/aws/cloudwatch.rs" => CloudWatch serves ["aws-cloudwatch"];
+    aws_dynamodb = "triggers/aws/dynamodb.rs" => DynamoDb serves ["aws-dynamodb"];
+    aws_dynamodb_streams = "triggers/aws/dynamodb_streams.rs" => DynamoDbStreams serves ["aws-dynamodb-streams"];
+    aws_kinesis_stream = "triggers/aws/kinesis_stream.rs" => KinesisStream serves ["aws-kinesis-stream"];
+    aws_sqs_queue = "triggers/aws/sqs_queue.rs" => SqsQueue serves ["aws-sqs-queue"];
     cron = "triggers/time/cron.rs" => Cron serves ["cron"];
     external = "triggers/external/mod.rs" => External serves ["external", "external-push"];
+    gcp_cloudtasks = "triggers/gcp/cloudtasks.rs" => CloudTasks serves ["gcp-cloudtasks"];
+    gcp_pubsub = "triggers/gcp/pubsub.rs" => PubSub serves ["gcp-pubsub"];
+    gcp_spanner = "triggers/gcp/spanner.rs" => Spanner serves ["gcp-spanner"];
+    gcp_stackdriver = "triggers/gcp/stackdriver.rs" => Stackdriver serves ["gcp-stackdriver"];
+    gcp_storage = "triggers/gcp/storage.rs" => Storage serves ["gcp-storage"];
     kubernetes_resource = "triggers/kubernetes/resource/mod.rs" => KubernetesResource serves ["kubernetes-resource"];
     kubernetes_workload = "triggers/kubernetes/workload.rs" => KubernetesWorkload serves ["kubernetes-workload"];
     metrics_api = "triggers/http/metrics_api.rs" => MetricsApi serves ["metrics-api"];

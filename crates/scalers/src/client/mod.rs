@@ -5,8 +5,10 @@
 
 pub mod amqp;
 pub mod authentication;
+pub mod aws;
 #[cfg(test)]
 pub(crate) mod fake_cluster;
+pub mod gcp;
 pub mod grpc;
 pub mod http;
 pub mod notices;
@@ -14,6 +16,7 @@ pub mod oauth2;
 pub mod pool;
 pub mod postgres;
 pub mod redis;
+pub mod request_uri;
 pub mod tls;
 
 use std::path::PathBuf;

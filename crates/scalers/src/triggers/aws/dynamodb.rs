@@ -1,0 +1,193 @@
+//! `aws-dynamodb`: the items that a query finds (`scalers/aws-dynamodb.md`).
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use serde::Deserialize;
+use serde_json::{Deserializer, Map, Value, json};
+
+use crate::client::aws::AwsOptions;
+use crate::trigger::{Specs, Trigger};
+
+/// Stands for a target that is not given.
+const NO_TARGET: i64 = -1;
+
+/// Scale on the number of items that a query in DynamoDB finds.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct DynamoDb {
+    /// Name of the table.
+    #[meta(trigger)]
+    table_name: String,
+    /// The condition on the key, such as `#y = :y`.
+    #[meta(trigger)]
+    key_condition_expression: String,
+    /// The index to query in place of the table.
+    #[meta(trigger, optional)]
+    index_name: String,
+    /// Items that one replica is expected to handle.
+    #[meta(trigger, optional, default = "-1")]
+    target_value: i64,
+    /// Number of items above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_target_value: i64,
+    /// The condition on what the key's condition finds.
+    #[meta(trigger, optional)]
+    filter_expression: String,
+    /// Names of attributes for the placeholders in the conditions, as a JSON object such as `{"#y": "year"}`.
+    #[meta(trigger)]
+    expression_attribute_names: String,
+    /// Values for the placeholders in the conditions, as a JSON object such as `{":y": {"N": "1994"}}`.
+    #[meta(trigger)]
+    expression_attribute_values: String,
+    #[meta(group)]
+    options: AwsOptions,
+}
+
+impl DynamoDb {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if let (false, Err(message)) = (self.expression_attribute_names.is_empty(), self.names()) {
+            reader.error_at("expressionAttributeNames", format!("error parsing expressionAttributeNames: {message}"));
+        }
+        if let (false, Err(message)) = (self.expression_attribute_values.is_empty(), self.values()) {
+            reader.error_at("expressionAttributeValues", format!("error parsing expressionAttributeValues: {message}"));
+        }
+        if self.target_value == NO_TARGET {
+            if reader.context().as_metric_source {
+                self.target_value = 0;
+            } else {
+                reader.error("no targetValue given");
+            }
+        }
+    }
+
+    fn metric_name(&self) -> String {
+        normalize(&format!("aws-dynamodb-{}", self.table_name))
+    }
+
+    /// The names for the placeholders. KEDA reads the object, takes `null` for an empty name, and does not look at what
+    /// comes after it.
+    fn names(&self) -> Result<BTreeMap<String, String>, String> {
+        let mut text = Deserializer::from_str(&self.expression_attribute_names);
+        let names = BTreeMap::<String, Option<String>>::deserialize(&mut text)
+            .map_err(|_| "invalid expressionAttributeNames: expected a JSON object of strings".to_string())?;
+        if names.is_empty() {
+            return Err("empty map".to_string());
+        }
+        Ok(names.into_iter().map(|(placeholder, name)| (placeholder, name.unwrap_or_default())).collect())
+    }
+
+    /// The values for the placeholders, as DynamoDB wants them.
+    fn values(&self) -> Result<Map<String, Value>, String> {
+        let values: Option<Map<String, Value>> =
+            serde_json::from_str(&self.expression_attribute_values).map_err(|error| error.to_string())?;
+        attribute_values(values.unwrap_or_default())
+    }
+}
+
+fn attribute_values(values: Map<String, Value>) -> Result<Map<String, Value>, String> {
+    let named = |(name, value)| attribute_value(value).transpose().map(|value| value.map(|value| (name, value)));
+    values.into_iter().filter_map(named).collect()
+}
+
+/// A value with its type, such as `{"N": "1994"}`. Nothing is sent for an object without a type.
+fn attribute_value(value: Value) -> Result<Option<Value>, String> {
+    let Value::Object(typed) = value else {
+        return Err("unsupported data type for attribute value".to_string());
+    };
+    let Some((data_type, value)) = typed.into_iter().next() else { return Ok(None) };
+    let value = match (data_type.as_str(), value) {
+        ("S" | "N", Value::String(text)) => Value::String(text),
+        ("N", _) => return Err("invalid expressionAttributeValues: a number is written as a string".to_string()),
+        // Taken for the bytes themselves, which are encoded on their way.
+        ("B", Value::String(bytes)) => Value::String(STANDARD.encode(bytes)),
+        ("BOOL", Value::Bool(boolean)) => Value::Bool(boolean),
+        ("L", Value::Array(list)) => {
+            list.into_iter().map(attribute_value).filter_map(Result::transpose).collect::<Result<_, _>>()?
+        }
+        ("M", Value::Object(map)) => Value::Object(attribute_values(map)?),
+        ("NULL", _) => Value::Bool(true),
+        ("S" | "B" | "BOOL" | "L" | "M", _) => {
+            return Err(format!("invalid expressionAttributeValues: a value is not of its type {data_type}"));
+        }
+        _ => return Err(format!("unsupported data type for attribute value: {data_type}")),
+    };
+    Ok(Some(json!({ data_type: value })))
+}
+
+impl Trigger for DynamoDb {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.target_value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(names: &str, values: &str, target: &str, context: &Context) -> (DynamoDb, Vec<String>) {
+        let inputs = Inputs::from_metadata([
+            ("tableName", "my.table"),
+            ("awsRegion", "eu-west-1"),
+            ("identityOwner", "operator"),
+            ("keyConditionExpression", "#y = :y"),
+            ("expressionAttributeNames", names),
+            ("expressionAttributeValues", values),
+            ("targetValue", target),
+        ]);
+        let (trigger, problems) = parse(&inputs, context);
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    fn values(text: &str) -> Result<Map<String, Value>, String> {
+        parsed("{}", text, "1", &Context::default()).0.values()
+    }
+
+    #[test]
+    fn the_name_is_the_tables_and_a_formula_needs_no_target() {
+        let texts = (r##"{"#y": "year"}"##, r#"{":y": {"N": "1994"}}"#);
+        let (trigger, problems) = parsed(texts.0, texts.1, "3", &Context::default());
+        assert!(problems.is_empty(), "{problems:?}");
+        let spec = MetricSpec::external("aws-dynamodb-my-table", Target::Integer(3));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+        assert_eq!(parsed(texts.0, texts.1, "", &Context::default()).1, ["no targetValue given"]);
+        let source = Context { as_metric_source: true, ..Context::default() };
+        assert!(parsed(texts.0, texts.1, "", &source).1.is_empty());
+    }
+
+    #[test]
+    fn names_are_an_object_of_strings() {
+        let names = |text| parsed(text, r#"{":y": {"N": "1"}}"#, "1", &Context::default()).1;
+        assert_eq!(names("{}"), ["error parsing expressionAttributeNames: empty map"]);
+        assert_eq!(names(r##"{"#a": null, "#b": "b"}"##), Vec::<String>::new());
+        for text in ["malformed", "1.5", r#""a""#, r##"{"#y": 1}"##] {
+            assert!(names(text)[0].contains("invalid expressionAttributeNames"), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_have_types() {
+        let all =
+            r#"{":a": {"L": [{"S": "x"}, {"BOOL": true}, {}]}, ":b": {"M": {"k": {"B": "hi"}}}, ":c": {"NULL": 0}}"#;
+        let sent =
+            json!({":a": {"L": [{"S": "x"}, {"BOOL": true}]}, ":b": {"M": {"k": {"B": "aGk="}}}, ":c": {"NULL": true}});
+        assert_eq!(values(all).map(Value::Object), Ok(sent));
+        assert_eq!(values("null"), Ok(Map::new()));
+        for (text, problem) in [
+            (r#"{":y": {"N": 1994}}"#, "invalid expressionAttributeValues"),
+            (r#"{":y": {"S": 1}}"#, "not of its type S"),
+            (r#"{":y": {"SS": ["a"]}}"#, "unsupported data type for attribute value: SS"),
+            (r#"{":y": 1}"#, "unsupported data type for attribute value"),
+            ("5", "invalid type"),
+        ] {
+            assert!(values(text).is_err_and(|message| message.contains(problem)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `aws-sqs-queue`: the messages in a queue (`scalers/aws-sqs-queue.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+
+use crate::client::aws::AwsOptions;
+use crate::client::request_uri;
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the number of messages in a queue of SQS.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct SqsQueue {
+    /// Messages that one replica is expected to handle.
+    #[meta(trigger, default = "5")]
+    queue_length: i64,
+    /// Number of messages above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_queue_length: i64,
+    /// The queue, as its URL or its name.
+    #[meta(name = "queueURL", trigger, env)]
+    queue_url: String,
+    /// Whether messages that are being worked on count.
+    #[meta(trigger, default = "true")]
+    scale_on_in_flight: bool,
+    /// Whether messages that are held back for now count.
+    #[meta(trigger, default = "false")]
+    scale_on_delayed: bool,
+    #[meta(group)]
+    options: AwsOptions,
+}
+
+impl SqsQueue {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if self.queue_name().is_none() {
+            reader.error_at("queueURL", "cannot get queueName from queueURL");
+        }
+    }
+
+    /// The name of the queue: of a URL, what comes after the account.
+    fn queue_name(&self) -> Option<String> {
+        let Some(path) = request_uri::path(&self.queue_url) else { return Some(self.queue_url.clone()) };
+        match path.split('/').collect::<Vec<_>>().as_slice() {
+            [_, _, name] if !name.is_empty() => Some((*name).to_string()),
+            _ => None,
+        }
+    }
+
+    fn metric_name(&self) -> String {
+        normalize(&format!("aws-sqs-{}", self.queue_name().unwrap_or_default()))
+    }
+}
+
+impl Trigger for SqsQueue {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.queue_length)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(queue: (&str, &str)) -> (SqsQueue, Vec<String>) {
+        let inputs = Inputs::from_metadata([("awsRegion", "eu-west-1"), ("identityOwner", "operator"), queue])
+            .with_environment([("Q", "https://sqs.eu-west-1.amazonaws.com/1234/DeleteQ")]);
+        let (trigger, problems) = parse(&inputs, &Context::default());
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_the_queues_however_it_is_written() {
+        for (queue, name) in [
+            (("queueURLFromEnv", "Q"), "aws-sqs-DeleteQ"),
+            (("queueURL", "my.queue"), "aws-sqs-my-queue"),
+            (("queueURL", "/1234/q%3Ax"), "aws-sqs-q-x"),
+        ] {
+            let (trigger, problems) = parsed(queue);
+            assert!(problems.is_empty(), "{problems:?}");
+            let spec = MetricSpec::external(name, Target::Integer(5));
+            assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+        }
+    }
+
+    #[test]
+    fn a_url_has_an_account_and_a_name() {
+        for url in ["https://h/q", "https://h/1234/", "https://h/1234/q/x", "name:x", "https://h"] {
+            assert_eq!(parsed(("queueURL", url)).1, ["cannot get queueName from queueURL"], "{url}");
+        }
+        assert_eq!(
+            parsed(("queueURLFromEnv", "NONE")).1,
+            [r#"missing required parameter "queueURL" in [triggerMetadata resolvedEnv]"#]
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! `gcp-cloudtasks`: the tasks in a queue (`scalers/gcp-cloudtasks.md`).
+
+use keda_core::metadata::{Context, Metadata};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+
+use crate::client::gcp::GcpOptions;
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the number of tasks in a queue of Cloud Tasks.
+#[derive(Debug, Metadata)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct CloudTasks {
+    /// Tasks that one replica is expected to handle.
+    #[meta(trigger, optional, default = "100")]
+    value: f64,
+    /// Number of tasks above which the target leaves zero.
+    #[meta(trigger, optional, default = "0")]
+    activation_value: f64,
+    /// Length of the time that is looked at, in minutes; 2 where it is not above 0.
+    #[meta(trigger, optional)]
+    filter_duration: i64,
+    /// Name of the queue.
+    #[meta(trigger)]
+    queue_name: String,
+    /// The project that has the queue.
+    #[meta(
+        name = "projectID",
+        trigger,
+        announce = "This scaler is deprecated. More info -> 'https://keda.sh/blog/2025-09-15-gcp-deprecations'"
+    )]
+    project_id: String,
+    #[meta(group)]
+    options: GcpOptions,
+}
+
+impl CloudTasks {
+    fn metric_name(&self) -> String {
+        normalize(&format!("gcp-ct-{}", self.queue_name))
+    }
+}
+
+impl Trigger for CloudTasks {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+    use keda_core::problem::has_errors;
+
+    use super::*;
+
+    #[test]
+    fn the_name_is_the_queues() {
+        let inputs = Inputs::from_metadata([("queueName", "a:b"), ("projectID", "p")])
+            .with_authentication([("GoogleApplicationCredentials", "{}")]);
+        let (trigger, problems) = parse::<CloudTasks>(&inputs, &Context::default());
+        assert!(!has_errors(&problems) && problems[0].message.starts_with("This scaler is deprecated"), "{problems:?}");
+        let spec = MetricSpec::external("gcp-ct-a-b", Target::Float(100.0));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn queue_project_and_login_are_needed() {
+        let (_, problems) = parse::<CloudTasks>(&Inputs::default(), &Context::default());
+        let expected = [
+            r#"missing required parameter "queueName" in [triggerMetadata]"#,
+            r#"missing required parameter "projectID" in [triggerMetadata]"#,
+            "google application credentials not found",
+        ];
+        assert_eq!(problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,0 +1,158 @@
+//! `gcp-stackdriver`: the newest value of a time series in Cloud Monitoring (`scalers/gcp-stackdriver.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+
+use crate::client::gcp::GcpOptions;
+use crate::trigger::{Specs, Trigger};
+
+/// Shortest period that values are aligned to, in seconds.
+const SHORTEST_PERIOD: i64 = 60;
+
+/// What is made of the values of one time series in a period.
+const ALIGNERS: [&str; 19] = [
+    "none",
+    "delta",
+    "rate",
+    "interpolate",
+    "next_older",
+    "min",
+    "max",
+    "mean",
+    "count",
+    "sum",
+    "stddev",
+    "count_true",
+    "count_false",
+    "fraction_true",
+    "percentile_99",
+    "percentile_95",
+    "percentile_50",
+    "percentile_05",
+    "percent_change",
+];
+
+/// What is made of several time series.
+const REDUCERS: [&str; 14] = [
+    "none",
+    "mean",
+    "min",
+    "max",
+    "sum",
+    "stddev",
+    "count",
+    "count_true",
+    "count_false",
+    "fraction_true",
+    "percentile_99",
+    "percentile_95",
+    "percentile_50",
+    "percentile_05",
+];
+
+/// Scale on the newest value of a time series in Cloud Monitoring.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct Stackdriver {
+    /// The project that has the time series.
+    #[meta(trigger)]
+    project_id: String,
+    /// The filter that selects the time series, such as `metric.type="…"`.
+    #[meta(
+        trigger,
+        announce = "This scaler is deprecated. More info -> 'https://keda.sh/blog/2025-09-15-gcp-deprecations'"
+    )]
+    filter: String,
+    /// What one replica is expected to handle.
+    #[meta(trigger, default = "5")]
+    target_value: f64,
+    /// Value above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_target_value: f64,
+    /// Value that is taken where there is no time series; without it, that is an error.
+    #[meta(trigger)]
+    value_if_null: Option<f64>,
+    /// Length of the time that is looked at, in minutes; 2 where it is not above 0.
+    #[meta(trigger, optional)]
+    filter_duration: i64,
+    /// Length of the periods that values are aligned to, in seconds, at least 60; without it values stay as they are.
+    #[meta(trigger, optional)]
+    alignment_period_seconds: i64,
+    /// What is made of the values of one time series in a period, such as `mean`.
+    #[meta(trigger, optional)]
+    alignment_aligner: String,
+    /// What is made of several time series, such as `sum`.
+    #[meta(trigger, optional)]
+    alignment_reducer: String,
+    #[meta(group)]
+    options: GcpOptions,
+}
+
+impl Stackdriver {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if self.alignment_period_seconds == 0 {
+            return;
+        }
+        if self.alignment_period_seconds < SHORTEST_PERIOD {
+            reader.error_at("alignmentPeriodSeconds", "alignmentPeriodSeconds must be at least 60");
+        }
+        for (key, what, word, known) in [
+            ("alignmentAligner", "aligner", &self.alignment_aligner, ALIGNERS.as_slice()),
+            ("alignmentReducer", "reducer", &self.alignment_reducer, REDUCERS.as_slice()),
+        ] {
+            if !word.is_empty() && !known.contains(&word.to_lowercase().as_str()) {
+                reader.error_at(key, format!("unknown {what}: {word}"));
+            }
+        }
+    }
+
+    fn metric_name(&self) -> String {
+        normalize(&format!("gcp-stackdriver-{}", self.project_id))
+    }
+}
+
+impl Trigger for Stackdriver {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.target_value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+    use keda_core::problem::Severity;
+
+    use super::*;
+
+    fn parsed(more: &[(&str, &str)]) -> (Stackdriver, Vec<String>) {
+        let required = [("projectId", "my.p"), ("filter", "f")];
+        let inputs = Inputs::from_metadata(required.iter().chain(more).copied())
+            .with_authentication([("GoogleApplicationCredentials", "{}")]);
+        let (trigger, problems) = parse(&inputs, &Context::default());
+        let errors = problems.into_iter().filter(|problem| problem.severity == Severity::Error);
+        (trigger, errors.map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_the_projects() {
+        let (trigger, problems) = parsed(&[("targetValue", "2.5"), ("valueIfNull", "null")]);
+        assert!(problems.is_empty(), "{problems:?}");
+        let spec = MetricSpec::external("gcp-stackdriver-my-p", Target::Float(2.5));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn aligner_and_reducer_count_with_a_period_only() {
+        let words = |period: &str, aligner: &str, reducer: &str| {
+            let alignment =
+                [("alignmentPeriodSeconds", period), ("alignmentAligner", aligner), ("alignmentReducer", reducer)];
+            parsed(&alignment).1
+        };
+        assert!(words("0", "avg", "avg").is_empty());
+        assert!(words("60", "MEAN", "Percentile_05").is_empty());
+        assert_eq!(words("60", "avg", "delta"), ["unknown aligner: avg", "unknown reducer: delta"]);
+        assert_eq!(words("-1", "", ""), ["alignmentPeriodSeconds must be at least 60"]);
+    }
+}
