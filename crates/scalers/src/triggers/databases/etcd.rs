@@ -1,0 +1,120 @@
+//! `etcd`: the number in a key (`scalers/etcd.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::client::certificates::Certificates;
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the number in a key.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct Etcd {
+    /// Addresses of the servers, as `host:port` or URLs.
+    #[meta(trigger)]
+    endpoints: Vec<String>,
+    /// The key.
+    #[meta(trigger)]
+    watch_key: String,
+    /// What one replica is expected to handle.
+    #[meta(trigger)]
+    value: f64,
+    /// Value above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_value: f64,
+    /// How often the server says that a watch still lives, in seconds.
+    #[meta(trigger, default = "600")]
+    watch_progress_notify_interval: i64,
+    /// The user.
+    #[meta(auth, env, optional)]
+    username: String,
+    /// The password.
+    #[meta(auth, env, optional)]
+    password: Secret,
+    /// Whether to use TLS: `enable` or `disable`.
+    #[meta(auth, default = "disable")]
+    tls: String,
+    #[meta(group)]
+    certificates: Certificates,
+}
+
+impl Etcd {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if self.watch_progress_notify_interval <= 0 && !reader.has_errors() {
+            reader.error("watchProgressNotifyInterval must be greater than 0");
+        }
+        if let Err(problem) = self.check_tls() {
+            reader.error(problem);
+        }
+        match (self.username.is_empty(), self.password.is_empty()) {
+            (true, false) => reader.error("username must be provided with password"),
+            (false, true) => reader.error("password must be provided with username"),
+            _ => {}
+        }
+    }
+
+    fn check_tls(&self) -> Result<(), String> {
+        match self.tls.as_str() {
+            "disable" => Ok(()),
+            "enable" if !self.certificates.is_half() => self.certificates.check(),
+            "enable" if self.certificates.cert.is_none() => Err("cert must be provided with key".to_string()),
+            "enable" => Err("key must be provided with cert".to_string()),
+            _ => Err("incorrect value for TLS given: `tls` must be enable or disable".to_string()),
+        }
+    }
+}
+
+impl Trigger for Etcd {
+    fn specs(&self, _: &Context) -> Specs {
+        let name = normalize(&format!("etcd-{}", self.watch_key));
+        Specs::one(MetricSpec::external(name, Target::Float(self.value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(more: &[(&str, &str)], authentication: &[(&str, &str)]) -> (Etcd, Vec<String>) {
+        let metadata = [("endpoints", "e:2379"), ("watchKey", "/app/len"), ("value", "5.5")];
+        let inputs = Inputs::from_metadata(metadata.into_iter().chain(more.iter().copied()))
+            .with_authentication(authentication.iter().copied());
+        let (trigger, problems) = parse::<Etcd>(&inputs, &Context::default());
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_the_keys() {
+        let (trigger, problems) = parsed(&[], &[]);
+        assert!(problems.is_empty(), "{problems:?}");
+        let spec = MetricSpec::external("etcd--app-len", Target::Float(5.5));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn a_login_is_whole() {
+        assert_eq!(parsed(&[], &[("username", "u")]).1, ["password must be provided with username"]);
+        assert_eq!(parsed(&[], &[("password", "hunter2")]).1, ["username must be provided with password"]);
+    }
+
+    #[test]
+    fn tls_is_on_or_off() {
+        assert_eq!(
+            parsed(&[], &[("tls", "hunter2")]).1,
+            ["incorrect value for TLS given: `tls` must be enable or disable"]
+        );
+        assert_eq!(parsed(&[], &[("tls", "enable"), ("cert", "c")]).1, ["key must be provided with cert"]);
+        assert!(parsed(&[], &[("cert", "c")]).1.is_empty());
+    }
+
+    #[test]
+    fn a_watch_that_never_shows_life_is_refused() {
+        let (_, problems) = parsed(&[("watchProgressNotifyInterval", "0")], &[]);
+        assert_eq!(problems, ["watchProgressNotifyInterval must be greater than 0"]);
+    }
+}

@@ -1,0 +1,143 @@
+//! `mongodb`: the number of documents that a filter takes (`scalers/mongodb.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::client::certificates::Certificates;
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the number of documents that a filter takes.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct MongoDb {
+    /// The whole connection, as `mongodb://…` or `mongodb+srv://…`.
+    #[meta(auth, trigger, env, optional)]
+    connection_string: Secret,
+    /// `mongodb`, or `mongodb+srv` where the name of the host leads to the servers.
+    #[meta(auth, trigger, default = "mongodb")]
+    scheme: String,
+    /// Host of the server.
+    #[meta(auth, trigger, optional)]
+    host: String,
+    /// Port of the server.
+    #[meta(auth, trigger, optional)]
+    port: String,
+    /// The user.
+    #[meta(auth, trigger, optional)]
+    username: String,
+    /// The password.
+    #[meta(auth, trigger, env, optional)]
+    password: Secret,
+    /// The database.
+    #[meta(auth, trigger)]
+    db_name: String,
+    /// The collection.
+    #[meta(trigger)]
+    collection: String,
+    /// The filter, as extended JSON.
+    #[meta(trigger)]
+    query: String,
+    /// Documents that one replica is expected to handle.
+    #[meta(trigger)]
+    query_value: f64,
+    /// Documents above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_query_value: f64,
+    /// Whether to use the certificates: `enable` or `disable`.
+    #[meta(auth, default = "disable", one_of("enable", "disable"))]
+    tls: String,
+    #[meta(group)]
+    certificates: Certificates,
+}
+
+impl MongoDb {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if self.connection_string.is_empty()
+            && let Some(missing) = self.missing()
+        {
+            reader.error(format!("no {missing} given"));
+        }
+        if self.tls == "enable"
+            && let Err(problem) = self.check_certificates()
+        {
+            reader.error(problem);
+        }
+    }
+
+    /// The first part of the connection that is missing.
+    fn missing(&self) -> Option<&'static str> {
+        let parts = [
+            ("host", self.host.is_empty()),
+            ("port", self.port.is_empty() && self.scheme != "mongodb+srv"),
+            ("username", self.username.is_empty()),
+            ("password", self.password.is_empty()),
+        ];
+        parts.into_iter().find_map(|(name, missing)| missing.then_some(name))
+    }
+
+    fn check_certificates(&self) -> Result<(), String> {
+        if self.certificates.is_half() {
+            return Err("both cert and key must be provided when using client certificates".to_string());
+        }
+        if self.certificates.cert.is_none() && self.certificates.ca.is_none() {
+            return Err("at least one of cert, key, or ca must be provided when TLS is enabled".to_string());
+        }
+        self.certificates.check()
+    }
+}
+
+impl Trigger for MongoDb {
+    fn specs(&self, _: &Context) -> Specs {
+        let name = normalize(&format!("mongodb-{}", self.collection));
+        Specs::one(MetricSpec::external(name, Target::Float(self.query_value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(more: &[(&str, &str)], authentication: &[(&str, &str)]) -> (MongoDb, Vec<String>) {
+        let metadata = [("dbName", "d"), ("collection", "my.coll"), ("query", "{}"), ("queryValue", "12")];
+        let inputs = Inputs::from_metadata(metadata.into_iter().chain(more.iter().copied()))
+            .with_authentication(authentication.iter().copied());
+        let (trigger, problems) = parse::<MongoDb>(&inputs, &Context::default());
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_the_collections() {
+        let (trigger, problems) = parsed(&[("connectionString", "mongodb://h")], &[]);
+        assert!(problems.is_empty(), "{problems:?}");
+        let spec = MetricSpec::external("mongodb-my-coll", Target::Float(12.0));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn the_first_missing_part_is_told() {
+        let parts = [("host", "h"), ("port", "1"), ("username", "u"), ("password", "p")];
+        for (name, _) in parts {
+            let rest: Vec<_> = parts.into_iter().filter(|(key, _)| *key != name).collect();
+            assert_eq!(parsed(&rest, &[]).1, [format!("no {name} given")]);
+        }
+        let without_port = [("scheme", "mongodb+srv"), parts[0], parts[2], parts[3]];
+        assert!(parsed(&without_port, &[]).1.is_empty());
+    }
+
+    #[test]
+    fn tls_wants_certificates() {
+        let problems = |given: &[(&str, &str)]| {
+            let given: Vec<_> = [("tls", "enable")].into_iter().chain(given.iter().copied()).collect();
+            parsed(&[("connectionString", "mongodb://h")], &given).1
+        };
+        assert_eq!(problems(&[]), ["at least one of cert, key, or ca must be provided when TLS is enabled"]);
+        let half = "both cert and key must be provided when using client certificates";
+        assert_eq!(problems(&[("key", "hunter2")]), [half]);
+        assert!(problems(&[("ca", "hunter2")])[0].starts_with("error appending CA certs"));
+    }
+}

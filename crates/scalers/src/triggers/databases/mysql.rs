@@ -1,0 +1,102 @@
+//! `mysql`: the number that a query gives (`scalers/mysql.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the number that a query gives.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct MySql {
+    /// The whole connection, as `user:password@tcp(host:port)/database?parameters`.
+    #[meta(auth, env, optional)]
+    connection_string: Secret,
+    /// The user.
+    #[meta(trigger, auth, env, optional)]
+    username: String,
+    /// The password.
+    #[meta(auth, env, optional)]
+    password: Secret,
+    /// Host of the server.
+    #[meta(trigger, auth, optional)]
+    host: String,
+    /// Port of the server.
+    #[meta(trigger, auth, optional)]
+    port: String,
+    /// The database.
+    #[meta(trigger, auth, optional)]
+    db_name: String,
+    /// The query: one number in one column of its first row.
+    #[meta(trigger)]
+    query: String,
+    /// What one replica is expected to handle.
+    #[meta(trigger)]
+    query_value: f64,
+    /// Value above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_query_value: f64,
+    /// Of no effect: the metric is named after the database.
+    #[meta(trigger, optional)]
+    metric_name: String,
+}
+
+impl MySql {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        // No driver takes such a string, and the name of the metric would be all of it, with the password.
+        if !self.connection_string.is_empty() && !self.connection_string.expose().contains('/') {
+            reader.error("invalid DSN: missing the slash separating the database name");
+        }
+    }
+
+    /// The database; of a whole connection with the parameters behind it, as in KEDA.
+    fn database(&self) -> &str {
+        if self.connection_string.is_empty() {
+            return &self.db_name;
+        }
+        self.connection_string.expose().rsplit_once('/').map_or("", |(_, database)| database)
+    }
+}
+
+impl Trigger for MySql {
+    fn specs(&self, _: &Context) -> Specs {
+        let name = normalize(&format!("mysql-{}", self.database()));
+        Specs::one(MetricSpec::external(name, Target::Float(self.query_value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(connection: &str) -> (MySql, Vec<String>) {
+        let inputs = Inputs::from_metadata([("query", "q"), ("queryValue", "4.5"), ("dbName", "my.db")])
+            .with_authentication([("connectionString", connection)]);
+        let (trigger, problems) = parse::<MySql>(&inputs, &Context::default());
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    fn specs(connection: &str) -> Specs {
+        let (trigger, problems) = parsed(connection);
+        assert!(problems.is_empty(), "{problems:?}");
+        trigger.specs(&Context::default())
+    }
+
+    #[test]
+    fn the_name_is_the_databases() {
+        let spec = |name: &str| Specs::one(MetricSpec::external(name, Target::Float(4.5)));
+        assert_eq!(specs(""), spec("mysql-my-db"));
+        assert_eq!(specs("u:p@tcp(h:3306)/stats_db?tls=true"), spec("mysql-stats_db?tls=true"));
+    }
+
+    #[test]
+    fn a_connection_without_a_database_is_refused_and_not_shown() {
+        let (_, problems) = parsed("u:hunter2@tcp(h:3306)");
+        assert_eq!(problems, ["invalid DSN: missing the slash separating the database name"]);
+    }
+}

@@ -1,0 +1,115 @@
+//! `opensearch`: a number in the answer to a search (`scalers/opensearch.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::secret::Secret;
+
+use crate::client::search::Search;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on a number in the answer to a search.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct OpenSearch {
+    /// Addresses of the servers, as URLs.
+    #[meta(auth, trigger)]
+    addresses: Vec<String>,
+    /// Whether to take any certificate of the server.
+    #[meta(trigger, default = "false")]
+    unsafe_ssl: bool,
+    /// Whether to log in with a certificate, in place of user and password.
+    #[meta(name = "enableTLS", trigger, auth, default = "false")]
+    enable_tls: bool,
+    /// The user.
+    #[meta(auth, trigger, optional)]
+    username: String,
+    /// The password.
+    #[meta(auth, env, trigger, optional)]
+    password: Secret,
+    /// PEM of additional certificates to trust.
+    #[meta(name = "caCert", auth, trigger)]
+    ca: Option<Secret>,
+    /// PEM of the client's certificate.
+    #[meta(name = "clientCert", auth, trigger)]
+    cert: Option<Secret>,
+    /// PEM of the client's key.
+    #[meta(name = "clientKey", auth, trigger)]
+    key: Option<Secret>,
+    #[meta(group)]
+    search: Search,
+}
+
+impl OpenSearch {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        let with_certificate = self.cert.is_some() && self.key.is_some();
+        if self.enable_tls && !with_certificate {
+            reader.error("both clientCert and clientKey must be provided when enableTLS is true");
+        } else if !self.enable_tls && (self.username.is_empty() || self.password.is_empty()) {
+            reader.error("both username and password must be provided for basic auth");
+        } else if let Err(error) = self.tls().check() {
+            reader.error(error.message);
+        }
+    }
+
+    fn tls(&self) -> TlsOptions {
+        let own = |pem: &Option<Secret>| pem.clone().filter(|_| self.enable_tls);
+        TlsOptions {
+            insecure: self.unsafe_ssl,
+            ca: self.ca.clone(),
+            cert: own(&self.cert),
+            key: own(&self.key),
+            key_password: None,
+        }
+    }
+}
+
+impl Trigger for OpenSearch {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(self.search.spec("opensearch"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+    use keda_core::metric::{MetricSpec, Target};
+
+    use super::*;
+
+    const LOGIN: [(&str, &str); 2] = [("username", "u"), ("password", "p")];
+
+    fn parsed(more: &[(&str, &str)]) -> (OpenSearch, Vec<String>) {
+        let metadata = [
+            ("addresses", "http://o:9200"),
+            ("index", "a;b"),
+            ("searchTemplateName", "my.template"),
+            ("valueLocation", "hits.total.value"),
+            ("targetValue", "10"),
+        ];
+        let inputs = Inputs::from_metadata(metadata.into_iter().chain(more.iter().copied()));
+        let (trigger, problems) = parse::<OpenSearch>(&inputs, &Context::default());
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_the_templates() {
+        let (trigger, problems) = parsed(&LOGIN);
+        assert!(problems.is_empty(), "{problems:?}");
+        let spec = MetricSpec::external("opensearch-my-template", Target::Float(10.0));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn a_login_is_a_password_or_a_certificate() {
+        assert_eq!(parsed(&LOGIN[..1]).1, ["both username and password must be provided for basic auth"]);
+        let half = [("enableTLS", "true"), ("clientCert", "c"), LOGIN[0], LOGIN[1]];
+        assert_eq!(parsed(&half).1, ["both clientCert and clientKey must be provided when enableTLS is true"]);
+    }
+
+    #[test]
+    fn certificates_are_looked_at_where_they_are_used() {
+        assert!(parsed(&[LOGIN[0], LOGIN[1], ("clientCert", "c"), ("clientKey", "k")]).1.is_empty());
+        assert!(parsed(&[LOGIN[0], LOGIN[1], ("caCert", "c")]).1[0].starts_with("error appending CA certs"));
+    }
+}

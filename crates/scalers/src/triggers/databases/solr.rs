@@ -1,0 +1,82 @@
+//! `solr`: the number of documents that a query finds (`scalers/solr.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::secret::Secret;
+
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the number of documents that a query finds.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct Solr {
+    /// Address of the server, as a URL.
+    #[meta(trigger)]
+    host: String,
+    /// The collection.
+    #[meta(trigger)]
+    collection: String,
+    /// Documents that one replica is expected to handle.
+    #[meta(trigger)]
+    target_query_value: f64,
+    /// Documents above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_target_query_value: f64,
+    /// The query; all documents when not given.
+    #[meta(trigger, optional)]
+    query: String,
+    /// The user.
+    #[meta(auth, trigger)]
+    username: String,
+    /// The password.
+    #[meta(auth, trigger)]
+    password: Secret,
+}
+
+impl Solr {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if self.query.is_empty() {
+            self.query = "*:*".to_string();
+        }
+        if self.target_query_value == 0.0 && !reader.context().as_metric_source && !reader.has_errors() {
+            reader.error("no targetQueryValue given");
+        }
+    }
+}
+
+impl Trigger for Solr {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external("solr", Target::Float(self.target_query_value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(target: &str, context: &Context) -> (Solr, Vec<String>) {
+        let metadata = [("host", "http://h:8983"), ("collection", "c"), ("targetQueryValue", target)];
+        let inputs = Inputs::from_metadata(metadata).with_authentication([("username", "u"), ("password", "p")]);
+        let (trigger, problems) = parse::<Solr>(&inputs, context);
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_always_the_same_and_the_query_takes_all() {
+        let (trigger, problems) = parsed("1.1", &Context::default());
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(trigger.query, "*:*");
+        let spec = MetricSpec::external("solr", Target::Float(1.1));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn a_target_is_wanted_unless_there_is_a_formula() {
+        assert_eq!(parsed("0", &Context::default()).1, ["no targetQueryValue given"]);
+        let source = Context { as_metric_source: true, ..Context::default() };
+        assert!(parsed("0", &source).1.is_empty());
+    }
+}

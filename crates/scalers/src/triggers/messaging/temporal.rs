@@ -1,0 +1,215 @@
+//! `temporal`: the backlog of a task queue (`scalers/temporal.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::client::certificates::Certificates;
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the backlog of a task queue.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct Temporal {
+    /// Address of the server, as `host:port`.
+    #[meta(trigger, env)]
+    endpoint: String,
+    /// The namespace in Temporal.
+    #[meta(trigger, env, default = "default")]
+    namespace: String,
+    /// Tasks above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_target_queue_size: i64,
+    /// Tasks that one replica is expected to handle.
+    #[meta(trigger, default = "5")]
+    target_queue_size: i64,
+    /// The task queue.
+    #[meta(trigger, env)]
+    task_queue: String,
+    /// Which kinds of tasks to count: `workflow`, `activity` and `nexus`; all when not given.
+    #[meta(trigger, optional)]
+    queue_types: Vec<String>,
+    /// Build whose tasks to count, by the old rules of versions.
+    #[meta(
+        trigger,
+        env,
+        optional,
+        announce = "The 'buildId' setting is DEPRECATED and will be removed in v2.21 because Temporal Server is dropping support for the Rules-Based Versioning APIs - Use 'workerDeploymentName' and 'workerDeploymentBuildId' instead"
+    )]
+    build_id: String,
+    /// Deployment of workers whose tasks to count.
+    #[meta(trigger, env, optional)]
+    worker_deployment_name: String,
+    /// Version of the deployment of workers.
+    #[meta(trigger, env, optional)]
+    worker_deployment_build_id: String,
+    /// Whether to count the tasks of all builds in use, by the old rules of versions.
+    #[meta(
+        trigger,
+        default = "false",
+        announce = "The 'selectAllActive' setting is DEPRECATED and will be removed in v2.21 because Temporal Server is dropping support for the Rules-Based Versioning APIs - Use 'workerDeploymentName' and 'workerDeploymentBuildId' instead"
+    )]
+    select_all_active: bool,
+    /// Whether to count the tasks of no build, by the old rules of versions.
+    #[meta(
+        trigger,
+        default = "false",
+        announce = "The 'selectUnversioned' setting is DEPRECATED and will be removed in v2.21 because Temporal Server is dropping support for the Rules-Based Versioning APIs - Remove it if your workers are unversioned. Or use 'workerDeploymentName' and 'workerDeploymentBuildId' if you're migrating to Worker Deployment Versioning"
+    )]
+    select_unversioned: bool,
+    /// Whether workflows that run keep the target above zero.
+    #[meta(trigger, default = "false")]
+    include_running_workflow_count: bool,
+    /// Task queue of those workflows; `taskQueue` when not given.
+    #[meta(trigger, env, optional)]
+    workflow_task_queue_for_count: String,
+    /// Key to log in with.
+    #[meta(auth, env, optional)]
+    api_key: Secret,
+    /// Least time that a connection may take to be made, in seconds.
+    #[meta(trigger, default = "5")]
+    min_connect_timeout: i64,
+    /// Whether to use TLS with a key; with a certificate it is always used, with neither never.
+    #[meta(name = "enableTLS", trigger, default = "true")]
+    enable_tls: bool,
+    /// Whether to take any certificate of the server.
+    #[meta(trigger, optional)]
+    unsafe_ssl: bool,
+    #[meta(group)]
+    certificates: Certificates,
+    /// Name that the server's certificate is for, where it is not that of the address.
+    #[meta(trigger, optional)]
+    tls_server_name: String,
+}
+
+impl Temporal {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        let not_negative = [
+            ("targetQueueSize", self.target_queue_size),
+            ("activationTargetQueueSize", self.activation_target_queue_size),
+            ("minConnectTimeout", self.min_connect_timeout),
+        ];
+        for (name, _) in not_negative.into_iter().filter(|(_, number)| *number < 0) {
+            reader.error_at(name, format!("{name} must be a positive number"));
+        }
+        let rules = [self.check_certificates(), self.check_version(), self.check_workflows(reader)];
+        for problem in rules.into_iter().filter_map(Result::err) {
+            reader.error(problem);
+        }
+    }
+
+    fn check_certificates(&self) -> Result<(), String> {
+        if self.certificates.is_half() {
+            return Err("both cert and key must be provided when using TLS".to_string());
+        }
+        if self.certificates.is_whole() { self.certificates.check() } else { Ok(()) }
+    }
+
+    fn check_version(&self) -> Result<(), String> {
+        if self.worker_deployment_name.is_empty() != self.worker_deployment_build_id.is_empty() {
+            return Err("workerDeploymentName and workerDeploymentBuildId must both be set".to_string());
+        }
+        let old_rules = !self.build_id.is_empty() || self.select_all_active || self.select_unversioned;
+        if !self.worker_deployment_name.is_empty() && old_rules {
+            return Err("workerDeploymentName/workerDeploymentBuildId cannot be combined with buildId, \
+                selectAllActive, or selectUnversioned"
+                .to_string());
+        }
+        Ok(())
+    }
+
+    /// What is asked for stands in the text of a query, where other characters would change its meaning.
+    fn check_workflows(&self, reader: &Reader<'_>) -> Result<(), String> {
+        if !self.include_running_workflow_count {
+            if self.workflow_task_queue_for_count.is_empty() {
+                return Ok(());
+            }
+            let message = "workflowTaskQueueForCount has no effect unless includeRunningWorkflowCount is true";
+            return Err(message.to_string());
+        }
+        let names = [
+            ("taskQueue", &self.task_queue),
+            ("workflowTaskQueueForCount", &self.workflow_task_queue_for_count),
+            ("workerDeploymentName", &self.worker_deployment_name),
+            ("workerDeploymentBuildId", &self.worker_deployment_build_id),
+        ];
+        let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':');
+        match names.into_iter().find(|(_, text)| !text.chars().all(safe)) {
+            Some((name, text)) => Err(format!(
+                "{name}: value {:?} contains characters not allowed in Temporal visibility queries when \
+                 includeRunningWorkflowCount is enabled",
+                reader.presentable(name, text)
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn metric_name(&self) -> String {
+        let queue = format!("temporal-{}-{}", self.namespace, self.task_queue);
+        if self.worker_deployment_name.is_empty() {
+            return normalize(&queue);
+        }
+        normalize(&format!("{queue}-{}-{}", self.worker_deployment_name, self.worker_deployment_build_id))
+    }
+}
+
+impl Trigger for Temporal {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.target_queue_size)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(queue: &str, more: &[(&str, &str)], authentication: &[(&str, &str)]) -> (Temporal, Vec<String>) {
+        let metadata = [("endpoint", "t:7233"), ("taskQueue", queue)].into_iter().chain(more.iter().copied());
+        let inputs = Inputs::from_metadata(metadata).with_authentication(authentication.iter().copied());
+        let (trigger, problems) = parse::<Temporal>(&inputs, &Context::default());
+        let problems = problems.into_iter().filter(|problem| problem.rule != "deprecated-parameter");
+        (trigger, problems.map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_the_queues_and_that_of_its_version() {
+        let specs = |more: &[(&str, &str)]| {
+            let (trigger, problems) = parsed("q.x", more, &[]);
+            assert!(problems.is_empty(), "{problems:?}");
+            trigger.specs(&Context::default())
+        };
+        let spec = |name: &str| Specs::one(MetricSpec::external(name, Target::Integer(5)));
+        assert_eq!(specs(&[]), spec("temporal-default-q-x"));
+        let version = [("workerDeploymentName", "my-deploy"), ("workerDeploymentBuildId", "v1")];
+        assert_eq!(specs(&version), spec("temporal-default-q-x-my-deploy-v1"));
+        assert_eq!(specs(&[("buildId", "v1")]), spec("temporal-default-q-x"));
+    }
+
+    #[test]
+    fn versions_are_said_in_one_way() {
+        let name = ("workerDeploymentName", "d");
+        assert!(parsed("q", &[name], &[]).1[0].ends_with("must both be set"));
+        let both = [name, ("workerDeploymentBuildId", "v"), ("selectAllActive", "true")];
+        assert!(parsed("q", &both, &[]).1[0].contains("cannot be combined with buildId"));
+    }
+
+    #[test]
+    fn names_that_go_into_a_query_cannot_change_it() {
+        let counted = [("includeRunningWorkflowCount", "true")];
+        assert!(parsed("a-Z_0./:", &counted, &[]).1.is_empty());
+        assert!(parsed("a'b", &counted, &[]).1[0].contains("characters not allowed"));
+        assert!(parsed("a'b", &[], &[]).1.is_empty());
+        assert!(parsed("q", &[("workflowTaskQueueForCount", "w")], &[]).1[0].contains("has no effect unless"));
+    }
+
+    #[test]
+    fn numbers_are_not_negative_and_certificates_not_alone() {
+        assert_eq!(parsed("q", &[("targetQueueSize", "-1")], &[]).1, ["targetQueueSize must be a positive number"]);
+        let (_, problems) = parsed("q", &[], &[("cert", "hunter2")]);
+        assert_eq!(problems, ["both cert and key must be provided when using TLS"]);
+    }
+}
