@@ -28,6 +28,15 @@ catalogue! {
     aws_dynamodb_streams = "triggers/aws/dynamodb_streams.rs" => DynamoDbStreams serves ["aws-dynamodb-streams"];
     aws_kinesis_stream = "triggers/aws/kinesis_stream.rs" => KinesisStream serves ["aws-kinesis-stream"];
     aws_sqs_queue = "triggers/aws/sqs_queue.rs" => SqsQueue serves ["aws-sqs-queue"];
+    azure_app_insights = "triggers/azure/app_insights.rs" => AzureAppInsights serves ["azure-app-insights"];
+    azure_blob = "triggers/azure/blob/mod.rs" => AzureBlob serves ["azure-blob"];
+    azure_data_explorer = "triggers/azure/data_explorer.rs" => AzureDataExplorer serves ["azure-data-explorer"];
+    azure_eventhub = "triggers/azure/eventhub.rs" => AzureEventHub serves ["azure-eventhub"];
+    azure_log_analytics = "triggers/azure/log_analytics.rs" => AzureLogAnalytics serves ["azure-log-analytics"];
+    azure_monitor = "triggers/azure/monitor.rs" => AzureMonitor serves ["azure-monitor"];
+    azure_pipelines = "triggers/azure/pipelines.rs" => AzurePipelines serves ["azure-pipelines"];
+    azure_queue = "triggers/azure/queue.rs" => AzureQueue serves ["azure-queue"];
+    azure_servicebus = "triggers/azure/servicebus/mod.rs" => AzureServiceBus serves ["azure-servicebus"];
     cron = "triggers/time/cron.rs" => Cron serves ["cron"];
     external = "triggers/external/mod.rs" => External serves ["external", "external-push"];
     gcp_cloudtasks = "triggers/gcp/cloudtasks.rs" => CloudTasks serves ["gcp-cloudtasks"];
@@ -35,9 +44,12 @@ catalogue! {
     gcp_spanner = "triggers/gcp/spanner.rs" => Spanner serves ["gcp-spanner"];
     gcp_stackdriver = "triggers/gcp/stackdriver.rs" => Stackdriver serves ["gcp-stackdriver"];
     gcp_storage = "triggers/gcp/storage.rs" => Storage serves ["gcp-storage"];
+    huawei_cloudeye = "triggers/observability/huawei_cloudeye.rs" => HuaweiCloudEye serves ["huawei-cloudeye"];
     kubernetes_resource = "triggers/kubernetes/resource/mod.rs" => KubernetesResource serves ["kubernetes-resource"];
     kubernetes_workload = "triggers/kubernetes/workload.rs" => KubernetesWorkload serves ["kubernetes-workload"];
     metrics_api = "triggers/http/metrics_api.rs" => MetricsApi serves ["metrics-api"];
+    openstack_metric = "triggers/openstack/metric.rs" => OpenStackMetric serves ["openstack-metric"];
+    openstack_swift = "triggers/openstack/swift.rs" => OpenStackSwift serves ["openstack-swift"];
     postgresql = "triggers/databases/postgresql.rs" => PostgreSql serves ["postgresql"];
     prometheus = "triggers/observability/prometheus.rs" => Prometheus serves ["prometheus"];
     rabbitmq = "triggers/messaging/rabbitmq/mod.rs" => RabbitMq serves ["rabbitmq"];

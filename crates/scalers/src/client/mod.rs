@@ -6,11 +6,13 @@
 pub mod amqp;
 pub mod authentication;
 pub mod aws;
+pub mod azure;
 #[cfg(test)]
 pub(crate) mod fake_cluster;
 pub mod gcp;
 pub mod grpc;
 pub mod http;
+pub mod keystone;
 pub mod notices;
 pub mod oauth2;
 pub mod pool;

@@ -1,0 +1,165 @@
+//! `azure-app-insights`: an aggregate of a metric of Application Insights (`scalers/azure-app-insights.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::client::azure::{self, Cloud};
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on a metric of Azure's Application Insights.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct AzureAppInsights {
+    /// What one replica is expected to handle.
+    #[meta(trigger, optional)]
+    target_value: f64,
+    /// Value above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_target_value: f64,
+    /// Id of the metric, such as `requests/rate`.
+    #[meta(trigger)]
+    metric_id: String,
+    /// How far back the metric is read, as `hours:minutes`.
+    #[meta(trigger)]
+    metric_aggregation_timespan: String,
+    /// How one number is made of the metric: `avg`, `count`, `max`, `min`, `sum` or `unique`.
+    #[meta(trigger)]
+    metric_aggregation_type: String,
+    /// OData filter that chooses what counts; it may be escaped as in a URL.
+    #[meta(trigger, optional)]
+    metric_filter: String,
+    /// Whether a metric without a value counts as 0.
+    #[meta(trigger, default = "false")]
+    ignore_null_values: bool,
+    /// The Azure cloud: `AzurePublicCloud`, `AzureUSGovernmentCloud`, `AzureChinaCloud`, or `Private` for one whose
+    /// endpoints are given here.
+    #[meta(trigger, optional)]
+    cloud: String,
+    /// Address of Application Insights in the cloud `Private`.
+    #[meta(name = "appInsightsResourceURL", trigger, optional)]
+    resource_url: String,
+    /// Where tokens are given in the cloud `Private`.
+    #[meta(trigger, optional)]
+    active_directory_endpoint: String,
+    /// Id of the application.
+    #[meta(trigger, auth, env)]
+    application_insights_id: String,
+    /// Tenant of the application.
+    #[meta(trigger, auth, env)]
+    tenant_id: String,
+    /// Client that logs in, where there is no workload identity.
+    #[meta(trigger, auth, env, optional)]
+    active_directory_client_id: String,
+    /// Secret of the client.
+    #[meta(auth, env, optional)]
+    active_directory_client_password: Secret,
+}
+
+impl AzureAppInsights {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        let timespan = &self.metric_aggregation_timespan;
+        if !timespan.is_empty() && timespan.split(':').count() != 2 {
+            let message = "metricAggregationTimespan not in the correct format. Should be hh:mm";
+            reader.error_at("metricAggregationTimespan", message);
+        }
+        if reader.has_errors() {
+            return;
+        }
+        if self.target_value == 0.0 && !reader.context().as_metric_source {
+            reader.error("no targetValue given");
+        }
+        if let Err(message) = self.find_endpoints(reader) {
+            reader.error_at("cloud", message);
+        }
+        match reader.context().identity_provider() {
+            "none" => {
+                if self.active_directory_client_id.is_empty() {
+                    reader.error("no activeDirectoryClientId given");
+                }
+                if self.active_directory_client_password.is_empty() {
+                    reader.error("no activeDirectoryClientPassword given");
+                }
+            }
+            azure::WORKLOAD_IDENTITY => {}
+            other => reader.error(format!("azure Monitor doesn't support pod identity {other}")),
+        }
+    }
+
+    fn find_endpoints(&mut self, reader: &Reader<'_>) -> Result<(), String> {
+        let endpoints = [
+            "https://api.applicationinsights.io",
+            "https://api.applicationinsights.us",
+            "https://api.applicationinsights.azure.cn",
+        ];
+        let own = ("appInsightsResourceURL", self.resource_url.as_str());
+        self.resource_url = azure::monitor_endpoint(&self.cloud, own, endpoints)?;
+        self.active_directory_endpoint =
+            azure::endpoint(reader, "activeDirectoryEndpoint", Cloud::active_directory_endpoint)?;
+        Ok(())
+    }
+}
+
+impl Trigger for AzureAppInsights {
+    fn specs(&self, _: &Context) -> Specs {
+        let name = normalize(&format!("azure-app-insights-{}", self.metric_id));
+        Specs::one(MetricSpec::external(name, Target::Float(self.target_value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::api::PodIdentity;
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(more: &[(&str, &str)], password: &str, provider: &str) -> (AzureAppInsights, Vec<String>) {
+        let required = [
+            ("metricId", "requests/rate"),
+            ("metricAggregationTimespan", "00:05"),
+            ("metricAggregationType", "avg"),
+            ("targetValue", "11.5"),
+            ("applicationInsightsId", "app1"),
+            ("tenantId", "t"),
+            ("activeDirectoryClientId", "c"),
+        ];
+        let inputs = Inputs::from_metadata(required.iter().chain(more).copied())
+            .with_authentication([("activeDirectoryClientPassword", password)]);
+        let pod_identity = Some(PodIdentity { provider: provider.into(), ..PodIdentity::default() });
+        let (trigger, problems) = parse::<AzureAppInsights>(&inputs, &Context { pod_identity, ..Context::default() });
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_the_metrics() {
+        let (trigger, problems) = parsed(&[], "p", "none");
+        assert!(problems.is_empty(), "{problems:?}");
+        let spec = MetricSpec::external("azure-app-insights-requests-rate", Target::Float(11.5));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+        assert_eq!(trigger.resource_url, "https://api.applicationinsights.io");
+    }
+
+    #[test]
+    fn a_private_cloud_has_both_endpoints() {
+        let private = [("cloud", "private"), ("appInsightsResourceURL", "https://r")];
+        assert_eq!(
+            parsed(&private, "p", "none").1,
+            ["activeDirectoryEndpoint must be provided for Private cloud type"]
+        );
+        let whole = [private[0], private[1], ("activeDirectoryEndpoint", "https://a")];
+        assert!(parsed(&whole, "p", "none").1.is_empty());
+        assert!(parsed(&[("cloud", "Moon")], "p", "none").1[0].contains("matching the name Moon"));
+    }
+
+    #[test]
+    fn a_client_has_a_secret_or_there_is_a_workload_identity() {
+        assert_eq!(parsed(&[], "", "none").1, ["no activeDirectoryClientPassword given"]);
+        assert!(parsed(&[], "", "azure-workload").1.is_empty());
+        assert_eq!(parsed(&[], "p", "gcp").1, ["azure Monitor doesn't support pod identity gcp"]);
+        let seconds = parsed(&[("metricAggregationTimespan", "00:05:00")], "p", "none").1;
+        assert_eq!(seconds, ["metricAggregationTimespan not in the correct format. Should be hh:mm"]);
+    }
+}

@@ -1,0 +1,129 @@
+//! `azure-blob`: the number of blobs in a container of Azure Storage (`scalers/azure-blob.md`).
+
+mod glob;
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::client::azure::{self, StorageAccount};
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the number of blobs in a container of Azure Storage.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct AzureBlob {
+    /// Name of the container.
+    #[meta(trigger)]
+    blob_container_name: String,
+    /// Blobs that one replica is expected to handle.
+    #[meta(trigger, default = "5")]
+    blob_count: i64,
+    /// Number of blobs above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_blob_count: i64,
+    /// What separates folders in the names of blobs.
+    #[meta(trigger, default = "/")]
+    blob_delimiter: String,
+    /// The folder whose blobs count; with `recursive` what their names begin with.
+    #[meta(trigger, optional)]
+    blob_prefix: String,
+    /// Whether blobs in folders count too.
+    #[meta(trigger, default = "false")]
+    recursive: bool,
+    /// Pattern that the whole name of a blob must match to count, folders included.
+    #[meta(trigger, optional)]
+    glob_pattern: String,
+    /// Connection string of the storage account, where there is no workload identity.
+    #[meta(names("connection", "connectionFromEnv"), auth, env, trigger, optional)]
+    connection: Secret,
+    #[meta(group)]
+    account: StorageAccount,
+}
+
+impl AzureBlob {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if self.recursive {
+            self.blob_delimiter.clear();
+        }
+        if !self.blob_prefix.is_empty() {
+            self.blob_prefix.push_str(&self.blob_delimiter);
+        }
+        if let Err(cause) = glob::compile(&self.glob_pattern) {
+            reader.error_at("globPattern", format!("invalid glob pattern {:?}: {cause}", self.glob_pattern));
+        }
+        self.account.locate("blob", reader);
+        match reader.context().identity_provider() {
+            "none" if self.connection.is_empty() => {
+                reader.error("connection string is required when not using pod identity");
+            }
+            azure::WORKLOAD_IDENTITY if self.account.account_name.is_empty() => {
+                reader.error("accountName is required when using Azure Workload Identity");
+            }
+            "none" | azure::WORKLOAD_IDENTITY => {}
+            other => reader.error(format!(
+                "pod identity provider {other:?} is not supported for Azure Storage Blobs (supported: none, \
+                azure-workload)"
+            )),
+        }
+    }
+}
+
+impl Trigger for AzureBlob {
+    fn specs(&self, _: &Context) -> Specs {
+        let name = normalize(&format!("azure-blob-{}", self.blob_container_name));
+        Specs::one(MetricSpec::external(name, Target::Integer(self.blob_count)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::api::PodIdentity;
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(provider: &str, more: &[(&str, &str)]) -> (AzureBlob, Vec<String>) {
+        let inputs = Inputs::from_metadata([("blobContainerName", "my.box")].iter().chain(more).copied())
+            .with_environment([("C", "connection")]);
+        let pod_identity = Some(PodIdentity { provider: provider.into(), ..PodIdentity::default() });
+        let (trigger, problems) = parse::<AzureBlob>(&inputs, &Context { pod_identity, ..Context::default() });
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_the_containers() {
+        let (trigger, problems) = parsed("none", &[("connectionFromEnv", "C")]);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(trigger.connection.expose(), "connection");
+        let spec = MetricSpec::external("azure-blob-my-box", Target::Integer(5));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn a_prefix_is_a_folder_unless_folders_do_not_matter() {
+        let prefix = |more| {
+            let metadata = [("connectionFromEnv", "C"), ("blobPrefix", "in"), more];
+            parsed("none", &metadata).0.blob_prefix
+        };
+        assert_eq!(prefix(("blobCount", "1")), "in/");
+        assert_eq!(prefix(("blobDelimiter", "-")), "in-");
+        assert_eq!(prefix(("recursive", "true")), "in");
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_found_out_by_the_connection() {
+        assert_eq!(parsed("none", &[("connectionFromEnv", "D")]).0.connection.expose(), "D");
+        assert_eq!(parsed("none", &[]).1, ["connection string is required when not using pod identity"]);
+    }
+
+    #[test]
+    fn an_identity_needs_an_account_and_a_pattern_must_be_one() {
+        assert_eq!(parsed("azure-workload", &[]).1, ["accountName is required when using Azure Workload Identity"]);
+        assert!(parsed("aws-eks", &[]).1[0].contains("\"aws-eks\" is not supported"));
+        let problems = parsed("azure-workload", &[("accountName", "a"), ("globPattern", r"[\]")]).1;
+        assert!(problems.len() == 1 && problems[0].starts_with("invalid glob pattern"), "{problems:?}");
+    }
+}

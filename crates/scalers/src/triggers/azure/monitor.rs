@@ -1,0 +1,183 @@
+//! `azure-monitor`: the latest point of a metric of Azure Monitor (`scalers/azure-monitor.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::client::azure;
+use crate::trigger::{Specs, Trigger};
+
+/// The words for an aggregation. They are not left to the parameter's own list, as that would take several of them.
+const AGGREGATIONS: [&str; 6] = ["Average", "Count", "Maximum", "Minimum", "None", "Total"];
+
+/// Scale on a metric of Azure Monitor.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct AzureMonitor {
+    /// What one replica is expected to handle.
+    #[meta(trigger)]
+    target_value: f64,
+    /// Value above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_target_value: f64,
+    /// The resource, as `namespace/type/name`.
+    #[meta(name = "resourceURI", trigger)]
+    resource_uri: String,
+    /// Tenant of the resource.
+    #[meta(trigger)]
+    tenant_id: String,
+    /// Subscription of the resource.
+    #[meta(trigger)]
+    subscription_id: String,
+    /// Resource group of the resource.
+    #[meta(trigger)]
+    resource_group_name: String,
+    /// Name of the metric.
+    #[meta(trigger)]
+    metric_name: String,
+    /// Namespace of the metric, where it is not the resource's.
+    #[meta(trigger, optional)]
+    metric_namespace: String,
+    /// OData filter that chooses what counts.
+    #[meta(trigger, optional)]
+    metric_filter: String,
+    /// How far back the metric is read, as `hours:minutes:seconds`; 5 minutes where it is not given.
+    #[meta(trigger, optional)]
+    metric_aggregation_interval: String,
+    /// Which figure of a point counts: `Average`, `Count`, `Maximum`, `Minimum`, `None` or `Total`.
+    #[meta(trigger)]
+    metric_aggregation_type: String,
+    /// Client that logs in, where there is no workload identity.
+    #[meta(trigger, env, auth, optional)]
+    active_directory_client_id: String,
+    /// Secret of the client.
+    #[meta(trigger, env, auth, optional)]
+    active_directory_client_password: Secret,
+    /// The Azure cloud: `AzurePublicCloud`, `AzureUSGovernmentCloud`, `AzureChinaCloud`, or `Private` for one whose
+    /// endpoint is given here.
+    #[meta(trigger, optional)]
+    cloud: String,
+    /// Address of the Resource Manager in the cloud `Private`.
+    #[meta(trigger, optional)]
+    azure_resource_manager_endpoint: String,
+}
+
+impl AzureMonitor {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        let has_parts = |text: &str, separator: char| text.is_empty() || text.split(separator).count() == 3;
+        if !has_parts(&self.resource_uri, '/') {
+            let message = "resourceURI not in the correct format. Should be namespace/resource_type/resource_name";
+            reader.error_at("resourceURI", message);
+        }
+        let aggregation = self.metric_aggregation_type.as_str();
+        if !aggregation.is_empty() && !AGGREGATIONS.contains(&aggregation) {
+            let allowed = AGGREGATIONS.join(" ");
+            reader.error_at(
+                "metricAggregationType",
+                format!("invalid metricAggregationType given: {aggregation:?} must be one of [{allowed}]"),
+            );
+        }
+        if !has_parts(&self.metric_aggregation_interval, ':') {
+            let message = "metricAggregationInterval not in the correct format. Should be hh:mm:ss";
+            reader.error_at("metricAggregationInterval", message);
+        }
+        self.find_endpoint(reader);
+        if reader.has_errors() {
+            return;
+        }
+        if self.target_value == 0.0 && !reader.context().as_metric_source {
+            reader.error_at("targetValue", "no targetValue given");
+        }
+        self.check_login(reader);
+    }
+
+    fn find_endpoint(&mut self, reader: &mut Reader<'_>) {
+        let endpoints = [
+            "https://management.azure.com",
+            "https://management.usgovcloudapi.net",
+            "https://management.chinacloudapi.cn",
+        ];
+        let own = ("azureResourceManagerEndpoint", self.azure_resource_manager_endpoint.as_str());
+        match azure::monitor_endpoint(&self.cloud, own, endpoints) {
+            Ok(endpoint) => self.azure_resource_manager_endpoint = endpoint,
+            Err(message) => reader.error_at("cloud", message),
+        }
+    }
+
+    fn check_login(&self, reader: &mut Reader<'_>) {
+        match reader.context().identity_provider() {
+            "none" => {
+                if self.active_directory_client_id.is_empty() {
+                    reader.error("no activeDirectoryClientId given");
+                }
+                if self.active_directory_client_password.is_empty() {
+                    reader.error("no activeDirectoryClientPassword given");
+                }
+            }
+            azure::WORKLOAD_IDENTITY => {}
+            other => reader.error(format!("azure Monitor doesn't support pod identity {other}")),
+        }
+    }
+}
+
+impl Trigger for AzureMonitor {
+    fn specs(&self, _: &Context) -> Specs {
+        let name = normalize(&format!("azure-monitor-{}", self.metric_name));
+        Specs::one(MetricSpec::external(name, Target::Float(self.target_value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(more: &[(&str, &str)], as_metric_source: bool) -> (AzureMonitor, Vec<String>) {
+        let required = [
+            ("targetValue", "5.5"),
+            ("resourceURI", "Microsoft.ServiceBus/namespaces/n"),
+            ("tenantId", "t"),
+            ("subscriptionId", "s"),
+            ("resourceGroupName", "rg"),
+            ("metricName", "metric.x"),
+            ("metricAggregationType", "Average"),
+            ("activeDirectoryClientId", "c"),
+            ("activeDirectoryClientPassword", "p"),
+        ];
+        let inputs = Inputs::from_metadata(required.iter().chain(more).copied());
+        let (trigger, problems) = parse::<AzureMonitor>(&inputs, &Context { as_metric_source, ..Context::default() });
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_the_metrics() {
+        let (trigger, problems) = parsed(&[("cloud", "azurechinacloud")], false);
+        assert!(problems.is_empty(), "{problems:?}");
+        let spec = MetricSpec::external("azure-monitor-metric-x", Target::Float(5.5));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+        assert_eq!(trigger.azure_resource_manager_endpoint, "https://management.chinacloudapi.cn");
+    }
+
+    #[test]
+    fn texts_with_parts_have_all_of_them() {
+        for (key, value, expected) in [
+            ("resourceURI", "a/b", "namespace/resource_type/resource_name"),
+            ("metricAggregationInterval", "0:15", "Should be hh:mm:ss"),
+            ("metricAggregationType", "average", "invalid metricAggregationType given"),
+            ("metricAggregationType", "Average,Count", "invalid metricAggregationType given"),
+            ("cloud", "Private", "azureResourceManagerEndpoint must be provided for Private cloud type"),
+        ] {
+            let problems = parsed(&[(key, value)], false).1;
+            assert!(problems.len() == 1 && problems[0].contains(expected), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_of_zero_is_for_formulas_alone() {
+        assert_eq!(parsed(&[("targetValue", "0")], false).1, ["no targetValue given"]);
+        assert!(parsed(&[("targetValue", "0")], true).1.is_empty());
+    }
+}

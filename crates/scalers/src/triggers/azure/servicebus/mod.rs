@@ -1,0 +1,163 @@
+//! `azure-servicebus`: the messages in queues or subscriptions of a Service Bus (`scalers/azure-servicebus.md`).
+
+mod pattern;
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::client::azure::{self, Cloud};
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the messages in a queue or a subscription of Azure's Service Bus.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct AzureServiceBus {
+    /// Messages that one replica is expected to handle.
+    #[meta(trigger, default = "5")]
+    message_count: i64,
+    /// Number of messages above which the target leaves zero.
+    #[meta(trigger, optional)]
+    activation_message_count: i64,
+    /// Name of the queue, or a regular expression for names with `useRegex`.
+    #[meta(trigger, optional)]
+    queue_name: String,
+    /// Name of the topic, in place of a queue.
+    #[meta(trigger, optional)]
+    topic_name: String,
+    /// Name of the topic's subscription, or a regular expression for names with `useRegex`.
+    #[meta(trigger, optional)]
+    subscription_name: String,
+    /// Connection string of the Service Bus, where there is no workload identity.
+    #[meta(auth, env, optional)]
+    connection: Secret,
+    /// Namespace of the Service Bus, without the end of its host's name, with a workload identity.
+    #[meta(trigger, optional)]
+    namespace: String,
+    /// Whether the name of the queue or subscription is a regular expression.
+    #[meta(trigger, optional)]
+    use_regex: bool,
+    /// How to make one number of several queues or subscriptions.
+    #[meta(trigger, default = "sum", one_of("sum", "max", "avg"))]
+    operation: String,
+    /// The Azure cloud, such as `AzureChinaCloud`, with a workload identity; `Private` for one whose endpoint is given
+    /// here.
+    #[meta(trigger, optional)]
+    cloud: String,
+    /// What follows the namespace in the name of the host, in the cloud `Private`.
+    #[meta(trigger, optional)]
+    endpoint_suffix: String,
+}
+
+impl AzureServiceBus {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if let Err(message) = self.check_entity() {
+            reader.error(message);
+        }
+        match reader.context().identity_provider() {
+            "none" if self.connection.is_empty() => reader.error("no connection setting given"),
+            "none" => {}
+            azure::WORKLOAD_IDENTITY if self.namespace.is_empty() => {
+                reader.error("namespace are required when using pod identity");
+            }
+            azure::WORKLOAD_IDENTITY => match azure::endpoint(reader, "endpointSuffix", Cloud::service_bus_suffix) {
+                Ok(suffix) => self.endpoint_suffix = suffix,
+                Err(message) => reader.error_at("cloud", message),
+            },
+            other => reader.error(format!("azure service bus doesn't support pod identity {other}")),
+        }
+    }
+
+    fn check_entity(&self) -> Result<(), &'static str> {
+        let is_pattern = |name: &str| !self.use_regex || pattern::compile(name).is_some();
+        let (queue, topic) = (!self.queue_name.is_empty(), !self.topic_name.is_empty());
+        let subscription = !self.subscription_name.is_empty();
+        match (queue, topic) {
+            (true, _) if subscription => Err("subscription name provided with queue name"),
+            (true, true) => Err("both topic and queue name metadata provided"),
+            (true, false) if !is_pattern(&self.queue_name) => Err("queueName is not a valid regular expression"),
+            (false, true) if !subscription => Err("no subscription name provided with topic name"),
+            (false, true) if !is_pattern(&self.subscription_name) => {
+                Err("subscriptionName is not a valid regular expression")
+            }
+            (false, false) => Err("no service bus entity type set"),
+            (true, false) | (false, true) => Ok(()),
+        }
+    }
+
+    fn metric_name(&self) -> String {
+        let queue = !self.queue_name.is_empty();
+        let name = match (self.use_regex, queue) {
+            (true, true) => "queue-regex",
+            (true, false) => "topic-regex",
+            (false, true) => &self.queue_name,
+            (false, false) => &self.topic_name,
+        };
+        normalize(&format!("azure-servicebus-{name}"))
+    }
+}
+
+impl Trigger for AzureServiceBus {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.message_count)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::api::PodIdentity;
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(provider: &str, metadata: &[(&str, &str)]) -> (AzureServiceBus, Vec<String>) {
+        let inputs = Inputs::from_metadata(metadata.iter().copied()).with_authentication([("connection", "hunter2")]);
+        let pod_identity = Some(PodIdentity { provider: provider.into(), ..PodIdentity::default() });
+        let (trigger, problems) = parse::<AzureServiceBus>(&inputs, &Context { pod_identity, ..Context::default() });
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_the_queues_or_the_topics_or_says_that_there_are_several() {
+        let regex = ("useRegex", "true");
+        let topic = [("topicName", "t"), ("subscriptionName", "s")];
+        for (metadata, name) in [
+            (vec![("queueName", "q.1")], "azure-servicebus-q-1"),
+            (topic.to_vec(), "azure-servicebus-t"),
+            (vec![("queueName", "orders-.*"), regex], "azure-servicebus-queue-regex"),
+            (vec![topic[0], topic[1], regex], "azure-servicebus-topic-regex"),
+        ] {
+            let (trigger, problems) = parsed("none", &metadata);
+            assert!(problems.is_empty(), "{problems:?}");
+            let spec = MetricSpec::external(name, Target::Integer(5));
+            assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+        }
+    }
+
+    #[test]
+    fn there_is_a_queue_or_a_subscription_of_a_topic() {
+        let (queue, topic, subscription) = (("queueName", "*"), ("topicName", "t"), ("subscriptionName", "s"));
+        for (metadata, expected) in [
+            (vec![], "no service bus entity type set"),
+            (vec![subscription], "no service bus entity type set"),
+            (vec![topic], "no subscription name provided with topic name"),
+            (vec![queue, topic], "both topic and queue name metadata provided"),
+            (vec![queue, topic, subscription], "subscription name provided with queue name"),
+            (vec![queue, ("useRegex", "true")], "queueName is not a valid regular expression"),
+        ] {
+            assert_eq!(parsed("none", &metadata).1, [expected]);
+        }
+    }
+
+    #[test]
+    fn a_workload_identity_needs_the_namespace() {
+        let queue = ("queueName", "q");
+        assert_eq!(parsed("azure-workload", &[queue]).1, ["namespace are required when using pod identity"]);
+        let moon = ("cloud", "Moon");
+        assert_eq!(parsed("azure-workload", &[queue, ("namespace", "n"), moon]).1, ["invalid cloud environment Moon"]);
+        assert!(parsed("none", &[queue, moon]).1.is_empty(), "only an identity asks for the cloud");
+        assert_eq!(parsed("aws", &[queue]).1, ["azure service bus doesn't support pod identity aws"]);
+    }
+}

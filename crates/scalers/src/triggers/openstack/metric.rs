@@ -1,0 +1,102 @@
+//! `openstack-metric`: the last measure of a metric in Gnocchi (`scalers/openstack-metric.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+
+use crate::client::keystone::KeystoneLogin;
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the last measure of a metric in OpenStack's Gnocchi.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct OpenStackMetric {
+    /// Address of the metrics, up to and including `/v1/metric`.
+    #[meta(name = "metricsURL", trigger)]
+    metrics_url: String,
+    /// Id of the metric.
+    #[meta(name = "metricID", trigger)]
+    metric_id: String,
+    /// How Gnocchi makes one measure of several, such as `mean` or `last`.
+    #[meta(trigger)]
+    aggregation_method: String,
+    /// Time that one measure stands for, in seconds.
+    #[meta(trigger)]
+    granularity: i64,
+    /// What one replica is expected to handle.
+    #[meta(trigger, optional)]
+    threshold: f64,
+    /// Value above which the target leaves zero.
+    #[meta(trigger, optional)]
+    activation_threshold: f64,
+    /// Time limit of a request, in seconds.
+    #[meta(trigger, default = "30")]
+    timeout: i64,
+    #[meta(group)]
+    login: KeystoneLogin,
+}
+
+impl OpenStackMetric {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        self.login.keep_blanks(reader);
+        if self.login.auth_url.is_empty() {
+            reader.error("authURL doesn't exist in the authParams");
+        }
+        if !self.login.user_id.is_empty() {
+            if self.login.password.is_empty() {
+                reader.error("password doesn't exist in the authParams");
+            }
+        } else if self.login.app_credential_secret.is_empty() {
+            reader.error("neither userID or appCredentialSecretID exist in the authParams");
+        }
+    }
+
+    fn metric_name(&self) -> String {
+        normalize(&format!("openstack-metric-{}", self.metric_id))
+    }
+}
+
+impl Trigger for OpenStackMetric {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.threshold)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    const METADATA: [(&str, &str); 5] = [
+        ("metricsURL", "http://g:8041/v1/metric"),
+        ("metricID", "003b.7"),
+        ("aggregationMethod", "mean"),
+        ("granularity", "300"),
+        ("threshold", "1250"),
+    ];
+
+    fn parsed(authentication: &[(&str, &str)]) -> (OpenStackMetric, Vec<String>) {
+        let inputs = Inputs::from_metadata(METADATA).with_authentication(authentication.iter().copied());
+        let (trigger, problems) = parse::<OpenStackMetric>(&inputs, &Context::default());
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_is_the_metrics_and_the_password_stays_as_it_is() {
+        let (trigger, problems) = parsed(&[("authURL", "http://k:5000"), ("userID", "u"), ("password", " p ")]);
+        assert!(problems.is_empty(), "{problems:?}");
+        let spec = MetricSpec::external("openstack-metric-003b-7", Target::Float(1250.0));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+        assert_eq!(trigger.login.password.expose(), " p ");
+    }
+
+    #[test]
+    fn a_user_needs_a_password_and_a_place_to_log_in() {
+        assert_eq!(parsed(&[("authURL", "http://k"), ("userID", "u")]).1, ["password doesn't exist in the authParams"]);
+        assert_eq!(parsed(&[("userID", "u"), ("password", "p")]).1, ["authURL doesn't exist in the authParams"]);
+        assert_eq!(parsed(&[]).1.len(), 2);
+        assert!(parsed(&[("authURL", "http://k"), ("appCredentialSecret", "s")]).1.is_empty());
+    }
+}

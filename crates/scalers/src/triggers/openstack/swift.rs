@@ -1,0 +1,123 @@
+//! `openstack-swift`: the number of objects in a container of Swift (`scalers/openstack-swift.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+
+use crate::client::keystone::KeystoneLogin;
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the number of objects in a container of OpenStack's Swift.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct OpenStackSwift {
+    /// Address of Swift with a slash at its end, in place of the one that Keystone knows.
+    #[meta(name = "swiftURL", trigger, optional)]
+    swift_url: String,
+    /// Name of the container.
+    #[meta(trigger)]
+    container_name: String,
+    /// Objects that one replica is expected to handle.
+    #[meta(trigger, default = "2")]
+    object_count: i64,
+    /// Number of objects above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_object_count: i64,
+    /// A part of the metric's name; it does not choose objects.
+    #[meta(trigger, optional)]
+    object_prefix: String,
+    /// Has no effect.
+    #[meta(trigger, optional)]
+    object_delimiter: String,
+    /// Has no effect.
+    #[meta(trigger, optional)]
+    object_limit: String,
+    /// Has no effect.
+    #[meta(trigger, default = "30")]
+    timeout: i64,
+    /// Has no effect.
+    #[meta(trigger, optional)]
+    only_files: bool,
+    #[meta(group)]
+    login: KeystoneLogin,
+    /// Project of the user.
+    #[meta(name = "projectID", auth, optional)]
+    project_id: String,
+    /// Region whose Swift is asked, where Keystone knows several.
+    #[meta(auth, optional)]
+    region_name: String,
+}
+
+impl OpenStackSwift {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if self.login.auth_url.is_empty() {
+            reader.error("missing required parameter \"authURL\" in [authParams]");
+        }
+        let missing = if !self.login.user_id.is_empty() {
+            [
+                (self.login.password.is_empty(), "password must be specified when using userID"),
+                (self.project_id.is_empty(), "projectID must be specified when using userID"),
+            ]
+        } else {
+            let no_credential = self.login.app_credential_id.is_empty();
+            let no_secret = !no_credential && self.login.app_credential_secret.is_empty();
+            [
+                (no_credential, "either userID or appCredentialID must be specified"),
+                (no_secret, "appCredentialSecret must be specified when using appCredentialID"),
+            ]
+        };
+        for (_, message) in missing.into_iter().filter(|(missing, _)| *missing) {
+            reader.error(message);
+        }
+    }
+
+    fn metric_name(&self) -> String {
+        let name = format!("openstack-swift-{}", self.container_name);
+        normalize(&if self.object_prefix.is_empty() { name } else { format!("{name}-{}", self.object_prefix) })
+    }
+}
+
+impl Trigger for OpenStackSwift {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.object_count)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(metadata: &[(&str, &str)], authentication: &[(&str, &str)]) -> (OpenStackSwift, Vec<String>) {
+        let metadata = [("containerName", "my-container")].into_iter().chain(metadata.iter().copied());
+        let inputs = Inputs::from_metadata(metadata).with_authentication(authentication.iter().copied());
+        let (trigger, problems) = parse::<OpenStackSwift>(&inputs, &Context::default());
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_name_has_the_prefix_too() {
+        let user = [("authURL", "http://k"), ("userID", "u"), ("password", "p"), ("projectID", "j")];
+        let (trigger, problems) = parsed(&[("objectPrefix", "my/prefix")], &user);
+        assert!(problems.is_empty(), "{problems:?}");
+        let spec = MetricSpec::external("openstack-swift-my-container-my-prefix", Target::Integer(2));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+        assert_eq!(parsed(&[], &user).0.metric_name(), "openstack-swift-my-container");
+    }
+
+    #[test]
+    fn a_login_is_whole() {
+        let problems = |authentication: &[(&str, &str)]| parsed(&[], authentication).1;
+        let at = ("authURL", "http://k");
+        assert_eq!(problems(&[at]), ["either userID or appCredentialID must be specified"]);
+        assert_eq!(
+            problems(&[at, ("userID", "u"), ("password", "p")]),
+            ["projectID must be specified when using userID"]
+        );
+        let application = ("appCredentialID", "a");
+        assert_eq!(problems(&[at, application]), ["appCredentialSecret must be specified when using appCredentialID"]);
+        assert!(problems(&[application, ("appCredentialSecret", "s")])[0].contains("\"authURL\" in [authParams]"));
+    }
+}
