@@ -23,6 +23,9 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    activemq = "triggers/messaging/activemq.rs" => ActiveMq serves ["activemq"];
+    apache_kafka = "triggers/messaging/apache_kafka.rs" => ApacheKafka serves ["apache-kafka"];
+    artemis_queue = "triggers/messaging/artemis_queue.rs" => ArtemisQueue serves ["artemis-queue"];
     aws_cloudwatch = "triggers/aws/cloudwatch.rs" => CloudWatch serves ["aws-cloudwatch"];
     aws_dynamodb = "triggers/aws/dynamodb.rs" => DynamoDb serves ["aws-dynamodb"];
     aws_dynamodb_streams = "triggers/aws/dynamodb_streams.rs" => DynamoDbStreams serves ["aws-dynamodb-streams"];
@@ -37,6 +40,7 @@ catalogue! {
     azure_pipelines = "triggers/azure/pipelines.rs" => AzurePipelines serves ["azure-pipelines"];
     azure_queue = "triggers/azure/queue.rs" => AzureQueue serves ["azure-queue"];
     azure_servicebus = "triggers/azure/servicebus/mod.rs" => AzureServiceBus serves ["azure-servicebus"];
+    beanstalkd = "triggers/messaging/beanstalkd.rs" => Tube serves ["beanstalkd"];
     cron = "triggers/time/cron.rs" => Cron serves ["cron"];
     external = "triggers/external/mod.rs" => External serves ["external", "external-push"];
     gcp_cloudtasks = "triggers/gcp/cloudtasks.rs" => CloudTasks serves ["gcp-cloudtasks"];
@@ -45,16 +49,25 @@ catalogue! {
     gcp_stackdriver = "triggers/gcp/stackdriver.rs" => Stackdriver serves ["gcp-stackdriver"];
     gcp_storage = "triggers/gcp/storage.rs" => Storage serves ["gcp-storage"];
     huawei_cloudeye = "triggers/observability/huawei_cloudeye.rs" => HuaweiCloudEye serves ["huawei-cloudeye"];
+    ibmmq = "triggers/messaging/ibmmq.rs" => IbmMq serves ["ibmmq"];
+    kafka = "triggers/messaging/kafka.rs" => Kafka serves ["kafka"];
     kubernetes_resource = "triggers/kubernetes/resource/mod.rs" => KubernetesResource serves ["kubernetes-resource"];
     kubernetes_workload = "triggers/kubernetes/workload.rs" => KubernetesWorkload serves ["kubernetes-workload"];
+    liiklus = "triggers/messaging/liiklus.rs" => Liiklus serves ["liiklus"];
     metrics_api = "triggers/http/metrics_api.rs" => MetricsApi serves ["metrics-api"];
+    nats_jetstream = "triggers/messaging/nats_jetstream.rs" => NatsJetStream serves ["nats-jetstream"];
+    nsq = "triggers/messaging/nsq.rs" => Nsq serves ["nsq"];
     openstack_metric = "triggers/openstack/metric.rs" => OpenStackMetric serves ["openstack-metric"];
     openstack_swift = "triggers/openstack/swift.rs" => OpenStackSwift serves ["openstack-swift"];
     postgresql = "triggers/databases/postgresql.rs" => PostgreSql serves ["postgresql"];
     prometheus = "triggers/observability/prometheus.rs" => Prometheus serves ["prometheus"];
+    pulsar = "triggers/messaging/pulsar.rs" => Pulsar serves ["pulsar"];
     rabbitmq = "triggers/messaging/rabbitmq/mod.rs" => RabbitMq serves ["rabbitmq"];
     redis = "triggers/databases/redis.rs" => RedisList serves ["redis", "redis-cluster", "redis-sentinel"];
+    redis_streams = "triggers/databases/redis_streams.rs" => RedisStream serves ["redis-streams", "redis-cluster-streams", "redis-sentinel-streams"];
     resource_metrics = "triggers/kubernetes/resource_metrics.rs" => ResourceMetrics serves ["cpu", "memory"];
+    solace_direct_messaging = "triggers/messaging/solace_direct_messaging.rs" => SolaceDirectMessaging serves ["solace-direct-messaging"];
+    solace_event_queue = "triggers/messaging/solace_event_queue.rs" => SolaceEventQueue serves ["solace-event-queue"];
 }
 
 /// A row of the catalogue.

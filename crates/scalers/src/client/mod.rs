@@ -7,11 +7,14 @@ pub mod amqp;
 pub mod authentication;
 pub mod aws;
 pub mod azure;
+pub mod certificates;
 #[cfg(test)]
 pub(crate) mod fake_cluster;
 pub mod gcp;
 pub mod grpc;
 pub mod http;
+pub mod jolokia;
+pub mod kafka;
 pub mod keystone;
 pub mod notices;
 pub mod oauth2;

@@ -1,0 +1,3 @@
+//! Kafka: what its two triggers share.
+
+pub mod options;

@@ -1,0 +1,95 @@
+//! The parameters that `kafka` and `apache-kafka` have in common (`scalers/kafka.md`).
+
+use keda_core::metadata::{Metadata, Parameter, Reader};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::client::aws::AwsLogin;
+use crate::client::certificates::Certificates;
+
+/// Whose lag it is, and how much of it is too much.
+#[derive(Debug, Clone, Default, Metadata)]
+pub struct ConsumerGroup {
+    /// Addresses of the brokers, as `host:port`.
+    #[meta(trigger, env)]
+    pub bootstrap_servers: Vec<String>,
+    /// The consumer group.
+    #[meta(trigger, env)]
+    pub consumer_group: String,
+    /// Messages that one replica is expected to handle.
+    #[meta(trigger, default = "10")]
+    pub lag_threshold: i64,
+    /// Messages above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    pub activation_lag_threshold: i64,
+}
+
+impl ConsumerGroup {
+    /// The name of the metric: that of the topics, or of the group where it is all of them.
+    pub fn metric_name(&self, topics: &str) -> String {
+        if topics.is_empty() {
+            normalize(&format!("kafka-{}-topics", self.consumer_group))
+        } else {
+            normalize(&format!("kafka-{topics}"))
+        }
+    }
+}
+
+/// How to reach the brokers and to log in there.
+#[derive(Debug, Clone, Default, Metadata)]
+pub struct Security {
+    /// Whether to use TLS: `enable` or `disable`.
+    #[meta(trigger, auth, default = "disable", one_of("enable", "disable"))]
+    tls: String,
+    #[meta(group)]
+    pub certificates: Certificates,
+    /// User, or client of a token.
+    #[meta(auth, optional)]
+    pub username: String,
+    /// Password, or secret of the client.
+    #[meta(auth, optional)]
+    pub password: Secret,
+    /// Region of a managed cluster of AWS.
+    #[meta(trigger, optional)]
+    pub aws_region: String,
+    #[meta(group)]
+    pub aws: OptionalAwsLogin,
+}
+
+impl Security {
+    /// Whether TLS is on.
+    pub fn uses_tls(&self) -> bool {
+        self.tls == "enable"
+    }
+}
+
+/// Who the trigger is at AWS, where the cluster is one of AWS; other clusters want nobody.
+#[derive(Debug, Clone)]
+pub struct OptionalAwsLogin(Result<AwsLogin, &'static str>);
+
+impl Default for OptionalAwsLogin {
+    fn default() -> Self {
+        OptionalAwsLogin(Ok(AwsLogin::default()))
+    }
+}
+
+impl Metadata for OptionalAwsLogin {
+    fn parameters() -> Vec<&'static Parameter> {
+        AwsLogin::parameters()
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let found = AwsLogin::find(reader.inputs(), reader.context());
+        OptionalAwsLogin(found.map(|_| AwsLogin::read(reader)))
+    }
+}
+
+impl OptionalAwsLogin {
+    /// The login, for a cluster of AWS.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn login(&self) -> Result<&AwsLogin, String> {
+        self.0.as_ref().map_err(ToString::to_string)
+    }
+}

@@ -1,0 +1,137 @@
+//! `activemq`: the messages in a queue of ActiveMQ Classic (`scalers/activemq.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::client::jolokia::Properties;
+use crate::client::request_uri::RequestUri;
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the length of a queue in ActiveMQ Classic.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct ActiveMq {
+    /// Address of the web console, as `host:port`.
+    #[meta(trigger, optional)]
+    management_endpoint: String,
+    /// The queue.
+    #[meta(trigger, optional)]
+    destination_name: String,
+    /// Name of the broker.
+    #[meta(trigger, optional)]
+    broker_name: String,
+    /// User of the web console.
+    #[meta(auth, env, trigger)]
+    username: String,
+    /// Password of the web console.
+    #[meta(auth, env, trigger)]
+    password: Secret,
+    /// The `Origin` that is sent; `http://` and the address of the web console by default.
+    #[meta(trigger, optional)]
+    cors_header: String,
+    /// The whole address to read, in place of web console, queue and broker.
+    #[meta(name = "restAPITemplate", trigger, optional)]
+    rest_api_template: String,
+    /// Messages that one replica is expected to handle.
+    #[meta(trigger, default = "10")]
+    target_queue_size: i64,
+    /// Messages above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_target_queue_size: i64,
+}
+
+impl ActiveMq {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        let checked =
+            if self.rest_api_template.is_empty() { self.check_single_parameters() } else { self.read_template() };
+        if let Err(message) = checked {
+            reader.error(message);
+        }
+    }
+
+    fn check_single_parameters(&self) -> Result<(), String> {
+        let fields = [
+            (&self.management_endpoint, "management endpoint"),
+            (&self.destination_name, "destination name"),
+            (&self.broker_name, "broker name"),
+        ];
+        match fields.into_iter().find(|(value, _)| value.is_empty()) {
+            Some((_, name)) => Err(format!("no {name} given")),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes from the template what the single parameters would say.
+    fn read_template(&mut self) -> Result<(), String> {
+        let unreadable = |error: &str| format!("unable to parse ActiveMQ restAPITemplate: {error}");
+        let address = RequestUri::parse(&self.rest_api_template).map_err(unreadable)?;
+        let properties = Properties::of_path(&address.path).map_err(unreadable)?;
+        self.management_endpoint = address.host;
+        self.destination_name = properties.get("destinationName").to_string();
+        self.broker_name = properties.get("brokerName").to_string();
+        if self.destination_name.is_empty() {
+            return Err("no destinationName is given".to_string());
+        }
+        if self.broker_name.is_empty() {
+            return Err("no brokerName given in restAPITemplate".to_string());
+        }
+        Ok(())
+    }
+
+    fn metric_name(&self) -> String {
+        normalize(&format!("activemq-{}", self.destination_name))
+    }
+}
+
+impl Trigger for ActiveMq {
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.target_queue_size)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(metadata: &[(&str, &str)]) -> (ActiveMq, Vec<String>) {
+        let inputs = Inputs::from_metadata(metadata.iter().copied())
+            .with_authentication([("username", "u"), ("password", "hunter2")]);
+        let (trigger, problems) = parse::<ActiveMq>(&inputs, &Context::default());
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn the_template_says_what_the_single_parameters_would() {
+        let template = "https://h:8161/api/jolokia/read/org.apache.activemq:type=Broker,brokerName=b,\
+            destinationType=Queue,destinationName=a.b/QueueSize";
+        let (trigger, problems) = parsed(&[("restAPITemplate", template), ("destinationName", "other")]);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!((trigger.management_endpoint.as_str(), trigger.broker_name.as_str()), ("h:8161", "b"));
+        let spec = MetricSpec::external("activemq-a-b", Target::Integer(10));
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn a_template_without_queue_or_broker_is_refused() {
+        let start = "http://u:hunter2@h/api/jolokia/read/d";
+        for rest in ["", ":brokerName=b/QueueSize", ":destinationName=q/QueueSize", ":a;b"] {
+            let (_, problems) = parsed(&[("restAPITemplate", &format!("{start}{rest}"))]);
+            assert_eq!(problems.len(), 1, "{rest}");
+            assert!(!problems[0].contains("hunter2"), "{problems:?}");
+        }
+        assert!(parsed(&[("restAPITemplate", "nonsense")]).1[0].contains("unable to parse ActiveMQ restAPITemplate"));
+    }
+
+    #[test]
+    fn without_a_template_the_three_are_needed() {
+        let whole = [("managementEndpoint", "h:8161"), ("destinationName", "q"), ("brokerName", "b")];
+        assert!(parsed(&whole).1.is_empty());
+        assert_eq!(parsed(&whole[..2]).1, ["no broker name given"]);
+        assert_eq!(parsed(&whole[1..]).1, ["no management endpoint given"]);
+    }
+}

@@ -1,0 +1,180 @@
+//! `apache-kafka`: the lag of a consumer group, asked for with another client (`scalers/kafka.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+
+use crate::client::kafka::options::{ConsumerGroup, Security};
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the lag of a consumer group in Kafka.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct ApacheKafka {
+    #[meta(group)]
+    group: ConsumerGroup,
+    /// The topics; all of the cluster when not given.
+    #[meta(name = "topic", trigger, env, optional)]
+    topics: Vec<String>,
+    /// Partitions to count, such as `1,3-5`; all when not given.
+    #[meta(trigger, optional, range = "-")]
+    partition_limitation: Vec<i64>,
+    /// Where the group starts to read a partition that it has never read.
+    #[meta(trigger, default = "latest", one_of("earliest", "latest"))]
+    offset_reset_policy: String,
+    /// Whether there may be more replicas than partitions.
+    #[meta(trigger, optional)]
+    allow_idle_consumers: bool,
+    /// Whether to leave out partitions whose offset has not moved since the last reading.
+    #[meta(trigger, optional)]
+    exclude_persistent_lag: bool,
+    /// Whether a partition that was never read counts 0 in place of 1 or all of it.
+    #[meta(trigger, optional)]
+    scale_to_zero_on_invalid_offset: bool,
+    /// Whether there may be only as many replicas as partitions with lag.
+    #[meta(trigger, optional)]
+    limit_to_partitions_with_lag: bool,
+    /// Whether to round up to replicas that all have as many partitions.
+    #[meta(trigger, optional)]
+    ensure_even_distribution_of_partitions: bool,
+    /// How to log in; `gssapi` cannot be used yet.
+    #[meta(
+        trigger,
+        auth,
+        default = "none",
+        one_of("none", "plaintext", "scram_sha256", "scram_sha512", "gssapi", "aws_msk_iam")
+    )]
+    sasl: String,
+    #[meta(group)]
+    security: Security,
+}
+
+impl ApacheKafka {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if reader.has_errors() {
+            return;
+        }
+        let checked = self
+            .check_lag()
+            .and_then(|()| self.check_tls())
+            .and_then(|()| self.check_login())
+            .and_then(|()| check_places(reader))
+            .and_then(|()| if self.sasl == "aws_msk_iam" { self.security.aws.login().map(drop) } else { Ok(()) });
+        if let Err(message) = checked {
+            reader.error(message);
+        }
+    }
+
+    fn check_lag(&self) -> Result<(), String> {
+        let message = if self.group.lag_threshold <= 0 {
+            "lagThreshold must be a positive number"
+        } else if self.group.activation_lag_threshold < 0 {
+            "activationLagThreshold must be a positive number"
+        } else if self.allow_idle_consumers && self.limit_to_partitions_with_lag {
+            "allowIdleConsumers and limitToPartitionsWithLag cannot be set simultaneously"
+        } else if self.topics.is_empty() && self.limit_to_partitions_with_lag {
+            "topic must be specified when using limitToPartitionsWithLag"
+        } else {
+            return Ok(());
+        };
+        Err(message.to_string())
+    }
+
+    fn check_tls(&self) -> Result<(), String> {
+        let certificates = &self.security.certificates;
+        if !self.security.uses_tls() {
+            return Ok(());
+        }
+        if certificates.is_half() {
+            return Err("can't set only one of cert or key when using TLS".to_string());
+        }
+        certificates.check()
+    }
+
+    fn check_login(&self) -> Result<(), String> {
+        let message = match self.sasl.as_str() {
+            "plaintext" if self.security.username.is_empty() || self.security.password.is_empty() => {
+                "username and password must be set when using SASL/PLAINTEXT"
+            }
+            "aws_msk_iam" if self.security.aws_region.is_empty() => "awsRegion must be set when using AWS MSK IAM",
+            "aws_msk_iam" if !self.security.uses_tls() => "TLS must be enabled when using AWS MSK IAM",
+            _ => return Ok(()),
+        };
+        Err(message.to_string())
+    }
+}
+
+/// Neither login nor TLS may be said in two places.
+fn check_places(reader: &Reader<'_>) -> Result<(), String> {
+    let inputs = reader.inputs();
+    let twice = |key: &&str| {
+        let given = |text: Option<&String>| text.is_some_and(|text| !text.is_empty());
+        given(inputs.metadata.get(*key)) && given(inputs.authentication.get(*key))
+    };
+    match ["sasl", "tls"].into_iter().find(twice) {
+        Some(key) => Err(format!("unable to set `{key}` in both ScaledObject and TriggerAuthentication together")),
+        None => Ok(()),
+    }
+}
+
+impl Trigger for ApacheKafka {
+    fn specs(&self, _: &Context) -> Specs {
+        let target = Target::Integer(self.group.lag_threshold);
+        Specs::one(MetricSpec::external(self.group.metric_name(&self.topics.join(",")), target))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(metadata: &[(&str, &str)], authentication: &[(&str, &str)]) -> (ApacheKafka, String) {
+        let required = [("bootstrapServers", "b:9092"), ("consumerGroup", "g")];
+        let inputs = Inputs::from_metadata(required.iter().chain(metadata).copied())
+            .with_authentication(authentication.iter().copied());
+        let (trigger, problems) = parse::<ApacheKafka>(&inputs, &Context::default());
+        let messages: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
+        (trigger, messages.join("; "))
+    }
+
+    #[test]
+    fn the_name_has_all_topics() {
+        for (topics, name) in [("a, b.c", "kafka-a,b-c"), ("", "kafka-g-topics")] {
+            let (trigger, problems) = parsed(&[("topic", topics)], &[]);
+            assert_eq!(problems, "");
+            let spec = MetricSpec::external(name, Target::Integer(10));
+            assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+        }
+    }
+
+    #[test]
+    fn login_and_tls_are_said_in_one_place() {
+        let message = "unable to set `tls` in both";
+        assert!(parsed(&[("tls", "enable")], &[("tls", "enable")]).1.contains(message));
+        assert!(parsed(&[("tls", "disable")], &[("tls", " ")]).1.contains(message), "blanks count");
+        assert!(parsed(&[("sasl", "none")], &[("sasl", "none")]).1.contains("unable to set `sasl` in both"));
+    }
+
+    #[test]
+    fn a_managed_cluster_of_aws_wants_region_tls_and_keys() {
+        let metadata = [("sasl", "aws_msk_iam"), ("awsRegion", "r"), ("tls", "enable")];
+        let keys = [("awsAccessKeyID", "id"), ("awsSecretAccessKey", "hunter2")];
+        assert_eq!(parsed(&metadata, &keys).1, "");
+        assert_eq!(parsed(&metadata, &keys[..1]).1, "awsSecretAccessKey not found");
+        assert_eq!(parsed(&metadata[..2], &keys).1, "TLS must be enabled when using AWS MSK IAM");
+        assert_eq!(parsed(&metadata[..1], &keys).1, "awsRegion must be set when using AWS MSK IAM");
+    }
+
+    #[test]
+    fn lag_and_partitions_are_checked() {
+        assert_eq!(parsed(&[("lagThreshold", "0")], &[]).1, "lagThreshold must be a positive number");
+        assert!(parsed(&[("limitToPartitionsWithLag", "true")], &[]).1.contains("topic must be specified"));
+        assert!(parsed(&[("partitionLimitation", "1-2-3")], &[]).1.contains("partitionLimitation"));
+        assert_eq!(
+            parsed(&[("sasl", "plaintext")], &[]).1,
+            "username and password must be set when using SASL/PLAINTEXT"
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! `pulsar`: the backlog of a subscription (`scalers/pulsar.md`).
+
+use keda_core::metadata::{Context, Inputs, Metadata, Parameter, Reader, parse_with_fingerprint};
+use keda_core::metric::{ExternalMetric, MetricSpec, Target, TargetType};
+use keda_core::names::normalize;
+use keda_core::problem::{Severity, Step};
+
+use crate::client::authentication::Authentication;
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on the backlog of a subscription in Pulsar.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct Pulsar {
+    /// Address of the admin API.
+    #[meta(name = "adminURL", trigger, env)]
+    admin_url: String,
+    /// The topic, such as `persistent://tenant/namespace/topic`.
+    #[meta(trigger, env)]
+    topic: String,
+    /// The subscription.
+    #[meta(trigger, env)]
+    subscription: String,
+    /// Messages that one replica is expected to handle.
+    #[meta(trigger, default = "10")]
+    msg_backlog_threshold: i64,
+    /// Messages above which the target leaves zero.
+    #[meta(trigger, default = "0")]
+    activation_msg_backlog_threshold: i64,
+    /// Whether the topic has partitions.
+    #[meta(trigger, default = "false")]
+    is_partitioned_topic: bool,
+    /// The old way to say `authModes: tls`: `enable`.
+    #[meta(trigger, optional)]
+    tls: String,
+    #[meta(group)]
+    authentication: PulsarAuthentication,
+}
+
+impl Pulsar {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        let authentication = &self.authentication.0;
+        let own_tls = authentication.is_on() && (authentication.has("tls") || authentication.has_ca());
+        if own_tls
+            && !reader.has_errors()
+            && let Err(error) = authentication.tls(false).check()
+        {
+            reader.error(error.message);
+        }
+    }
+
+    fn metric_name(&self) -> String {
+        normalize(&format!("pulsar-{}-{}", self.topic, self.subscription))
+    }
+}
+
+impl Trigger for Pulsar {
+    /// The backlog is always divided among the replicas, whatever `metricType` says.
+    fn specs(&self, _: &Context) -> Specs {
+        Specs::one(MetricSpec::External(ExternalMetric {
+            name: self.metric_name(),
+            target: Target::Integer(self.msg_backlog_threshold),
+            target_type: Some(TargetType::AverageValue),
+        }))
+    }
+}
+
+/// The shared block, parts of which may also be given in the old way.
+#[derive(Debug)]
+struct PulsarAuthentication(Authentication);
+
+/// What was once given in the metadata, and counts where the TriggerAuthentication does not have it.
+#[derive(Debug, Metadata)]
+struct OldParameters {
+    /// The old place of where OAuth 2.0 tokens are given.
+    #[meta(name = "oauthTokenURI", trigger, optional)]
+    token_uri: String,
+    /// The old place of the client of the OAuth 2.0 token.
+    #[meta(name = "clientID", trigger, optional)]
+    client_id: String,
+    /// The old place of the scopes of the token.
+    #[meta(trigger, optional)]
+    scope: String,
+    /// The old place of more form fields of the request for a token, as a query string.
+    #[meta(name = "EndpointParams", trigger, optional)]
+    endpoint_params: String,
+}
+
+impl Metadata for PulsarAuthentication {
+    fn parameters() -> Vec<&'static Parameter> {
+        [Authentication::parameters(), OldParameters::parameters()].concat()
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let old = OldParameters::read(reader);
+        let inputs = old.moved_into(reader.inputs());
+        let parsed = parse_with_fingerprint::<Authentication>(&inputs, reader.context());
+        reader.asks_for("authentication", &format!("{:x}", parsed.fingerprint));
+        for problem in parsed.problems.into_iter().filter(|problem| problem.severity == Severity::Error) {
+            match problem.path.0.last() {
+                Some(Step::Key(key)) if reader.inputs().metadata.contains_key(key.as_str()) => {
+                    reader.error_at(key, problem.message);
+                }
+                _ => reader.error(problem.message),
+            }
+        }
+        PulsarAuthentication(parsed.value)
+    }
+}
+
+impl OldParameters {
+    /// The inputs as they would be if all of them were given in the new way.
+    fn moved_into(self, inputs: &Inputs) -> Inputs {
+        let mut inputs = inputs.clone();
+        let given = |key: &str| inputs.authentication.get(key).is_some_and(|text| !text.is_empty());
+        let has_certificate = given("cert") || given("key");
+        if inputs.metadata.get("tls").is_some_and(|tls| tls == "enable") && has_certificate {
+            let modes = match inputs.metadata.get("authModes") {
+                Some(modes) => format!("{modes},tls"),
+                None => "tls".to_string(),
+            };
+            inputs.metadata.insert("authModes".to_string(), modes);
+        }
+        let moved = [
+            ("oauthTokenURI", self.token_uri),
+            ("clientID", self.client_id),
+            ("scope", self.scope),
+            ("endpointParams", self.endpoint_params),
+        ];
+        for (key, text) in moved {
+            let place = inputs.authentication.entry(key.to_string()).or_default();
+            if place.is_empty() {
+                *place = text;
+            }
+        }
+        inputs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::parse;
+
+    use super::*;
+
+    fn parsed(metadata: &[(&str, &str)], authentication: &[(&str, &str)]) -> (Pulsar, String) {
+        let required =
+            [("adminURL", "http://p:80"), ("topic", "persistent://public/default/t"), ("subscription", "sub.1")];
+        let inputs = Inputs::from_metadata(required.iter().chain(metadata).copied())
+            .with_authentication(authentication.iter().copied());
+        let (trigger, problems) = parse::<Pulsar>(&inputs, &Context::default());
+        let messages: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
+        (trigger, messages.join("; "))
+    }
+
+    #[test]
+    fn the_name_is_topic_and_subscription_and_the_type_fixed() {
+        let (trigger, problems) = parsed(&[], &[("ca", "unused")]);
+        assert_eq!(problems, "");
+        let spec = MetricSpec::External(ExternalMetric {
+            name: "pulsar-persistent---public-default-t-sub-1".to_string(),
+            target: Target::Integer(10),
+            target_type: Some(TargetType::AverageValue),
+        });
+        assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn tls_in_the_old_way_is_one_more_mode() {
+        let old = ("tls", "enable");
+        assert!(!parsed(&[old], &[]).0.authentication.0.is_on());
+        let (trigger, problems) = parsed(&[old], &[("cert", "c")]);
+        assert!(problems.contains("cert=<present> and key=<empty>"), "{problems}");
+        assert!(trigger.authentication.0.has("tls"));
+        let (trigger, _) = parsed(&[old, ("authModes", "bearer")], &[("bearerToken", "t"), ("key", "k")]);
+        assert!(trigger.authentication.0.has("bearer") && trigger.authentication.0.has("tls"));
+        assert!(parsed(&[old, ("authModes", "")], &[("key", "k")]).1.contains("must be one of"));
+    }
+
+    #[test]
+    fn oauth_in_the_old_way_counts_where_there_is_no_new_one() {
+        let old = [("authModes", "oauth"), ("oauthTokenURI", "old"), ("clientID", "old"), ("scope", "old")];
+        let (trigger, problems) = parsed(&old, &[("clientID", "new"), ("oauthTokenURI", "")]);
+        assert_eq!(problems, "");
+        let credentials = trigger.authentication.0.client_credentials().unwrap();
+        assert_eq!((credentials.token_uri.as_str(), credentials.client_id.as_str()), ("old", "new"));
+        assert_eq!(credentials.scopes, ["old"]);
+        assert!(parsed(&old[..2], &[]).1.contains("clientID=<empty>"));
+    }
+}

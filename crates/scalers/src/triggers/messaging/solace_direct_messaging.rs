@@ -1,0 +1,165 @@
+//! `solace-direct-messaging`: what Solace sends to clients, and what waits for them
+//! (`scalers/solace-direct-messaging.md`).
+
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::normalize;
+use keda_core::secret::Secret;
+
+use crate::trigger::{Specs, Trigger};
+
+/// Scale on what a Solace broker sends to the clients whose names match.
+#[derive(Debug, Metadata)]
+#[metadata(check)]
+#[expect(dead_code, reason = "read once the source is written")]
+pub struct SolaceDirectMessaging {
+    /// Addresses of the brokers' SEMP API, each tried when those before it fail.
+    #[meta(name = "solaceSempBaseURL", trigger)]
+    addresses: Vec<String>,
+    /// User of the SEMP API.
+    #[meta(auth, env)]
+    username: String,
+    /// Password of the SEMP API.
+    #[meta(auth, env)]
+    password: Secret,
+    /// The message VPN.
+    #[meta(trigger)]
+    message_vpn: String,
+    /// What the names of the clients have in them; no `*`.
+    #[meta(trigger)]
+    client_name_pattern: String,
+    /// Whether to take any certificate of the server.
+    #[meta(name = "unsafeSSL", trigger, default = "false")]
+    unsafe_ssl: bool,
+    /// How much a waiting message counts, from 1 to 100 times a sent one.
+    #[meta(trigger, default = "3")]
+    queued_messages_factor: i64,
+    /// Bytes per second that one replica is expected to handle.
+    #[meta(trigger, default = "0")]
+    aggregated_client_tx_byte_rate_target: i64,
+    /// Bytes per second, averaged over a minute, that one replica is expected to handle.
+    #[meta(trigger, default = "0")]
+    aggregated_client_average_tx_byte_rate_target: i64,
+    /// Messages per second that one replica is expected to handle.
+    #[meta(trigger, default = "0")]
+    aggregated_client_tx_msg_rate_target: i64,
+    /// Messages per second, averaged over a minute, that one replica is expected to handle.
+    #[meta(trigger, default = "0")]
+    aggregated_client_average_tx_msg_rate_target: i64,
+    /// Without effect, as in KEDA: the target is always active.
+    #[meta(trigger, default = "0")]
+    activation_aggregated_client_tx_byte_rate_target: i64,
+    /// Without effect, as in KEDA: the target is always active.
+    #[meta(trigger, default = "0")]
+    activation_aggregated_client_average_tx_byte_rate_target: i64,
+    /// Without effect, as in KEDA: the target is always active.
+    #[meta(trigger, default = "0")]
+    activation_aggregated_client_tx_msg_rate_target: i64,
+    /// Without effect, as in KEDA: the target is always active.
+    #[meta(trigger, default = "0")]
+    activation_aggregated_client_average_tx_msg_rate_target: i64,
+}
+
+impl SolaceDirectMessaging {
+    fn check(&mut self, reader: &mut Reader<'_>) {
+        if reader.has_errors() {
+            return;
+        }
+        for (position, address) in self.addresses.iter().enumerate() {
+            let problem = if address.is_empty() {
+                "empty host url value"
+            } else if has_web_address(address) {
+                continue;
+            } else {
+                "invalid host url value"
+            };
+            let message = format!("{problem} found in the scaler configuration. Url[{position}]");
+            return reader.error_at("solaceSempBaseURL", message);
+        }
+        if self.client_name_pattern.contains('*') {
+            let pattern = &self.client_name_pattern;
+            let message = format!("client-name-pattern should not contain '*'. ClientNamePattern: '{pattern}'");
+            return reader.error_at("clientNamePattern", message);
+        }
+        let factor = self.queued_messages_factor;
+        if !(1..=100).contains(&factor) {
+            let message = format!("queued messages factor should be >0 and <=100. QueuedMessagesFactor: '{factor}'");
+            return reader.error_at("queuedMessagesFactor", message);
+        }
+        if self.targets().iter().all(|(_, target)| *target < 1) {
+            reader.error("no target value found in the scaler configuration");
+        }
+    }
+
+    /// The targets by the ends of their metrics' names.
+    fn targets(&self) -> [(&'static str, i64); 4] {
+        [
+            ("aggregatedClientTxByteRateTarget", self.aggregated_client_tx_byte_rate_target),
+            ("aggregatedClientAverageTxByteRateTarget", self.aggregated_client_average_tx_byte_rate_target),
+            ("aggregatedClientTxMsgRateTarget", self.aggregated_client_tx_msg_rate_target),
+            ("aggregatedClientAverageTxMsgRateTarget", self.aggregated_client_average_tx_msg_rate_target),
+        ]
+    }
+}
+
+/// Whether `http://` or `https://` and the start of a host's name stand anywhere in a text.
+fn has_web_address(text: &str) -> bool {
+    let of_host = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let starts_host = |rest: &str| rest.chars().take(2).filter(of_host).count() == 2;
+    ["http://", "https://"]
+        .iter()
+        .any(|scheme| text.match_indices(scheme).any(|(start, _)| starts_host(&text[start + scheme.len()..])))
+}
+
+impl Trigger for SolaceDirectMessaging {
+    fn specs(&self, _: &Context) -> Specs {
+        let given = self.targets().into_iter().filter(|(_, target)| *target > 0);
+        let spec = |(end, target)| {
+            let name = normalize(&format!("solace-dm-{}-{end}", self.client_name_pattern));
+            MetricSpec::external(name, Target::Integer(target))
+        };
+        Specs::Known(given.map(spec).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::metadata::{Inputs, parse};
+
+    use super::*;
+
+    fn parsed(address: &str, pattern: &str, more: &[(&str, &str)]) -> (SolaceDirectMessaging, Vec<String>) {
+        let required = [("solaceSempBaseURL", address), ("messageVpn", "v"), ("clientNamePattern", pattern)];
+        let inputs = Inputs::from_metadata(required.iter().chain(more).copied())
+            .with_authentication([("username", "u"), ("password", "p")]);
+        let (trigger, problems) = parse::<SolaceDirectMessaging>(&inputs, &Context::default());
+        (trigger, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn every_target_is_a_metric() {
+        let targets = [("aggregatedClientAverageTxMsgRateTarget", "7"), ("aggregatedClientTxByteRateTarget", "600")];
+        let (trigger, problems) = parsed("http://solace:80,https://t0:8080", "a.b", &targets);
+        assert!(problems.is_empty(), "{problems:?}");
+        let expected = vec![
+            MetricSpec::external("solace-dm-a-b-aggregatedClientTxByteRateTarget", Target::Integer(600)),
+            MetricSpec::external("solace-dm-a-b-aggregatedClientAverageTxMsgRateTarget", Target::Integer(7)),
+        ];
+        assert_eq!(trigger.specs(&Context::default()), Specs::Known(expected));
+    }
+
+    #[test]
+    fn addresses_pattern_factor_and_targets_are_checked() {
+        let target = ("aggregatedClientTxMsgRateTarget", "1");
+        let refused = |address: &str, pattern: &str, more: &[(&str, &str)]| parsed(address, pattern, more).1.join("; ");
+        assert_eq!(refused("see http://host", "p", &[target]), "");
+        for address in ["ftp://host", "http://h:80"] {
+            assert!(refused(address, "p", &[target]).contains("invalid host url value"), "{address}");
+        }
+        assert!(refused("http://host,", "p", &[target]).contains("empty host url value"));
+        assert!(refused("http://host", "p*", &[target]).contains("should not contain '*'"));
+        assert!(refused("http://host", "p", &[target, ("queuedMessagesFactor", "101")]).contains("<=100"));
+        let activation = [("activationAggregatedClientTxMsgRateTarget", "1")];
+        assert!(refused("http://host", "p", &activation).contains("no target value"));
+    }
+}
