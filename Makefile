@@ -1,9 +1,5 @@
 # The commands of this repository. `make` lists them.
 
-# Trigger types whose recorded cases are run where ../shared/conformance lies beside the checkout.
-CONFORMANCE_TYPES := cron metrics-api redis redis-cluster redis-sentinel rabbitmq postgresql prometheus cpu memory \
-                     external external-push kubernetes-resource kubernetes-workload unknown-type
-
 # Where cargo puts what it builds: a folder of the user's own choice, or ./target.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -25,7 +21,7 @@ static: target ## Build a static binary for an image from scratch
 test: target ## Check and test everything, from fast to slow; the last line counts the tests
 	@scripts/packages.sh
 	@scripts/lint.sh
-	@CONFORMANCE_TYPES='$(CONFORMANCE_TYPES)' scripts/test.sh
+	@scripts/test.sh
 
 bench: build ## Measure keda up with 500 objects on one Redis
 	@scripts/bench-up.sh

@@ -71,9 +71,7 @@ release_stages() {
     if [[ -d $conformance ]]; then
         stage 'Conformance: HPA' "$target/release/examples/conformance" hpa "$conformance/hpa"
         stage 'Conformance: engine' "$target/release/examples/conformance" engine "$conformance/engine"
-        # shellcheck disable=SC2086 # a list of words
-        stage 'Conformance: triggers' \
-            "$conformance/run" --bin "$target/release/keda" --show 5 $(printf -- '--type %s ' $CONFORMANCE_TYPES)
+        stage 'Conformance: triggers' "$conformance/run" --bin "$target/release/keda" --show 5
     else
         printf '\n== Conformance: left out, there is no %s\n' "$conformance"
     fi

@@ -23,7 +23,7 @@ pub(crate) enum Command {
     /// Show objects of a running `keda up`
     #[command(after_help = GET_EXAMPLES)]
     Get(Get),
-    /// Explain why an object of a running `keda up` has the replicas it has
+    /// Explain why an object of a running `keda up` has the replicas it has, or what a trigger type is told
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
     /// Check manifests without a cluster and without their event sources
@@ -32,6 +32,12 @@ pub(crate) enum Command {
     /// Print the HorizontalPodAutoscalers that manifests lead to
     #[command(after_help = RENDER_EXAMPLES)]
     Render(Render),
+    /// Print what manifests may hold, for programs
+    #[command(after_help = SCHEMA_EXAMPLES)]
+    Schema(Schema),
+    /// Print a script that completes this command line in a shell
+    #[command(after_help = COMPLETION_EXAMPLES)]
+    Completion(Completion),
     /// Print the CustomResourceDefinitions
     #[command(after_help = "Examples:\n  keda crds | kubectl apply --server-side -f -")]
     Crds(Crds),
@@ -61,7 +67,8 @@ const GET_EXAMPLES: &str = "Examples:
 
 const EXPLAIN_EXAMPLES: &str = "Examples:
   keda explain so/orders
-  keda explain so/orders -n shop -o json";
+  keda explain so/orders -n shop -o json
+  keda explain trigger/redis                  the parameters of a trigger type";
 
 const MANIFESTS_EXAMPLES: &str = "Examples:
   keda manifests --image registry.example/keda:1.0 | kubectl apply --server-side -f -
@@ -72,8 +79,17 @@ const OPERATOR_EXAMPLES: &str = "Examples:
   keda operator --leader-elect --enable-cert-rotation     as in the Deployment of `keda manifests`
   WATCH_NAMESPACE=shop keda operator                      one namespace, with the current kubeconfig";
 
+const SCHEMA_EXAMPLES: &str = "Examples:
+  keda schema triggers                        the parameters of all trigger types, in the shape of KEDA's schema
+  keda schema triggers | jq -r .scalers[].type";
+
+const COMPLETION_EXAMPLES: &str = "Examples:
+  source <(keda completion bash)
+  keda completion fish > ~/.config/fish/completions/keda.fish";
+
 const VALIDATE_EXAMPLES: &str = "Examples:
   keda validate -f manifests/ --strict
+  keda validate -f manifests/ -o sarif > keda.sarif
   kustomize build . | keda validate -f -";
 
 const RENDER_EXAMPLES: &str = "Examples:
@@ -146,7 +162,7 @@ pub(crate) struct Get {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The object, as so/NAME
+    /// The object, as so/NAME, or the trigger type, as trigger/TYPE
     pub(crate) object: String,
     /// Namespace of the object
     #[arg(short, long, default_value = "default")]
@@ -165,6 +181,20 @@ pub(crate) struct Validate {
     /// A target that is not among the manifests is no error
     #[arg(long)]
     pub(crate) allow_missing_target: bool,
+    /// Form of the findings
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub(crate) output: FindingFormat,
+}
+
+/// How findings are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FindingFormat {
+    /// For people, on standard error
+    Text,
+    /// JSON
+    Json,
+    /// SARIF 2.1.0, as code hosts read it
+    Sarif,
 }
 
 #[derive(Debug, Args)]
@@ -177,6 +207,29 @@ pub(crate) struct Render {
     /// Form of the output
     #[arg(short, long, value_enum, default_value = "yaml")]
     pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    #[command(subcommand)]
+    pub(crate) of: SchemaOf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchemaOf {
+    /// The parameters of all trigger types
+    Triggers {
+        /// Form of the output
+        #[arg(short, long, value_enum, default_value = "json")]
+        output: Format,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completion {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]

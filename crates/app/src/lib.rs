@@ -5,6 +5,7 @@ pub mod clock;
 mod commands;
 mod deploy;
 mod files;
+mod findings;
 pub mod local;
 mod project;
 mod report;

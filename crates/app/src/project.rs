@@ -53,6 +53,14 @@ impl Project {
         Project { loaded, references, plans }
     }
 
+    /// Reports what the admission webhooks would refuse, and what is legal and probably not meant.
+    pub(crate) fn review(&mut self) {
+        for (index, problem) in keda_scalers::review::review(&self.loaded, &self.plans) {
+            self.loaded.report(index, [problem]);
+        }
+        self.loaded.findings.sort_by_key(|finding| (finding.location.source, finding.location.start));
+    }
+
     /// Reports what `keda up` cannot run: ScaledJobs, and workloads that two ScaledObjects pull at.
     pub(crate) fn report_what_cannot_run(&mut self) {
         let mut taken: BTreeMap<(String, String), String> = BTreeMap::new();

@@ -15,7 +15,7 @@ const HIDDEN: &str = "***";
 /// Prints the findings on standard error, with colours on a terminal, and a line that counts them.
 pub(crate) fn print(loaded: &Loaded) {
     let renderer = if io::stderr().is_terminal() { Renderer::styled() } else { Renderer::plain() };
-    let hidden = secrets(loaded);
+    let hidden = Hidden::of(loaded);
     let mut out = io::stderr().lock();
     for finding in &loaded.findings {
         let Some(text) = loaded.sources.get(finding.location.source) else { continue };
@@ -39,6 +39,24 @@ pub(crate) fn summary(findings: &[Finding]) -> Option<String> {
 }
 
 /// The places of all values that Secrets hold, each with its source. A line can belong to several objects.
+pub(crate) struct Hidden(Vec<(usize, Span)>);
+
+impl Hidden {
+    /// Those of everything that was loaded.
+    pub(crate) fn of(loaded: &Loaded) -> Self {
+        Hidden(secrets(loaded))
+    }
+}
+
+/// What is wrong. Of a value of a Secret it is said what it should be, and not what it is.
+pub(crate) fn message<'a>(finding: &'a Finding, hidden: &Hidden) -> &'a str {
+    let place = (finding.location.source, Span { start: finding.location.start, end: finding.location.end });
+    match finding.problem.message.split_once(", found ") {
+        Some((expected, _)) if hidden.0.contains(&place) => expected,
+        _ => &finding.problem.message,
+    }
+}
+
 fn secrets(loaded: &Loaded) -> Vec<(usize, Span)> {
     let is_secret = |document: &&Document| document.kind.eq_ignore_ascii_case("Secret");
     let mut hidden = Vec::new();
@@ -72,20 +90,14 @@ fn scalars(node: &Node, spans: &mut Vec<Span>) {
     }
 }
 
-fn rendered(renderer: &Renderer, text: &Text, finding: &Finding, hidden: &[(usize, Span)]) -> String {
+fn rendered(renderer: &Renderer, text: &Text, finding: &Finding, hidden: &Hidden) -> String {
     let problem = &finding.problem;
     let level = match problem.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let place = (finding.location.source, Span { start: finding.location.start, end: finding.location.end });
-    // Of a value of a Secret it is said what it should be, and not what it is.
-    let message = match problem.message.split_once(", found ") {
-        Some((expected, _)) if hidden.contains(&place) => expected,
-        _ => problem.message.as_str(),
-    };
-    let title = level.primary_title(message).id(problem.rule);
-    let window = Window::around(&Line::of(text, finding, hidden));
+    let title = level.primary_title(message(finding, hidden)).id(problem.rule);
+    let window = Window::around(&Line::of(text, finding, &hidden.0));
     let path = problem.path.to_string();
     let label = if path.is_empty() { "here".to_string() } else { path };
     // The renderer adds line and column; of a line that is shown in part it would give the wrong column.

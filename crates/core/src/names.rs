@@ -5,8 +5,15 @@ pub fn normalize(name: &str) -> String {
     name.replace(['/', '.', ':', '%', '(', ')'], "-")
 }
 
-/// The name under which the HPA asks for a metric of the trigger at position `index`: `s<index>-<name>`.
+/// What the name of a DatadogMetric begins with, as Datadog's Cluster Agent knows it.
+const DATADOG_METRIC: &str = "datadogmetric@";
+
+/// The name under which the HPA asks for a metric of the trigger at position `index`: `s<index>-<name>`. That of a
+/// DatadogMetric stays as it is, as in KEDA.
 pub fn with_index(index: usize, name: &str) -> String {
+    if name.starts_with(DATADOG_METRIC) {
+        return name.to_string();
+    }
     format!("s{index}-{name}")
 }
 

@@ -147,7 +147,8 @@ fn texts(meta: &Meta) -> syn::Result<Vec<LitStr>> {
     Ok(list.parse_args_with(Punctuated::<LitStr, Token![,]>::parse_terminated)?.into_iter().collect())
 }
 
-fn documentation(attributes: &[Attribute]) -> String {
+/// The doc comment, as one line.
+pub(crate) fn documentation(attributes: &[Attribute]) -> String {
     let lines = attributes.iter().filter(|attribute| attribute.path().is_ident("doc")).filter_map(|attribute| {
         let Meta::NameValue(pair) = &attribute.meta else { return None };
         let Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) = &pair.value else { return None };

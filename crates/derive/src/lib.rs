@@ -17,7 +17,7 @@
 
 mod attributes;
 
-use attributes::{Field, checks};
+use attributes::{Field, checks, documentation};
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, Fields, parse_macro_input};
@@ -42,6 +42,7 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let count = fields.iter().filter(|field| !field.is_group()).count();
     let parameters = fields.iter().filter(|field| !field.is_group()).map(Field::parameter);
     let (reads, collects) = members(&fields);
+    let summary = documentation(&input.attrs);
     let check = checks(&input.attrs)?.then(|| quote! { value.check(reader); });
     Ok(quote! {
         const _: () = {
@@ -53,6 +54,10 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                     let mut parameters = Vec::new();
                     #(#collects)*
                     parameters
+                }
+
+                fn summary() -> &'static str {
+                    #summary
                 }
 
                 fn read(reader: &mut ::keda_core::metadata::Reader<'_>) -> Self {

@@ -9,7 +9,9 @@ pub mod format;
 pub mod plan;
 pub mod registry;
 pub mod sampler;
+pub mod review;
 mod scaler_names;
+pub mod schema;
 pub mod trigger;
 
 pub use scaler_names::scaler_name;

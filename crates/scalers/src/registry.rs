@@ -25,6 +25,7 @@ macro_rules! catalogue {
 catalogue! {
     activemq = "triggers/messaging/activemq.rs" => ActiveMq serves ["activemq"];
     apache_kafka = "triggers/messaging/apache_kafka.rs" => ApacheKafka serves ["apache-kafka"];
+    arangodb = "triggers/databases/arangodb.rs" => ArangoDb serves ["arangodb"];
     artemis_queue = "triggers/messaging/artemis_queue.rs" => ArtemisQueue serves ["artemis-queue"];
     aws_cloudwatch = "triggers/aws/cloudwatch.rs" => CloudWatch serves ["aws-cloudwatch"];
     aws_dynamodb = "triggers/aws/dynamodb.rs" => DynamoDb serves ["aws-dynamodb"];
@@ -41,33 +42,59 @@ catalogue! {
     azure_queue = "triggers/azure/queue.rs" => AzureQueue serves ["azure-queue"];
     azure_servicebus = "triggers/azure/servicebus/mod.rs" => AzureServiceBus serves ["azure-servicebus"];
     beanstalkd = "triggers/messaging/beanstalkd.rs" => Tube serves ["beanstalkd"];
+    cassandra = "triggers/databases/cassandra.rs" => Cassandra serves ["cassandra"];
+    clickhouse = "triggers/databases/clickhouse.rs" => ClickHouse serves ["clickhouse"];
+    couchdb = "triggers/databases/couchdb.rs" => CouchDb serves ["couchdb"];
     cron = "triggers/time/cron.rs" => Cron serves ["cron"];
+    datadog = "triggers/observability/datadog.rs" => Datadog serves ["datadog"];
+    dynatrace = "triggers/observability/dynatrace.rs" => Dynatrace serves ["dynatrace"];
+    elastic_forecast = "triggers/databases/elastic_forecast.rs" => ElasticForecast serves ["elastic-forecast"];
+    elasticsearch = "triggers/databases/elasticsearch.rs" => Elasticsearch serves ["elasticsearch"];
+    etcd = "triggers/databases/etcd.rs" => Etcd serves ["etcd"];
     external = "triggers/external/mod.rs" => External serves ["external", "external-push"];
+    forgejo_runner = "triggers/ci/forgejo_runner.rs" => ForgejoRunner serves ["forgejo-runner"];
     gcp_cloudtasks = "triggers/gcp/cloudtasks.rs" => CloudTasks serves ["gcp-cloudtasks"];
     gcp_pubsub = "triggers/gcp/pubsub.rs" => PubSub serves ["gcp-pubsub"];
     gcp_spanner = "triggers/gcp/spanner.rs" => Spanner serves ["gcp-spanner"];
     gcp_stackdriver = "triggers/gcp/stackdriver.rs" => Stackdriver serves ["gcp-stackdriver"];
     gcp_storage = "triggers/gcp/storage.rs" => Storage serves ["gcp-storage"];
+    github_runner = "triggers/ci/github_runner.rs" => GithubRunner serves ["github-runner"];
+    graphite = "triggers/observability/graphite.rs" => Graphite serves ["graphite"];
     huawei_cloudeye = "triggers/observability/huawei_cloudeye.rs" => HuaweiCloudEye serves ["huawei-cloudeye"];
     ibmmq = "triggers/messaging/ibmmq.rs" => IbmMq serves ["ibmmq"];
+    influxdb = "triggers/databases/influxdb.rs" => InfluxDb serves ["influxdb"];
     kafka = "triggers/messaging/kafka.rs" => Kafka serves ["kafka"];
     kubernetes_resource = "triggers/kubernetes/resource/mod.rs" => KubernetesResource serves ["kubernetes-resource"];
     kubernetes_workload = "triggers/kubernetes/workload.rs" => KubernetesWorkload serves ["kubernetes-workload"];
     liiklus = "triggers/messaging/liiklus.rs" => Liiklus serves ["liiklus"];
+    loki = "triggers/observability/loki.rs" => Loki serves ["loki"];
     metrics_api = "triggers/http/metrics_api.rs" => MetricsApi serves ["metrics-api"];
+    mongodb = "triggers/databases/mongodb.rs" => MongoDb serves ["mongodb"];
+    mssql = "triggers/databases/mssql.rs" => SqlServer serves ["mssql"];
+    mysql = "triggers/databases/mysql.rs" => MySql serves ["mysql"];
     nats_jetstream = "triggers/messaging/nats_jetstream.rs" => NatsJetStream serves ["nats-jetstream"];
+    new_relic = "triggers/observability/new_relic.rs" => NewRelic serves ["new-relic"];
     nsq = "triggers/messaging/nsq.rs" => Nsq serves ["nsq"];
+    opensearch = "triggers/databases/opensearch.rs" => OpenSearch serves ["opensearch"];
     openstack_metric = "triggers/openstack/metric.rs" => OpenStackMetric serves ["openstack-metric"];
     openstack_swift = "triggers/openstack/swift.rs" => OpenStackSwift serves ["openstack-swift"];
     postgresql = "triggers/databases/postgresql.rs" => PostgreSql serves ["postgresql"];
+    predictkube = "triggers/observability/predictkube.rs" => PredictKube serves ["predictkube"];
     prometheus = "triggers/observability/prometheus.rs" => Prometheus serves ["prometheus"];
     pulsar = "triggers/messaging/pulsar.rs" => Pulsar serves ["pulsar"];
     rabbitmq = "triggers/messaging/rabbitmq/mod.rs" => RabbitMq serves ["rabbitmq"];
     redis = "triggers/databases/redis.rs" => RedisList serves ["redis", "redis-cluster", "redis-sentinel"];
     redis_streams = "triggers/databases/redis_streams.rs" => RedisStream serves ["redis-streams", "redis-cluster-streams", "redis-sentinel-streams"];
     resource_metrics = "triggers/kubernetes/resource_metrics.rs" => ResourceMetrics serves ["cpu", "memory"];
+    selenium_grid = "triggers/web/selenium_grid.rs" => SeleniumGrid serves ["selenium-grid"];
     solace_direct_messaging = "triggers/messaging/solace_direct_messaging.rs" => SolaceDirectMessaging serves ["solace-direct-messaging"];
     solace_event_queue = "triggers/messaging/solace_event_queue.rs" => SolaceEventQueue serves ["solace-event-queue"];
+    solarwinds = "triggers/observability/solarwinds.rs" => SolarWinds serves ["solarwinds"];
+    solr = "triggers/databases/solr.rs" => Solr serves ["solr"];
+    splunk = "triggers/observability/splunk.rs" => Splunk serves ["splunk"];
+    splunk_observability = "triggers/observability/splunk_observability.rs" => SplunkObservability serves ["splunk-observability"];
+    sumologic = "triggers/observability/sumologic.rs" => SumoLogic serves ["sumologic"];
+    temporal = "triggers/messaging/temporal.rs" => Temporal serves ["temporal"];
 }
 
 /// A row of the catalogue.
@@ -77,12 +104,14 @@ pub struct TriggerType {
     pub name: &'static str,
     /// Its parameters.
     pub parameters: fn() -> Vec<&'static Parameter>,
+    /// What it scales on, in one sentence.
+    pub summary: fn() -> &'static str,
     parse: fn(&Inputs, &Context) -> ParsedTrigger,
 }
 
 impl TriggerType {
     const fn of<T: Trigger>(name: &'static str) -> Self {
-        TriggerType { name, parameters: T::parameters, parse: parse::<T> }
+        TriggerType { name, parameters: T::parameters, summary: T::summary, parse: parse::<T> }
     }
 
     /// Parses the metadata of a trigger of this type.

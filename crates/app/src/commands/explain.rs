@@ -9,9 +9,10 @@ use crate::{FINDINGS, FINE, UNUSABLE};
 
 pub(crate) fn run(arguments: &Explain) -> anyhow::Result<u8> {
     let name = match arguments.object.split_once('/') {
+        Some(("trigger" | "triggers", name)) if !name.is_empty() => return super::explain_trigger::run(name),
         Some(("so" | "scaledobject" | "scaledobjects", name)) if !name.is_empty() => name,
         _ => {
-            super::complain(&format!("error: {:?} is not an object; write so/NAME", arguments.object));
+            super::complain(&format!("error: {:?} is neither an object nor a trigger type; write so/NAME or trigger/TYPE", arguments.object));
             return Ok(UNUSABLE);
         }
     };

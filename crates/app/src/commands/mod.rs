@@ -1,10 +1,13 @@
 //! The commands, one file each. A command returns the exit code.
 
+mod completion;
 mod crds;
 mod explain;
+mod explain_trigger;
 mod get;
 mod manifests;
 mod render;
+mod schema;
 mod up;
 mod validate;
 mod watch;
@@ -47,6 +50,8 @@ pub(crate) fn run(arguments: Arguments) -> u8 {
         Command::Up(arguments) => up::run(&arguments),
         Command::Get(arguments) => get::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
+        Command::Completion(arguments) => completion::run(&arguments),
         Command::Crds(arguments) => crds::run(&arguments),
         Command::Manifests(arguments) => manifests::run(&arguments),
         Command::Operator(flags) => Role::All(flags).run(),

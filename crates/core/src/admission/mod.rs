@@ -11,7 +11,7 @@ mod triggers;
 pub use authentication::check_authentication;
 pub use cloud_events::check_event_types;
 pub use ownership::{Neighbour, NeighbourHpa, check_ownership};
-pub use scaled_object::{check_scale_to_zero, check_scaled_object, formula_names, warnings};
+pub use scaled_object::{check_scale_to_zero, check_scaled_object, denials, formula_names, warnings};
 pub use triggers::{TriggerFault, check_triggers};
 
 /// Why an object is refused.

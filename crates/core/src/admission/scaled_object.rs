@@ -12,22 +12,37 @@ use crate::formula;
 const LONGEST_LABEL: usize = 63;
 const NAME_LABEL: &str = "scaledobject.keda.sh/name";
 
-/// Checks a ScaledObject by itself, in the order of KEDA's table; only [`check_scale_to_zero`] comes later.
+/// Checks a ScaledObject by itself; only [`check_scale_to_zero`] comes later.
 ///
 /// # Errors
 /// The first reason to refuse it.
 pub fn check_scaled_object(object: &ScaledObject) -> Result<(), Denial> {
+    denials(object).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// All reasons to refuse a ScaledObject by itself, in the order of KEDA's table.
+pub fn denials(object: &ScaledObject) -> Vec<Denial> {
     let rules = Rules::from(object);
-    rules.check_bounds().map_err(|message| Denial::new("incorrect-replicas", message))?;
-    check_fallback(object, &rules)?;
-    check_names(object)?;
-    if let Some(fault) = check_triggers(&object.spec.triggers).first() {
-        return Err(Denial::new("incorrect-triggers", fault.message()));
-    }
-    if let Some(modifiers) = rules.modifiers.as_ref().filter(|modifiers| modifiers.in_use()) {
-        let checked = formula::check(modifiers, &formula_names(object));
-        checked.map_err(|message| Denial::new("scaling-modifiers", message))?;
-    }
+    let checks = [
+        rules.check_bounds().map_err(|message| Denial::new("incorrect-replicas", message)),
+        check_fallback(object, &rules),
+        check_names(object),
+        check_triggers(&object.spec.triggers)
+            .first()
+            .map_or(Ok(()), |fault| Err(Denial::new("incorrect-triggers", fault.message()))),
+        check_formula(object, &rules),
+        check_formula_fallback(object),
+    ];
+    checks.into_iter().filter_map(Result::err).collect()
+}
+
+fn check_formula(object: &ScaledObject, rules: &Rules) -> Result<(), Denial> {
+    let Some(modifiers) = rules.modifiers.as_ref().filter(|modifiers| modifiers.in_use()) else { return Ok(()) };
+    let checked = formula::check(modifiers, &formula_names(object));
+    checked.map_err(|message| Denial::new("scaling-modifiers", message))
+}
+
+fn check_formula_fallback(object: &ScaledObject) -> Result<(), Denial> {
     let follows_formula = |fallback: &crate::api::Fallback| fallback.behavior == FallbackBehavior::ScalingModifiers;
     if object.spec.fallback.as_ref().is_some_and(follows_formula) && object.scaling_modifiers().is_none() {
         let message = "scalingModifiers fallback behavior requires scalingModifiers.formula to be defined";

@@ -64,6 +64,12 @@ pub fn check(modifiers: &Modifiers, names: &BTreeSet<String>) -> Result<(), Stri
     }
 }
 
+/// Whether a formula, which must be valid with these names, does without the trigger `name`.
+pub fn ignores(formula: &str, names: &BTreeSet<String>, name: &str) -> bool {
+    let others = names.iter().filter(|known| *known != name).cloned().collect();
+    parse(formula).is_ok_and(|tree| check_names(&tree, &others, &mut Vec::new()).is_ok())
+}
+
 /// Evaluates a formula. A trigger without a value is nil in it.
 ///
 /// # Errors

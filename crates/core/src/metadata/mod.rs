@@ -113,6 +113,11 @@ pub trait Metadata: Sized {
     /// Every parameter, in the order of declaration, those of groups included.
     fn parameters() -> Vec<&'static Parameter>;
 
+    /// What it is for: the doc comment of the struct.
+    fn summary() -> &'static str {
+        ""
+    }
+
     /// Reads the parameters. What cannot be read is reported to the reader and left at its zero value.
     fn read(reader: &mut Reader<'_>) -> Self;
 }

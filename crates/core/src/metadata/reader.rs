@@ -20,6 +20,8 @@ pub struct Reader<'a> {
     fingerprint: Fingerprint,
     /// Whether the trigger knows every key.
     knows_all_keys: bool,
+    /// Keys that are read and are in no table.
+    knows: BTreeSet<&'static str>,
 }
 
 /// A parsed trigger and what identifies its query.
@@ -43,7 +45,8 @@ pub fn parse<T: Metadata>(inputs: &Inputs, context: &Context) -> (T, Vec<Problem
 /// As [`parse`], and says which triggers ask the same of the same source.
 pub fn parse_with_fingerprint<T: Metadata>(inputs: &Inputs, context: &Context) -> Parsed<T> {
     let fingerprint = Fingerprint::new(context);
-    let mut reader = Reader { inputs, context, problems: Vec::new(), fingerprint, knows_all_keys: false };
+    let (problems, knows) = (Vec::new(), BTreeSet::new());
+    let mut reader = Reader { inputs, context, problems, fingerprint, knows_all_keys: false, knows };
     let value = T::read(&mut reader);
     if !reader.knows_all_keys {
         reader.report_unknown_keys(&T::parameters());
@@ -79,6 +82,11 @@ impl<'a> Reader<'a> {
             }
         }
         all
+    }
+
+    /// Keys of the metadata that are read as they are, and stand in no table of parameters.
+    pub fn knows(&mut self, keys: &[&'static str]) {
+        self.knows.extend(keys);
     }
 
     /// Adds to what tells this query from others: what is asked for beside the parameters, such as the namespace of
@@ -210,7 +218,7 @@ impl<'a> Reader<'a> {
 
     /// Warns of keys that nothing reads (KEDA ignores them).
     fn report_unknown_keys(&mut self, parameters: &[&'static Parameter]) {
-        let mut known: BTreeSet<String> = BTreeSet::new();
+        let mut known: BTreeSet<String> = self.knows.iter().map(ToString::to_string).collect();
         for parameter in parameters {
             for name in parameter.names {
                 if parameter.reads(Source::Trigger) {

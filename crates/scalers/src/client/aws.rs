@@ -5,6 +5,9 @@ use keda_core::secret::Secret;
 
 const NO_ACCESS_KEY: &str = "awsAccessKeyID not found";
 const NO_SECRET_ACCESS_KEY: &str = "awsSecretAccessKey not found";
+/// What [`AwsLogin::find`] reads of the metadata.
+pub(in crate::client) const LOGIN_KEYS: [&str; 4] =
+    ["identityOwner", "awsAccessKeyID", "awsAccessKeyIDFromEnv", "awsSecretAccessKeyFromEnv"];
 
 /// The parameters that every trigger on a service of AWS has.
 #[derive(Debug, Clone, Metadata)]
@@ -58,6 +61,7 @@ impl Metadata for AwsLogin {
     }
 
     fn read(reader: &mut Reader<'_>) -> Self {
+        reader.knows(&LOGIN_KEYS);
         match AwsLogin::find(reader.inputs(), reader.context()) {
             Ok(login) => {
                 login.tell_apart(reader);

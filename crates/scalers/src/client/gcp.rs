@@ -36,6 +36,7 @@ impl Metadata for GcpLogin {
     }
 
     fn read(reader: &mut Reader<'_>) -> Self {
+        reader.knows(&["credentialsFromEnv", "credentialsFromEnvFile"]);
         let Some(login) = GcpLogin::find(reader.inputs(), reader.context()) else {
             reader.error("google application credentials not found");
             return GcpLogin::default();

@@ -8,6 +8,7 @@ pub mod authentication;
 pub mod aws;
 pub mod azure;
 pub mod certificates;
+pub mod elastic;
 #[cfg(test)]
 pub(crate) mod fake_cluster;
 pub mod gcp;
@@ -22,6 +23,7 @@ pub mod pool;
 pub mod postgres;
 pub mod redis;
 pub mod request_uri;
+pub mod search;
 pub mod tls;
 
 use std::path::PathBuf;

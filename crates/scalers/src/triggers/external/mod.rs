@@ -31,10 +31,10 @@ pub struct External {
     #[meta(trigger)]
     scaler_address: String,
     /// Whether to talk over TLS; with a `caCert` or a client's certificate that is so anyway.
-    #[meta(name = "enableTLS", trigger, default = "false")]
+    #[meta(name = "enableTLS", trigger, optional)]
     enable_tls: bool,
     /// Whether to take any certificate of the server.
-    #[meta(trigger, default = "false")]
+    #[meta(trigger, optional)]
     unsafe_ssl: bool,
     /// PEM of additional roots.
     #[meta(auth)]

@@ -22,6 +22,7 @@ pub struct ResourceMetrics {
     #[meta(
         name = "type",
         trigger,
+        one_of("Utilization", "AverageValue"),
         deprecated = "The 'type' setting is DEPRECATED and is removed in v2.18 - Use 'metricType' instead."
     )]
     #[allow(dead_code, reason = "it exists to be refused")]

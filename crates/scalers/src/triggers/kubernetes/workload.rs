@@ -22,10 +22,10 @@ pub struct KubernetesWorkload {
     #[meta(trigger)]
     pod_selector: String,
     /// Pods, or nodes, that one replica is expected to handle.
-    #[meta(trigger, optional)]
+    #[meta(trigger, default = "0")]
     value: f64,
     /// Number above which the target leaves zero.
-    #[meta(trigger, optional)]
+    #[meta(trigger, default = "0")]
     activation_value: f64,
     /// Whether to count the nodes that the pods are on.
     #[meta(trigger, default = "false")]

@@ -50,11 +50,15 @@ pub struct Prometheus {
     #[meta(trigger, default = "true")]
     ignore_null_values: bool,
     /// Whether to take any certificate of the server.
-    #[meta(trigger, default = "false")]
+    #[meta(trigger, optional)]
     unsafe_ssl: bool,
     /// Region of a managed service of AWS.
     #[meta(trigger, auth, optional)]
     aws_region: String,
+    /// Who logs in at AWS where there is no pod identity: `pod`, with the trigger's own role or keys, or `operator`.
+    #[meta(trigger, optional)]
+    #[expect(dead_code, reason = "read once requests are signed for AWS")]
+    identity_owner: String,
     /// Time limit of a request.
     #[meta(trigger, optional)]
     timeout: Duration,

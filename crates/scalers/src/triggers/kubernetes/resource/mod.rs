@@ -45,7 +45,7 @@ pub struct KubernetesResource {
     #[meta(trigger)]
     target_value: f64,
     /// Value above which the target leaves zero.
-    #[meta(trigger, optional)]
+    #[meta(trigger, default = "0")]
     activation_target_value: f64,
 }
 

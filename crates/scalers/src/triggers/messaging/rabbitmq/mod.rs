@@ -22,6 +22,8 @@ use mode::{Figures, Mode};
 
 /// Queue length of a trigger that gives no target.
 const DEFAULT_QUEUE_LENGTH: f64 = 20.0;
+/// The default mode, which is none.
+const NO_MODE: &str = "Unknown";
 
 /// Scale on the length or the rates of a queue in RabbitMQ.
 #[derive(Debug, Metadata)]
@@ -38,7 +40,7 @@ pub struct RabbitMq {
     protocol: String,
     /// What to scale on: `QueueLength`, `MessageRate`, `DeliverGetRate`, `PublishedToDeliveredRatio` or
     /// `ExpectedQueueConsumptionTime`; all but the first need the management API.
-    #[meta(trigger, optional)]
+    #[meta(trigger, optional, default = "Unknown")]
     mode: String,
     /// What one replica is expected to handle, in messages, messages per second, a ratio, or seconds.
     #[meta(trigger, optional)]
@@ -89,7 +91,7 @@ pub struct RabbitMq {
     #[meta(auth)]
     key_password: Option<Secret>,
     /// Whether to take any certificate of the server.
-    #[meta(trigger, default = "false")]
+    #[meta(trigger, optional)]
     unsafe_ssl: bool,
     /// What a token of an Azure workload identity is for.
     #[meta(auth, optional)]
@@ -148,6 +150,9 @@ impl RabbitMq {
     }
 
     fn check_target(&mut self) -> Result<(), String> {
+        if self.mode == NO_MODE {
+            self.mode.clear();
+        }
         if self.queue_length == 0.0 && self.mode.is_empty() && self.value == 0.0 {
             self.queue_length = DEFAULT_QUEUE_LENGTH;
         }
