@@ -6,6 +6,7 @@
 mod broken_manifests;
 mod chroot;
 mod cluster;
+mod for_programs;
 mod manifests;
 mod process;
 mod quickstart;
