@@ -12,7 +12,10 @@ pub(crate) fn run(arguments: &Explain) -> anyhow::Result<u8> {
         Some(("trigger" | "triggers", name)) if !name.is_empty() => return super::explain_trigger::run(name),
         Some(("so" | "scaledobject" | "scaledobjects", name)) if !name.is_empty() => name,
         _ => {
-            super::complain(&format!("error: {:?} is neither an object nor a trigger type; write so/NAME or trigger/TYPE", arguments.object));
+            super::complain(&format!(
+                "error: {:?} is neither an object nor a trigger type; write so/NAME or trigger/TYPE",
+                arguments.object
+            ));
             return Ok(UNUSABLE);
         }
     };

@@ -63,7 +63,8 @@ fn sarif_says_the_same() {
 #[test]
 fn all_trigger_types_are_in_the_schema_and_can_be_explained() {
     let schema = json(&keda(&["schema", "triggers"]));
-    let types: Vec<&str> = schema["scalers"].as_array().unwrap().iter().filter_map(|row| row["type"].as_str()).collect();
+    let types: Vec<&str> =
+        schema["scalers"].as_array().unwrap().iter().filter_map(|row| row["type"].as_str()).collect();
     assert_eq!(types.len(), 78);
     for name in types {
         let output = keda(&["explain", &format!("trigger/{name}")]);

@@ -61,7 +61,9 @@ fn ignored_by_formula(object: &ScaledObject) -> Vec<Problem> {
         match trigger.name.as_deref().filter(|name| !name.is_empty()) {
             None => Some(
                 Problem::warning("ignored-by-formula", path, "the formula cannot use this trigger, as it has no name")
-                    .with_help("with scalingModifiers only the formula counts; give the trigger a name and use it there"),
+                    .with_help(
+                        "with scalingModifiers only the formula counts; give the trigger a name and use it there",
+                    ),
             ),
             Some(name) if formula::ignores(modifiers.formula(), &names, name) => Some(Problem::warning(
                 "ignored-by-formula",
@@ -110,7 +112,9 @@ fn elsewhere(parameter: Option<&Parameter>, key: &str) -> String {
     let reads = |source| parameter.is_some_and(|parameter| parameter.reads(source));
     match (reads(Source::Authentication), reads(Source::Environment)) {
         (true, _) => format!("put it into a Secret, and name that in a TriggerAuthentication, as parameter {key}"),
-        (false, true) => format!("put it into a variable of the target's container that comes from a Secret, and name the variable in {key}FromEnv"),
+        (false, true) => format!(
+            "put it into a variable of the target's container that comes from a Secret, and name the variable in {key}FromEnv"
+        ),
         (false, false) => "the manifest itself must then be kept like a password".to_string(),
     }
 }

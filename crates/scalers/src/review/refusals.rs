@@ -100,9 +100,11 @@ fn problem(denial: Denial) -> Problem {
         "other-scaled-object-hpa" => (hpa_name, Some("give each ScaledObject an HPA of its own")),
         "other-hpa" => (
             target,
-            Some("remove that HPA, or let it be taken over: annotate the ScaledObject with \
+            Some(
+                "remove that HPA, or let it be taken over: annotate the ScaledObject with \
                  scaledobject.keda.sh/transfer-hpa-ownership: \"true\" and name the HPA in \
-                 advanced.horizontalPodAutoscalerConfig.name"),
+                 advanced.horizontalPodAutoscalerConfig.name",
+            ),
         ),
         "transfer-ownership-missing-hpa-name" => (hpa_name, None),
         _ => (spec, None),

@@ -62,10 +62,7 @@ fn a_trigger_that_the_formula_leaves_out_is_named() {
 
 #[test]
 fn cpu_alone_cannot_go_to_zero_and_a_target_has_one_object() {
-    assert_eq!(
-        broken(&object("web", "", CPU)),
-        ["scale-to-zero-requirements-not-met spec.minReplicaCount"]
-    );
+    assert_eq!(broken(&object("web", "", CPU)), ["scale-to-zero-requirements-not-met spec.minReplicaCount"]);
     assert!(broken(&object("web", "  minReplicaCount: 1\n", CPU)).is_empty());
     let two = object("one", "", CRON) + &object("two", "", CRON);
     assert_eq!(broken(&two), ["other-scaled-object spec.scaleTargetRef.name"]);
