@@ -202,7 +202,11 @@ impl Driver {
         }
         self.engine = Engine::new();
         let now = self.now();
+        // Statuses that still wait to be written are those of another time.
+        self.writers.close();
+        self.writers = Arc::new(Semaphore::new(self.limit));
         for (key, managed) in &mut self.objects {
+            managed.writing = false;
             self.sampler.unsubscribe(key);
             managed.subscribed = false;
             managed.suspending = None;

@@ -203,7 +203,7 @@ impl Driver {
         let writers = Arc::clone(&self.writers);
         tokio::spawn(async move {
             // Many at once would hold up everything else that is asked of the API server.
-            let _permit = writers.acquire().await;
+            let Ok(_permit) = writers.acquire().await else { return };
             let result = cluster.merge::<ScaledObject>(&path, &json!({ "status": patch })).await;
             let _ = messages.send(Message::StatusWritten(key, Box::new(result)));
         });
