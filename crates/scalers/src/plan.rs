@@ -17,7 +17,7 @@ use keda_core::hpa::{HorizontalPodAutoscaler, build};
 use keda_core::metadata::{Context, Environment, Inputs};
 use keda_core::metric::{MetricSpec, TargetType};
 use keda_core::names::with_index;
-use keda_core::problem::{Path, Problem, Severity, did_you_mean, has_errors};
+use keda_core::problem::{Path, Problem, Severity, has_errors};
 use keda_core::resolve::{self, Lookup};
 use keda_core::sample::SourceError;
 
@@ -215,7 +215,15 @@ fn check_object(object: &ScaledObject, rules: &Rules) -> Vec<Problem> {
         let field = if message.starts_with("Idle") { "idleReplicaCount" } else { "minReplicaCount" };
         problems.push(Problem::error("replica-bounds", spec.key(field), message));
     }
-    for fault in admission::check_triggers(&object.spec.triggers) {
+    problems.extend(check_triggers(&object.spec.triggers));
+    problems.extend(check_formula(object, rules));
+    problems
+}
+
+/// Checks of the triggers of an object that need nothing but them.
+pub(crate) fn check_triggers(triggers: &[Trigger]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for fault in admission::check_triggers(triggers) {
         let (code, place) = match fault {
             TriggerFault::None => continue, // The schema has said so.
             TriggerFault::CachedMetrics(index, _) => ("cached-metrics", trigger_path(index).key("useCachedMetrics")),
@@ -223,7 +231,6 @@ fn check_object(object: &ScaledObject, rules: &Rules) -> Vec<Problem> {
         };
         problems.push(Problem::error(code, place, fault.message()));
     }
-    problems.extend(check_formula(object, rules));
     problems
 }
 
@@ -344,7 +351,7 @@ fn resolve_trigger(
 fn unknown_type(name: &str) -> Problem {
     let problem =
         Problem::error("unknown-trigger-type", Path::root().key("type"), format!("no scaler found for type: {name}"));
-    match did_you_mean(name, registry::CATALOGUE.iter().map(|row| row.name)) {
+    match registry::similar(name) {
         Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
         None => problem,
     }

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use keda_core::metadata::{Context, Inputs, Parameter, parse_with_fingerprint};
-use keda_core::problem::Problem;
+use keda_core::problem::{Problem, did_you_mean};
 use keda_core::sample::SourceError;
 
 use crate::client::Sources;
@@ -84,15 +84,18 @@ catalogue! {
     pulsar = "triggers/messaging/pulsar.rs" => Pulsar serves ["pulsar"];
     rabbitmq = "triggers/messaging/rabbitmq/mod.rs" => RabbitMq serves ["rabbitmq"];
     redis = "triggers/databases/redis.rs" => RedisList serves ["redis", "redis-cluster", "redis-sentinel"];
-    redis_streams = "triggers/databases/redis_streams.rs" => RedisStream serves ["redis-streams", "redis-cluster-streams", "redis-sentinel-streams"];
+    redis_streams = "triggers/databases/redis_streams.rs" => RedisStream
+        serves ["redis-streams", "redis-cluster-streams", "redis-sentinel-streams"];
     resource_metrics = "triggers/kubernetes/resource_metrics.rs" => ResourceMetrics serves ["cpu", "memory"];
     selenium_grid = "triggers/web/selenium_grid.rs" => SeleniumGrid serves ["selenium-grid"];
-    solace_direct_messaging = "triggers/messaging/solace_direct_messaging.rs" => SolaceDirectMessaging serves ["solace-direct-messaging"];
+    solace_direct_messaging = "triggers/messaging/solace_direct_messaging.rs" => SolaceDirectMessaging
+        serves ["solace-direct-messaging"];
     solace_event_queue = "triggers/messaging/solace_event_queue.rs" => SolaceEventQueue serves ["solace-event-queue"];
     solarwinds = "triggers/observability/solarwinds.rs" => SolarWinds serves ["solarwinds"];
     solr = "triggers/databases/solr.rs" => Solr serves ["solr"];
     splunk = "triggers/observability/splunk.rs" => Splunk serves ["splunk"];
-    splunk_observability = "triggers/observability/splunk_observability.rs" => SplunkObservability serves ["splunk-observability"];
+    splunk_observability = "triggers/observability/splunk_observability.rs" => SplunkObservability
+        serves ["splunk-observability"];
     sumologic = "triggers/observability/sumologic.rs" => SumoLogic serves ["sumologic"];
     temporal = "triggers/messaging/temporal.rs" => Temporal serves ["temporal"];
 }
@@ -129,6 +132,11 @@ impl fmt::Debug for TriggerType {
 /// The row of a type; exact and case-sensitive, as in KEDA.
 pub fn find(name: &str) -> Option<&'static TriggerType> {
     CATALOGUE.iter().find(|row| row.name == name)
+}
+
+/// The type that a misspelt name most likely means.
+pub fn similar(name: &str) -> Option<&'static str> {
+    did_you_mean(name, CATALOGUE.iter().map(|row| row.name))
 }
 
 /// A trigger that was parsed, its type forgotten.

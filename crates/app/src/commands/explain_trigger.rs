@@ -3,15 +3,13 @@
 use std::fmt::Write;
 
 use keda_core::metadata::{Kind, Parameter, Source};
-use keda_core::problem::did_you_mean;
-use keda_scalers::registry::{self, CATALOGUE, TriggerType};
+use keda_scalers::registry::{self, TriggerType};
 
 use crate::{FINDINGS, FINE};
 
 pub(crate) fn run(name: &str) -> anyhow::Result<u8> {
     let Some(row) = registry::find(name) else {
-        let meant = did_you_mean(name, CATALOGUE.iter().map(|row| row.name));
-        let hint = match meant {
+        let hint = match registry::similar(name) {
             Some(meant) => format!("did you mean {meant:?}?"),
             None => "`keda schema triggers` lists all".to_string(),
         };

@@ -81,6 +81,16 @@ pub fn check_ownership(object: &ScaledObject, others: &[Neighbour], hpas: &[Neig
     Ok(())
 }
 
+impl From<&ScaledObject> for Neighbour {
+    fn from(object: &ScaledObject) -> Self {
+        let config = object.spec.advanced.as_ref().map(|advanced| advanced.horizontal_pod_autoscaler_config.clone());
+        let advanced =
+            config.map(|horizontal_pod_autoscaler_config| NeighbourAdvanced { horizontal_pod_autoscaler_config });
+        let spec = NeighbourSpec { scale_target_ref: object.spec.scale_target_ref.clone(), advanced };
+        Neighbour { metadata: object.metadata.clone(), spec }
+    }
+}
+
 impl Neighbour {
     fn hpa_name(&self) -> String {
         let config = self.spec.advanced.as_ref().and_then(|one| one.horizontal_pod_autoscaler_config.as_ref());

@@ -6,8 +6,7 @@ use keda_core::secret::Secret;
 const NO_ACCESS_KEY: &str = "awsAccessKeyID not found";
 const NO_SECRET_ACCESS_KEY: &str = "awsSecretAccessKey not found";
 /// What [`AwsLogin::find`] reads of the metadata.
-pub(in crate::client) const LOGIN_KEYS: [&str; 4] =
-    ["identityOwner", "awsAccessKeyID", "awsAccessKeyIDFromEnv", "awsSecretAccessKeyFromEnv"];
+const LOGIN_KEYS: [&str; 4] = ["identityOwner", "awsAccessKeyID", "awsAccessKeyIDFromEnv", "awsSecretAccessKeyFromEnv"];
 
 /// The parameters that every trigger on a service of AWS has.
 #[derive(Debug, Clone, Metadata)]
@@ -61,26 +60,27 @@ impl Metadata for AwsLogin {
     }
 
     fn read(reader: &mut Reader<'_>) -> Self {
-        reader.knows(&LOGIN_KEYS);
-        match AwsLogin::find(reader.inputs(), reader.context()) {
-            Ok(login) => {
-                login.tell_apart(reader);
-                login
-            }
-            Err(message) => {
-                reader.error(message);
-                AwsLogin::default()
-            }
-        }
+        AwsLogin::read_if_complete(reader).unwrap_or_else(|message| {
+            reader.error(message);
+            AwsLogin::default()
+        })
     }
 }
 
 impl AwsLogin {
-    /// The login, by the first rule that holds.
+    /// As [`Metadata::read`], for a trigger that wants a login under some conditions only.
     ///
     /// # Errors
     /// KEDA's text when keys are wanted and one is missing.
-    pub fn find(inputs: &Inputs, context: &Context) -> Result<Self, &'static str> {
+    pub fn read_if_complete(reader: &mut Reader<'_>) -> Result<Self, &'static str> {
+        reader.knows(&LOGIN_KEYS);
+        let login = AwsLogin::find(reader.inputs(), reader.context())?;
+        login.tell_apart(reader);
+        Ok(login)
+    }
+
+    /// The login, by the first rule that holds.
+    fn find(inputs: &Inputs, context: &Context) -> Result<Self, &'static str> {
         let given = |key: &str| inputs.authentication.get(key).map(String::as_str).unwrap_or_default();
         if let Some(identity) = context.pod_identity.as_ref().filter(|identity| identity.provider == "aws") {
             return Ok(match identity.role_arn.as_deref().unwrap_or_default() {

@@ -1,6 +1,7 @@
 //! What the triggers on Azure share: the clouds with their endpoints, and storage accounts (`scalers/_common-a-c.md`).
 
 use keda_core::metadata::{Metadata, Reader};
+use keda_core::secret::Secret;
 
 /// The one provider of a pod identity that the triggers on Azure know.
 pub const WORKLOAD_IDENTITY: &str = "azure-workload";
@@ -101,6 +102,22 @@ pub fn monitor_endpoint(cloud: &str, (key, own): (&str, &str), endpoints: [&str;
         "azureusgovernmentcloud" => Ok(us_government.to_string()),
         "azurechinacloud" => Ok(china.to_string()),
         _ => Err(format!("there is no cloud environment matching the name {cloud}")),
+    }
+}
+
+/// Checks who asks Azure Monitor: a workload identity, or else a client with a password.
+pub fn check_monitor_login(reader: &mut Reader<'_>, client_id: &str, client_password: &Secret) {
+    match reader.context().identity_provider() {
+        "none" => {
+            if client_id.is_empty() {
+                reader.error("no activeDirectoryClientId given");
+            }
+            if client_password.is_empty() {
+                reader.error("no activeDirectoryClientPassword given");
+            }
+        }
+        WORKLOAD_IDENTITY => {}
+        other => reader.error(format!("azure Monitor doesn't support pod identity {other}")),
     }
 }
 

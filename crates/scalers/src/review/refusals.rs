@@ -1,9 +1,13 @@
 //! What the admission webhooks would refuse (`behaviour.md` §1.11), beside what planning refuses by itself.
 
-use keda_core::admission::{self, Denial, Neighbour, NeighbourHpa, TriggerFault};
-use keda_core::api::{CloudEventSourceSpec, ScaledObject, Trigger, TriggerAuthenticationSpec};
+use std::collections::BTreeMap;
+
+use keda_core::admission::{self, Denial, Neighbour, NeighbourHpa};
+use keda_core::api::{CloudEventSourceSpec, ScaledObject, TriggerAuthenticationSpec};
 use keda_core::manifest::{Document, Loaded, Object};
 use keda_core::problem::{Path, Problem};
+
+use crate::plan::check_triggers;
 
 /// Reasons that planning gives as well, at a better place.
 const PLANNED: [&str; 3] = ["incorrect-replicas", "incorrect-triggers", "scaling-modifiers"];
@@ -16,29 +20,31 @@ pub(super) fn of_scaled_object(object: &ScaledObject) -> Vec<Problem> {
 
 /// Refusals of ScaledObjects because of what else is given: each as if it came after those before it.
 pub(super) fn of_targets(loaded: &Loaded) -> Vec<(usize, Problem)> {
-    let hpas: Vec<(&Document, NeighbourHpa)> = loaded.documents.iter().filter_map(hpa).collect();
-    let mut before: Vec<(&Document, Neighbour)> = Vec::new();
+    let mut hpas: BTreeMap<&str, Vec<NeighbourHpa>> = BTreeMap::new();
+    for document in &loaded.documents {
+        hpas.entry(namespace(document)).or_default().extend(hpa(document));
+    }
+    let mut before: BTreeMap<&str, Vec<Neighbour>> = BTreeMap::new();
     let mut problems = Vec::new();
     for (index, document) in loaded.documents.iter().enumerate() {
         let Object::ScaledObject(object) = &document.object else { continue };
-        let others: Vec<Neighbour> = of_namespace(&before, document);
-        let denial = admission::check_ownership(object, &others, &of_namespace(&hpas, document)).err();
+        let others = before.entry(namespace(document)).or_default();
+        let hpas = hpas.get(namespace(document)).map(Vec::as_slice).unwrap_or_default();
+        let denial = admission::check_ownership(object, others, hpas).err();
         problems.extend(denial.map(|denial| (index, problem(denial))));
-        if let Ok(neighbour) = serde_json::from_value(document.node.to_json_without_nulls()) {
-            before.push((document, neighbour));
-        }
+        others.push(Neighbour::from(&**object));
     }
     problems
 }
 
-fn hpa(document: &Document) -> Option<(&Document, NeighbourHpa)> {
-    let is_hpa = document.kind == "HorizontalPodAutoscaler" && document.api_version.starts_with("autoscaling/");
-    let read = || serde_json::from_value(document.node.to_json_without_nulls()).ok();
-    is_hpa.then(read).flatten().map(|hpa| (document, hpa))
+fn namespace(document: &Document) -> &str {
+    document.namespace.as_deref().unwrap_or_default()
 }
 
-fn of_namespace<T: Clone>(all: &[(&Document, T)], of: &Document) -> Vec<T> {
-    all.iter().filter(|(document, _)| document.namespace == of.namespace).map(|(_, one)| one.clone()).collect()
+fn hpa(document: &Document) -> Option<NeighbourHpa> {
+    let is_hpa = document.kind == "HorizontalPodAutoscaler" && document.api_version.starts_with("autoscaling/");
+    let read = || serde_json::from_value(document.node.to_json_without_nulls()).ok();
+    is_hpa.then(read).flatten()
 }
 
 /// Refusals of the other kinds.
@@ -48,7 +54,7 @@ pub(super) fn of_others(object: &Object) -> Vec<Problem> {
         Object::ClusterTriggerAuthentication(authentication) => of_authentication(&authentication.spec),
         Object::CloudEventSource(source) => of_event_source(&source.spec),
         Object::ClusterCloudEventSource(source) => of_event_source(&source.spec),
-        Object::ScaledJob(job) => of_triggers(&job.spec.triggers),
+        Object::ScaledJob(job) => check_triggers(&job.spec.triggers),
         _ => Vec::new(),
     }
 }
@@ -63,20 +69,6 @@ fn of_event_source(spec: &CloudEventSourceSpec) -> Vec<Problem> {
     let message = admission::check_event_types(&subscription).err();
     let path = spec_path().key("eventSubscription");
     message.into_iter().map(|message| Problem::error("invalid-event-types", path.clone(), message)).collect()
-}
-
-fn of_triggers(triggers: &[Trigger]) -> Vec<Problem> {
-    let faults = admission::check_triggers(triggers);
-    let problem = |fault: TriggerFault<'_>| {
-        let (rule, place) = match fault {
-            TriggerFault::None => return None, // The schema has said so.
-            TriggerFault::CachedMetrics(index, _) => ("cached-metrics", (index, "useCachedMetrics")),
-            TriggerFault::DuplicateName(index, _) => ("duplicate-trigger-name", (index, "name")),
-        };
-        let path = spec_path().key("triggers").index(place.0).key(place.1);
-        Some(Problem::error(rule, path, fault.message()))
-    };
-    faults.into_iter().filter_map(problem).collect()
 }
 
 fn spec_path() -> Path {

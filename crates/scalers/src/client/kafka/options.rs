@@ -4,7 +4,7 @@ use keda_core::metadata::{Metadata, Parameter, Reader};
 use keda_core::names::normalize;
 use keda_core::secret::Secret;
 
-use crate::client::aws::{AwsLogin, LOGIN_KEYS};
+use crate::client::aws::AwsLogin;
 use crate::client::certificates::Certificates;
 
 /// Whose lag it is, and how much of it is too much.
@@ -79,9 +79,7 @@ impl Metadata for OptionalAwsLogin {
     }
 
     fn read(reader: &mut Reader<'_>) -> Self {
-        reader.knows(&LOGIN_KEYS);
-        let found = AwsLogin::find(reader.inputs(), reader.context());
-        OptionalAwsLogin(found.map(|_| AwsLogin::read(reader)))
+        OptionalAwsLogin(AwsLogin::read_if_complete(reader))
     }
 }
 

@@ -74,18 +74,7 @@ impl AzureAppInsights {
         if let Err(message) = self.find_endpoints(reader) {
             reader.error_at("cloud", message);
         }
-        match reader.context().identity_provider() {
-            "none" => {
-                if self.active_directory_client_id.is_empty() {
-                    reader.error("no activeDirectoryClientId given");
-                }
-                if self.active_directory_client_password.is_empty() {
-                    reader.error("no activeDirectoryClientPassword given");
-                }
-            }
-            azure::WORKLOAD_IDENTITY => {}
-            other => reader.error(format!("azure Monitor doesn't support pod identity {other}")),
-        }
+        azure::check_monitor_login(reader, &self.active_directory_client_id, &self.active_directory_client_password);
     }
 
     fn find_endpoints(&mut self, reader: &Reader<'_>) -> Result<(), String> {

@@ -90,7 +90,7 @@ impl AzureMonitor {
         if self.target_value == 0.0 && !reader.context().as_metric_source {
             reader.error_at("targetValue", "no targetValue given");
         }
-        self.check_login(reader);
+        azure::check_monitor_login(reader, &self.active_directory_client_id, &self.active_directory_client_password);
     }
 
     fn find_endpoint(&mut self, reader: &mut Reader<'_>) {
@@ -103,21 +103,6 @@ impl AzureMonitor {
         match azure::monitor_endpoint(&self.cloud, own, endpoints) {
             Ok(endpoint) => self.azure_resource_manager_endpoint = endpoint,
             Err(message) => reader.error_at("cloud", message),
-        }
-    }
-
-    fn check_login(&self, reader: &mut Reader<'_>) {
-        match reader.context().identity_provider() {
-            "none" => {
-                if self.active_directory_client_id.is_empty() {
-                    reader.error("no activeDirectoryClientId given");
-                }
-                if self.active_directory_client_password.is_empty() {
-                    reader.error("no activeDirectoryClientPassword given");
-                }
-            }
-            azure::WORKLOAD_IDENTITY => {}
-            other => reader.error(format!("azure Monitor doesn't support pod identity {other}")),
         }
     }
 }

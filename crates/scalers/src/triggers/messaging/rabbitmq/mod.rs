@@ -14,6 +14,7 @@ use keda_core::secret::Secret;
 
 use crate::client::Sources;
 use crate::client::amqp::{Amqp, Endpoint, Login};
+use crate::client::certificates::Certificates;
 use crate::client::oauth2::ClientCredentials;
 use crate::client::tls::TlsOptions;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
@@ -78,18 +79,8 @@ pub struct RabbitMq {
     /// Whether to use the certificates: `enable` or `disable`.
     #[meta(auth, default = "disable")]
     tls: String,
-    /// PEM of additional certificates to trust.
-    #[meta(auth)]
-    ca: Option<Secret>,
-    /// PEM of the client's certificate.
-    #[meta(auth)]
-    cert: Option<Secret>,
-    /// PEM of the client's key.
-    #[meta(auth)]
-    key: Option<Secret>,
-    /// Password of the client's key.
-    #[meta(auth)]
-    key_password: Option<Secret>,
+    #[meta(group)]
+    certificates: Certificates,
     /// Whether to take any certificate of the server.
     #[meta(trigger, optional)]
     unsafe_ssl: bool,
@@ -118,7 +109,7 @@ impl RabbitMq {
         if !matches!(self.tls.as_str(), "enable" | "disable") {
             return Err("incorrect value for TLS given: `tls` must be enable or disable".to_string());
         }
-        require(self.cert.is_some() == self.key.is_some(), "both key and certificate must be provided")?;
+        require(!self.certificates.is_half(), "both key and certificate must be provided")?;
         require(self.page_size >= 1, "pageSize should be 1 or greater")?;
         require(self.username.is_empty() == self.password.is_empty(), "username and password must be given together")?;
         if self.protocol == "auto" {
@@ -187,14 +178,9 @@ impl RabbitMq {
     }
 
     fn tls_options(&self) -> TlsOptions {
-        let on = self.tls == "enable";
-        let given = |pem: &Option<Secret>| pem.clone().filter(|_| on);
-        TlsOptions {
-            insecure: self.unsafe_ssl,
-            ca: given(&self.ca),
-            cert: given(&self.cert),
-            key: given(&self.key),
-            key_password: given(&self.key_password),
+        match self.tls.as_str() {
+            "enable" => self.certificates.options(self.unsafe_ssl),
+            _ => TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() },
         }
     }
 
@@ -204,7 +190,7 @@ impl RabbitMq {
         if !self.vhost_name.is_empty() {
             endpoint.vhost.clone_from(&self.vhost_name);
         }
-        let certificate = self.tls == "enable" && self.cert.is_some() && self.key.is_some();
+        let certificate = self.tls == "enable" && self.certificates.is_whole();
         let password_in_address = self
             .host
             .expose()
