@@ -4,7 +4,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart build static test bench bench-cluster testbed lint fmt target
+.PHONY: help quickstart build static test fuzz bench bench-render bench-cluster testbed lint fmt target
 
 help: ## List the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -23,8 +23,15 @@ test: target ## Check and test everything, from fast to slow; the last line coun
 	@scripts/lint.sh
 	@scripts/test.sh
 
+fuzz: target ## Run a million mutated manifests, triggers and formulas through the code that reads them
+	@scripts/build.sh release --example fuzz
+	@$(TARGET)/release/examples/fuzz --cases 1000000
+
 bench: build ## Measure keda up with 500 objects on one Redis
 	@scripts/bench-up.sh
+
+bench-render: build ## Measure keda render with 1,000 ScaledObjects and with one
+	@scripts/bench-render.py $(TARGET)/release/keda
 
 bench-cluster: target ## Measure the operator with 1,000 ScaledObjects on a control plane
 	@scripts/bench-cluster.sh

@@ -75,6 +75,7 @@ release_stages() {
     else
         printf '\n== Conformance: left out, there is no %s\n' "$conformance"
     fi
+    stage 'Fuzzing' "$target/release/examples/fuzz" --cases 100000
     local release
     release=$(realpath "$target")/release
     stage 'Quickstart' env KEDA_TEST_QUICKSTART="$release/examples/quickstart" \
@@ -84,11 +85,12 @@ release_stages() {
 }
 
 failed_before_build=$failed
-stage 'Release build' scripts/build.sh release --quiet --bin keda --example quickstart --example conformance
+stage 'Release build' scripts/build.sh release --quiet \
+    --bin keda --example quickstart --example conformance --example fuzz
 if ((failed == failed_before_build)); then
     release_stages
 else
-    printf '\n== Conformance and quickstart: left out, there is no release build\n'
+    printf '\n== Conformance, fuzzing and quickstart: left out, there is no release build\n'
 fi
 stage 'Processes left behind' no_leftovers
 

@@ -29,12 +29,24 @@ pub(crate) enum Command {
     /// Check manifests without a cluster and without their event sources
     #[command(after_help = VALIDATE_EXAMPLES)]
     Validate(Validate),
-    /// Print the HorizontalPodAutoscalers that manifests lead to
+    /// Print the HorizontalPodAutoscalers and Jobs that manifests lead to
     #[command(after_help = RENDER_EXAMPLES)]
     Render(Render),
+    /// Turn manifests of KEDA 1 into those of KEDA 2
+    ///
+    /// Objects of keda.k8s.io are converted, all others are printed as they are. What has changed is told on standard
+    /// error, and what is left to do.
+    #[command(after_help = CONVERT_EXAMPLES)]
+    Convert(Convert),
     /// Print what manifests may hold, for programs
     #[command(after_help = SCHEMA_EXAMPLES)]
     Schema(Schema),
+    /// Print a ScaledObject to start from, with every setting explained
+    #[command(after_help = NEW_EXAMPLES)]
+    New(New),
+    /// Print a page about a trigger type, or write all of them
+    #[command(after_help = DOCS_EXAMPLES)]
+    Docs(Docs),
     /// Print a script that completes this command line in a shell
     #[command(after_help = COMPLETION_EXAMPLES)]
     Completion(Completion),
@@ -81,7 +93,28 @@ const OPERATOR_EXAMPLES: &str = "Examples:
 
 const SCHEMA_EXAMPLES: &str = "Examples:
   keda schema triggers                        the parameters of all trigger types, in the shape of KEDA's schema
-  keda schema triggers | jq -r .scalers[].type";
+  keda schema triggers | jq -r .scalers[].type
+  keda schema manifests > keda.schema.json    what editors complete and check manifests with";
+
+const SCHEMA_MANIFESTS_EXAMPLES: &str = "Examples:
+  keda schema manifests > keda.schema.json
+
+An editor with a YAML language server uses it for a file that begins with
+  # yaml-language-server: $schema=keda.schema.json
+
+and for all files of a project with a setting such as this one of Visual Studio Code:
+  \"yaml.schemas\": { \"keda.schema.json\": \"manifests/**/*.yaml\" }
+
+Documents of other kinds in the same file are accepted as they are.";
+
+const NEW_EXAMPLES: &str = "Examples:
+  keda new kafka > orders.yaml
+  keda new rabbitmq --name orders --target order-worker";
+
+const DOCS_EXAMPLES: &str = "Examples:
+  keda docs                                   the list of all trigger types
+  keda docs redis-streams | less
+  keda docs --output-dir docs/triggers        a page for each";
 
 const COMPLETION_EXAMPLES: &str = "Examples:
   source <(keda completion bash)
@@ -94,7 +127,16 @@ const VALIDATE_EXAMPLES: &str = "Examples:
 
 const RENDER_EXAMPLES: &str = "Examples:
   keda render -f app.yaml
-  keda render -f manifests/ -o json | jq .items[].metadata.name";
+  keda render -f manifests/ -o json | jq .items[].metadata.name
+  keda render -f manifests/ --rbac            the rights that the operator needs for exactly these";
+
+const CONVERT_EXAMPLES: &str = "Examples:
+  keda convert -f old/ > new.yaml
+  keda convert -f old/ > new.yaml 2> notes.txt
+  kubectl get scaledobjects.keda.k8s.io -A -o yaml | keda convert -f - > new.yaml
+
+Then `keda validate -f new.yaml` tells whether KEDA 2 takes it. KEDA 1 must be uninstalled, with its
+CustomResourceDefinitions, before KEDA 2 is installed.";
 
 /// Which manifests.
 #[derive(Debug, Clone, Args)]
@@ -204,6 +246,21 @@ pub(crate) struct Render {
     /// A target that is not among the manifests is no error
     #[arg(long)]
     pub(crate) allow_missing_target: bool,
+    /// Print the least Role that the operator needs for these manifests instead
+    #[arg(long)]
+    pub(crate) rbac: bool,
+    /// Namespace of the operator that the Role is bound to
+    #[arg(long, default_value = "keda", value_name = "NAMESPACE", requires = "rbac")]
+    pub(crate) operator_namespace: String,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value = "yaml")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Convert {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
     /// Form of the output
     #[arg(short, long, value_enum, default_value = "yaml")]
     pub(crate) output: Format,
@@ -223,6 +280,36 @@ pub(crate) enum SchemaOf {
         #[arg(short, long, value_enum, default_value = "json")]
         output: Format,
     },
+    /// KEDA's kinds with the metadata of all trigger types, as a JSON Schema for editors
+    #[command(after_help = SCHEMA_MANIFESTS_EXAMPLES)]
+    Manifests {
+        /// Form of the output
+        #[arg(short, long, value_enum, default_value = "json")]
+        output: Format,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// The trigger type, such as kafka
+    #[arg(value_name = "TYPE")]
+    pub(crate) trigger_type: String,
+    /// Name of the ScaledObject [default: worker]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Name of the Deployment to scale [default: that of the ScaledObject]
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Docs {
+    /// The trigger type, such as kafka
+    #[arg(value_name = "TYPE")]
+    pub(crate) trigger_type: Option<String>,
+    /// Write a page for each type into this folder
+    #[arg(short, long, value_name = "DIR", conflicts_with = "trigger_type")]
+    pub(crate) output_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

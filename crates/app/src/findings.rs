@@ -2,10 +2,13 @@
 
 use keda_core::manifest::{Finding, Loaded};
 use keda_core::problem::Severity;
+use keda_core::rule::{self, Rule};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::report::{Hidden, message};
+use crate::hidden::Hidden;
+use crate::links;
+use crate::report::message;
 
 /// All findings, and how many there are of each kind.
 #[derive(Debug, Serialize)]
@@ -30,6 +33,9 @@ struct Entry {
     column: usize,
     /// `spec.triggers[0].metadata.listName`; empty for the document as a whole.
     path: String,
+    /// Address of the page about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doc: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<ObjectName>,
 }
@@ -56,10 +62,10 @@ impl Report {
 
     /// The same as SARIF 2.1.0.
     pub(crate) fn sarif(&self) -> Value {
-        let mut rules: Vec<&str> = self.findings.iter().map(|entry| entry.rule).collect();
-        rules.sort_unstable();
-        rules.dedup();
-        let rules: Vec<Value> = rules.iter().map(|rule| json!({ "id": rule })).collect();
+        let broken = |rule: &&Rule| self.findings.iter().any(|entry| entry.rule == rule.id);
+        let rules = rule::OFFLINE.iter().filter(broken);
+        let rules: Vec<Value> =
+            rules.map(|rule| json!({ "id": rule.id, "shortDescription": { "text": rule.meaning } })).collect();
         let results: Vec<Value> = self.findings.iter().map(Entry::sarif).collect();
         json!({
             "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -83,7 +89,7 @@ impl Entry {
             name: document.name.clone(),
         });
         Entry {
-            rule: problem.rule,
+            rule: problem.rule.id,
             severity: match problem.severity {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
@@ -94,15 +100,14 @@ impl Entry {
             line: location.line,
             column: location.column,
             path: problem.path.to_string(),
+            doc: links::of(loaded, finding),
             object,
         }
     }
 
     fn sarif(&self) -> Value {
-        let text = match &self.help {
-            Some(help) => format!("{}; {help}", self.message),
-            None => self.message.clone(),
-        };
+        let more = self.help.iter().chain(&self.doc);
+        let text = more.fold(self.message.clone(), |text, part| format!("{text}; {part}"));
         json!({
             "ruleId": self.rule,
             "level": self.severity,

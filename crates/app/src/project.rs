@@ -1,13 +1,13 @@
 //! A set of manifests: loaded, checked and planned. What `up`, `render` and `validate` have in common.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use keda_core::api::ScaledObject;
 use keda_core::manifest::{Kind, Loaded, Object, Source, load};
 use keda_core::problem::{Path, Problem, Severity};
-use keda_core::resolve::References;
-use keda_scalers::plan::{Descriptions, Plan, plan};
+use keda_core::resolve::{Lenience, References};
+use keda_core::rule::{self, Rule};
+use keda_scalers::plan::{Descriptions, JobPlan, Plan, plan, plan_job};
 
 use crate::cli::Manifests;
 use crate::files::{Reader, Unreadable};
@@ -21,43 +21,56 @@ pub(crate) struct Project {
     pub(crate) references: References,
     /// The plans of the ScaledObjects that have one, in the order of the input.
     pub(crate) plans: Vec<Plan>,
+    /// The plans of the ScaledJobs that have one, in the order of the input.
+    pub(crate) jobs: Vec<JobPlan>,
+    /// The places of mistakes that the manifests themselves show, before any plan.
+    broken: HashSet<(usize, Path)>,
 }
 
 impl Project {
     /// Reads, loads and plans.
-    pub(crate) fn read(manifests: &Manifests, allow_missing_targets: bool) -> Result<Self, Unreadable> {
+    pub(crate) fn read(manifests: &Manifests, lenience: Lenience) -> Result<Self, Unreadable> {
         let sources = Reader::default().read(&manifests.paths, manifests.recursive)?;
-        Ok(Project::new(&sources, allow_missing_targets))
+        Ok(Project::new(&sources, lenience))
     }
 
     /// Loads and plans.
-    pub(crate) fn new(sources: &[Source], allow_missing_targets: bool) -> Self {
+    pub(crate) fn new(sources: &[Source], lenience: Lenience) -> Self {
         let mut loaded = load(sources);
-        let references = References::new(&loaded).allowing_missing_targets(allow_missing_targets);
-        let objects: Vec<(usize, Arc<ScaledObject>)> = loaded
-            .documents
-            .iter()
-            .enumerate()
-            .filter_map(|(index, document)| match &document.object {
-                Object::ScaledObject(object) => Some((index, Arc::new((**object).clone()))),
-                _ => None,
-            })
-            .collect();
-        let mut plans = Vec::new();
-        for (index, object) in objects {
-            let (plan, problems) = plan(&object, &references, &Descriptions::new());
-            loaded.report(index, problems);
-            plans.extend(plan);
+        let references = References::new(&loaded).with_lenience(lenience);
+        let broken = broken_places(&loaded);
+        let (mut plans, mut jobs, mut found) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, document) in loaded.documents.iter().enumerate() {
+            let problems = match &document.object {
+                Object::ScaledObject(object) => {
+                    let (plan, problems) = plan(&Arc::new((**object).clone()), &references, &Descriptions::new());
+                    plans.extend(plan);
+                    problems
+                }
+                Object::ScaledJob(object) => {
+                    let (plan, problems) = plan_job(object, &references);
+                    jobs.extend(plan);
+                    problems
+                }
+                _ => continue,
+            };
+            found.push((index, problems));
         }
+        for (index, problems) in &mut found {
+            problems.retain(|problem| !broken.contains(&(*index, problem.path.clone())));
+        }
+        report(&mut loaded, found);
         loaded.findings.sort_by_key(|finding| (finding.location.source, finding.location.start));
-        Project { loaded, references, plans }
+        Project { loaded, references, plans, jobs, broken }
     }
 
     /// Reports what the admission webhooks would refuse, and what is legal and probably not meant.
     pub(crate) fn review(&mut self) {
-        for (index, problem) in keda_scalers::review::review(&self.loaded, &self.plans) {
-            self.loaded.report(index, [problem]);
-        }
+        keda_scalers::review::explain_misplaced(&mut self.loaded);
+        let found = keda_scalers::review::review(&self.loaded, &self.plans, &self.references);
+        let found = found.into_iter().filter(|(index, problem)| !self.broken.contains(&(*index, problem.path.clone())));
+        let found = found.map(|(index, problem)| (index, vec![problem])).collect();
+        report(&mut self.loaded, found);
         self.loaded.findings.sort_by_key(|finding| (finding.location.source, finding.location.start));
     }
 
@@ -87,14 +100,14 @@ impl Project {
                     && document.namespace.as_deref() == Some(&key.namespace)
             });
             if let Some(index) = found {
-                self.loaded.report(index, [Problem::error("target-taken", path, message)]);
+                self.loaded.report(index, [Problem::error(rule::TARGET_TAKEN, path, message)]);
             }
         }
         for index in 0..self.loaded.documents.len() {
             let is_job = self.loaded.documents.get(index).is_some_and(|document| document.known == Kind::ScaledJob);
             if is_job {
                 let message = "a ScaledJob is not run by `keda up` yet";
-                let problem = Problem::warning("not-run", Path::root().key("kind"), message);
+                let problem = Problem::warning(rule::NOT_RUN, Path::root().key("kind"), message);
                 self.loaded.report(index, [problem]);
             }
         }
@@ -105,4 +118,24 @@ impl Project {
     pub(crate) fn is_broken(&self, strict: bool) -> bool {
         self.loaded.findings.iter().any(|finding| strict || finding.problem.severity == Severity::Error)
     }
+}
+
+/// Reports problems of documents; what was said of a place already is not said again.
+fn report(loaded: &mut Loaded, found: Vec<(usize, Vec<Problem>)>) {
+    let said = loaded.findings.iter().filter_map(|finding| {
+        let problem = &finding.problem;
+        Some((finding.document?, problem.rule, problem.path.clone()))
+    });
+    let mut said: HashSet<(usize, Rule, Path)> = said.collect();
+    for (index, problems) in found {
+        let is_new = |problem: &Problem| said.insert((index, problem.rule, problem.path.clone()));
+        let new: Vec<Problem> = problems.into_iter().filter(is_new).collect();
+        loaded.report(index, new);
+    }
+}
+
+/// The places of errors. What follows from a value that cannot be used is no further mistake.
+fn broken_places(loaded: &Loaded) -> HashSet<(usize, Path)> {
+    let errors = loaded.findings.iter().filter(|finding| finding.problem.severity == Severity::Error);
+    errors.filter_map(|finding| Some((finding.document?, finding.problem.path.clone()))).collect()
 }

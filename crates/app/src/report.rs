@@ -3,13 +3,16 @@
 use std::io::{self, IsTerminal, Write};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use keda_core::manifest::{Document, Finding, Loaded, Node, Span, Text, Value};
+use keda_core::manifest::{Finding, Loaded, Span, Text};
 use keda_core::problem::Severity;
+
+use crate::hidden::Hidden;
+use crate::links;
 
 /// Characters of a line that are shown around the place; lines of a manifest can be megabytes long.
 const WINDOW: usize = 60;
 
-/// What is shown in place of a value of a Secret.
+/// What is shown in place of a secret.
 const HIDDEN: &str = "***";
 
 /// Prints the findings on standard error, with colours on a terminal, and a line that counts them.
@@ -20,7 +23,8 @@ pub(crate) fn print(loaded: &Loaded) {
     for finding in &loaded.findings {
         let Some(text) = loaded.sources.get(finding.location.source) else { continue };
         // Nobody can be told when standard error is closed.
-        let _ = writeln!(out, "{}\n", rendered(&renderer, text, finding, &hidden));
+        let link = links::of(loaded, finding);
+        let _ = writeln!(out, "{}\n", rendered(&renderer, text, finding, &hidden, link.as_deref()));
     }
     if let Some(summary) = summary(&loaded.findings) {
         let _ = writeln!(out, "{summary}");
@@ -38,66 +42,23 @@ pub(crate) fn summary(findings: &[Finding]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// The places of all values that Secrets hold, each with its source. A line can belong to several objects.
-pub(crate) struct Hidden(Vec<(usize, Span)>);
-
-impl Hidden {
-    /// Those of everything that was loaded.
-    pub(crate) fn of(loaded: &Loaded) -> Self {
-        Hidden(secrets(loaded))
-    }
-}
-
-/// What is wrong. Of a value of a Secret it is said what it should be, and not what it is.
+/// What is wrong. Of a secret it is said what it should be, and not what it is.
 pub(crate) fn message<'a>(finding: &'a Finding, hidden: &Hidden) -> &'a str {
     let place = (finding.location.source, Span { start: finding.location.start, end: finding.location.end });
     match finding.problem.message.split_once(", found ") {
-        Some((expected, _)) if hidden.0.contains(&place) => expected,
+        Some((expected, _)) if hidden.contains(place) => expected,
         _ => &finding.problem.message,
     }
 }
 
-fn secrets(loaded: &Loaded) -> Vec<(usize, Span)> {
-    let is_secret = |document: &&Document| document.kind.eq_ignore_ascii_case("Secret");
-    let mut hidden = Vec::new();
-    for document in loaded.documents.iter().filter(is_secret) {
-        let mut spans = Vec::new();
-        for entry in document.node.entries() {
-            match entry.key.as_str() {
-                "apiVersion" | "kind" | "type" => {}
-                "metadata" => {
-                    let names = ["name", "namespace"];
-                    let others = entry.value.entries().iter().filter(|field| !names.contains(&field.key.as_str()));
-                    others.for_each(|field| scalars(&field.value, &mut spans));
-                }
-                _ => scalars(&entry.value, &mut spans),
-            }
-        }
-        hidden.extend(spans.into_iter().map(|span| (document.origin.source, span)));
-    }
-    // The later ones first: those before a value that is replaced keep their place.
-    hidden.sort_by_key(|(source, span)| std::cmp::Reverse((*source, span.start, span.end)));
-    hidden.dedup();
-    hidden
-}
-
-fn scalars(node: &Node, spans: &mut Vec<Span>) {
-    match &node.value {
-        Value::Sequence(items) => items.iter().for_each(|item| scalars(item, spans)),
-        Value::Mapping(entries) => entries.iter().for_each(|entry| scalars(&entry.value, spans)),
-        Value::Null if node.span.start == node.span.end => {}
-        _ => spans.push(node.span),
-    }
-}
-
-fn rendered(renderer: &Renderer, text: &Text, finding: &Finding, hidden: &Hidden) -> String {
+fn rendered(renderer: &Renderer, text: &Text, finding: &Finding, hidden: &Hidden, link: Option<&str>) -> String {
     let problem = &finding.problem;
     let level = match problem.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level.primary_title(message(finding, hidden)).id(problem.rule);
-    let window = Window::around(&Line::of(text, finding, &hidden.0));
+    let title = level.primary_title(message(finding, hidden)).id(problem.rule.id);
+    let window = Window::around(&Line::of(text, finding, hidden.places()));
     let path = problem.path.to_string();
     let label = if path.is_empty() { "here".to_string() } else { path };
     // The renderer adds line and column; of a line that is shown in part it would give the wrong column.
@@ -112,6 +73,10 @@ fn rendered(renderer: &Renderer, text: &Text, finding: &Finding, hidden: &Hidden
     let group = title.element(snippet);
     let group = match &problem.help {
         Some(help) => group.element(Level::HELP.message(help.as_str())),
+        None => group,
+    };
+    let group = match link {
+        Some(link) => group.element(Level::NOTE.message(link)),
         None => group,
     };
     renderer.render(&[group])

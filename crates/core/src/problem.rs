@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::rule::Rule;
+
 /// One step into a document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Step {
@@ -86,8 +88,8 @@ pub enum Target {
 pub struct Problem {
     /// Error or warning.
     pub severity: Severity,
-    /// Stable name of the rule that was broken, in kebab case.
-    pub rule: &'static str,
+    /// The rule that was broken.
+    pub rule: Rule,
     /// Where. A path that does not exist in the document stands for its nearest existing parent.
     pub path: Path,
     /// Whether the key or the value at `path` is meant.
@@ -100,12 +102,12 @@ pub struct Problem {
 
 impl Problem {
     /// An error about the value at `path`.
-    pub fn error(rule: &'static str, path: Path, message: impl Into<String>) -> Self {
+    pub fn error(rule: Rule, path: Path, message: impl Into<String>) -> Self {
         Problem { severity: Severity::Error, rule, path, target: Target::Value, message: message.into(), help: None }
     }
 
     /// A warning about the value at `path`.
-    pub fn warning(rule: &'static str, path: Path, message: impl Into<String>) -> Self {
+    pub fn warning(rule: Rule, path: Path, message: impl Into<String>) -> Self {
         Problem { severity: Severity::Warning, ..Problem::error(rule, path, message) }
     }
 
@@ -151,6 +153,30 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
         .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(word.chars().count()) / 3).max(1))
         .min_by_key(|(distance, candidate)| (*distance, candidate.len()))
         .map(|(_, candidate)| candidate)
+}
+
+/// As [`did_you_mean`], and where nothing is close enough the candidate that begins or ends with `word`, or shares its first
+/// part with it: `queue` for `queueName`, `aws-sqs` for `aws-sqs-queue`.
+pub fn did_you_mean_part<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let candidates: Vec<&str> = candidates.into_iter().filter(|candidate| *candidate != word).collect();
+    let lower = word.to_lowercase();
+    let is_part = |candidate: &str| {
+        let other = candidate.to_lowercase();
+        let (short, long) = if lower.len() < other.len() { (&lower, &other) } else { (&other, &lower) };
+        short.len() >= 3 && short != long && (long.starts_with(short.as_str()) || long.ends_with(short.as_str()))
+    };
+    let first = first_part(word);
+    let shares = |candidate: &str| first.len() >= 4 && first_part(candidate).eq_ignore_ascii_case(first);
+    let shortest = |is_meant: &dyn Fn(&str) -> bool| {
+        candidates.iter().copied().filter(|candidate| is_meant(candidate)).min_by_key(|candidate| candidate.len())
+    };
+    did_you_mean(word, candidates.iter().copied()).or_else(|| shortest(&is_part)).or_else(|| shortest(&shares))
+}
+
+/// The part before a hyphen or an upper-case letter.
+fn first_part(word: &str) -> &str {
+    let end = word.char_indices().skip(1).find(|(_, character)| *character == '-' || character.is_ascii_uppercase());
+    end.and_then(|(at, _)| word.get(..at)).unwrap_or(word)
 }
 
 /// Whether one of them is an error.

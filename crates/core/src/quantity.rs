@@ -147,7 +147,8 @@ impl Quantity {
         };
         let zeros = usize::try_from(power - power_shown).unwrap_or(0);
         let sign = if self.mantissa < 0 { "-" } else { "" };
-        write!(f, "{sign}{digits}{:0<zeros$}", "")?;
+        // Not by a width, which must not be above 65,535.
+        write!(f, "{sign}{digits}{}", "0".repeat(zeros))?;
         match (format, power_shown) {
             (_, 0) => Ok(()),
             (Format::DecimalExponent, power) => write!(f, "e{power}"),
@@ -342,6 +343,12 @@ mod tests {
 
     fn q(text: &str) -> Quantity {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn prints_as_many_zeros_as_it_takes() {
+        let long = format!("1{}E", "0".repeat(70_000));
+        assert_eq!(q(&long).to_string(), long);
     }
 
     #[test]

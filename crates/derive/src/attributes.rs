@@ -149,12 +149,26 @@ fn texts(meta: &Meta) -> syn::Result<Vec<LitStr>> {
 
 /// The doc comment, as one line.
 pub(crate) fn documentation(attributes: &[Attribute]) -> String {
-    let lines = attributes.iter().filter(|attribute| attribute.path().is_ident("doc")).filter_map(|attribute| {
+    let lines: Vec<String> = doc_lines(attributes).map(|line| line.trim().to_string()).collect();
+    lines.join(" ").trim().to_string()
+}
+
+/// The doc comment, its first paragraph apart as one line; of the others the lines are kept.
+pub(crate) fn summary_and_details(attributes: &[Attribute]) -> (String, String) {
+    let lines: Vec<String> = doc_lines(attributes).collect();
+    let length = lines.iter().position(|line| line.trim().is_empty()).unwrap_or(lines.len());
+    let (first, rest) = lines.split_at(length);
+    let summary: Vec<&str> = first.iter().map(|line| line.trim()).collect();
+    let details: Vec<&str> = rest.iter().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    (summary.join(" "), details.join("\n").trim().to_string())
+}
+
+fn doc_lines(attributes: &[Attribute]) -> impl Iterator<Item = String> + '_ {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("doc")).filter_map(|attribute| {
         let Meta::NameValue(pair) = &attribute.meta else { return None };
         let Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) = &pair.value else { return None };
-        Some(literal.value().trim().to_string())
-    });
-    lines.collect::<Vec<_>>().join(" ").trim().to_string()
+        Some(literal.value())
+    })
 }
 
 fn camel_case(snake: &str) -> String {

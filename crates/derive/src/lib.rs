@@ -17,7 +17,7 @@
 
 mod attributes;
 
-use attributes::{Field, checks, documentation};
+use attributes::{Field, checks, summary_and_details};
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, Fields, parse_macro_input};
@@ -42,7 +42,8 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let count = fields.iter().filter(|field| !field.is_group()).count();
     let parameters = fields.iter().filter(|field| !field.is_group()).map(Field::parameter);
     let (reads, collects) = members(&fields);
-    let summary = documentation(&input.attrs);
+    let groups = fields.iter().filter(|field| field.is_group()).map(Field::kind);
+    let (summary, details) = summary_and_details(&input.attrs);
     let check = checks(&input.attrs)?.then(|| quote! { value.check(reader); });
     Ok(quote! {
         const _: () = {
@@ -56,8 +57,19 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                     parameters
                 }
 
+                fn unlisted() -> Vec<&'static ::keda_core::metadata::Parameter> {
+                    #[allow(unused_mut)]
+                    let mut unlisted = Vec::new();
+                    #(unlisted.extend(<#groups as ::keda_core::metadata::Metadata>::unlisted());)*
+                    unlisted
+                }
+
                 fn summary() -> &'static str {
                     #summary
+                }
+
+                fn details() -> &'static str {
+                    #details
                 }
 
                 fn read(reader: &mut ::keda_core::metadata::Reader<'_>) -> Self {

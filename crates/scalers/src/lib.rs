@@ -5,6 +5,7 @@
 //! [`sampler`] decides when which query is read, once for all who ask.
 
 pub mod client;
+mod documentation;
 pub mod format;
 pub mod plan;
 pub mod registry;
@@ -14,4 +15,5 @@ mod scaler_names;
 pub mod schema;
 pub mod trigger;
 
+pub use documentation::Example;
 pub use scaler_names::scaler_name;

@@ -1,7 +1,10 @@
-//! From a ScaledObject to what is done about it: its HPA, its queries, its rules for the engine.
+//! From an object to what is done about it: its HPA, its queries, its rules for the engine.
 //!
 //! Planning does no I/O: references are followed through a [`Lookup`], sources are only dialled by the queries, and by
 //! [`describe`] for the few triggers whose source alone knows their metrics.
+
+mod job;
+mod trigger;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,19 +13,22 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use jiff::Timestamp;
 use keda_core::admission::{self, TriggerFault};
-use keda_core::api::{PodSpec, ScaledObject, Trigger};
+use keda_core::api::{ScaledObject, Trigger};
 use keda_core::engine::{Definition, ExternalDefinition, ObjectKey, Restored, Rules, TriggerDefinition};
 use keda_core::formula;
 use keda_core::hpa::{HorizontalPodAutoscaler, build};
-use keda_core::metadata::{Context, Environment, Inputs};
 use keda_core::metric::{MetricSpec, TargetType};
 use keda_core::names::with_index;
 use keda_core::problem::{Path, Problem, Severity, has_errors};
-use keda_core::resolve::{self, Lookup};
+use keda_core::resolve::Lookup;
+use keda_core::rule;
 use keda_core::sample::SourceError;
 
+pub use job::{JobPlan, plan_job};
+
+use self::trigger::{Surroundings, resolve_trigger};
 use crate::client::Sources;
-use crate::registry::{self, ParsedTrigger};
+use crate::review;
 use crate::sampler::{Query, guarded};
 use crate::trigger::{Scaler, Specs};
 
@@ -78,12 +84,12 @@ pub fn plan(
 ) -> (Option<Plan>, Vec<Problem>) {
     let rules = Rules::from(&**object);
     let mut problems = check_object(object, &rules);
-    let surroundings = Surroundings::find(object, lookup, &mut problems);
+    let surroundings = Surroundings::of_target(object, lookup, &mut problems);
     let mut specs = Vec::new();
     let mut triggers = Vec::new();
     let mut described_by_source = BTreeSet::new();
     for (index, trigger) in object.spec.triggers.iter().enumerate() {
-        let mut resolved = resolve_trigger(object, index, trigger, &surroundings, lookup);
+        let mut resolved = resolve_trigger((&**object).into(), index, trigger, &surroundings, lookup);
         let known = resolved.metrics(descriptions.get(&index).cloned());
         let place = trigger_path(index);
         problems.extend(resolved.problems.into_iter().map(|problem| problem.under(&place)));
@@ -104,7 +110,11 @@ pub fn plan(
         Ok(hpa) => Some(hpa),
         Err(_) if specs.is_empty() && !undescribed.is_empty() => None,
         Err(message) => {
-            problems.push(Problem::error("invalid-metrics", Path::root().key("spec").key("triggers"), message));
+            let behavior = review::behavior(object);
+            if behavior.is_empty() {
+                problems.push(Problem::error(rule::INVALID_METRICS, Path::root().key("spec").key("triggers"), message));
+            }
+            problems.extend(behavior);
             return (None, problems);
         }
     };
@@ -186,10 +196,10 @@ async fn connect(
     let mut step = |lookup: &dyn Lookup| {
         let mut problems = Vec::new();
         let surroundings = match asks {
-            true => Surroundings::find(object, lookup, &mut problems),
-            false => Surroundings { pod_spec: None, environment: Environment::default() },
+            true => Surroundings::of_target(object, lookup, &mut problems),
+            false => Surroundings::default(),
         };
-        let resolved = resolve_trigger(object, index, trigger, &surroundings, lookup);
+        let resolved = resolve_trigger(object.into(), index, trigger, &surroundings, lookup);
         problems.extend(resolved.problems);
         found = Some((resolved.parsed, problems));
     };
@@ -213,7 +223,7 @@ fn check_object(object: &ScaledObject, rules: &Rules) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Err(message) = rules.check_bounds() {
         let field = if message.starts_with("Idle") { "idleReplicaCount" } else { "minReplicaCount" };
-        problems.push(Problem::error("replica-bounds", spec.key(field), message));
+        problems.push(Problem::error(rule::INCORRECT_REPLICAS, spec.key(field), message));
     }
     problems.extend(check_triggers(&object.spec.triggers));
     problems.extend(check_formula(object, rules));
@@ -221,15 +231,15 @@ fn check_object(object: &ScaledObject, rules: &Rules) -> Vec<Problem> {
 }
 
 /// Checks of the triggers of an object that need nothing but them.
-pub(crate) fn check_triggers(triggers: &[Trigger]) -> Vec<Problem> {
+fn check_triggers(triggers: &[Trigger]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for fault in admission::check_triggers(triggers) {
-        let (code, place) = match fault {
+        let place = match fault {
             TriggerFault::None => continue, // The schema has said so.
-            TriggerFault::CachedMetrics(index, _) => ("cached-metrics", trigger_path(index).key("useCachedMetrics")),
-            TriggerFault::DuplicateName(index, _) => ("duplicate-trigger-name", trigger_path(index).key("name")),
+            TriggerFault::CachedMetrics(index, _) => trigger_path(index).key("useCachedMetrics"),
+            TriggerFault::DuplicateName(index, _) => trigger_path(index).key("name"),
         };
-        problems.push(Problem::error(code, place, fault.message()));
+        problems.push(Problem::error(rule::INCORRECT_TRIGGERS, place, fault.message()));
     }
     problems
 }
@@ -239,122 +249,7 @@ fn check_formula(object: &ScaledObject, rules: &Rules) -> Option<Problem> {
     let message = formula::check(modifiers, &admission::formula_names(object)).err()?;
     let path = Path::root().key("spec").key("advanced").key("scalingModifiers");
     let field = if message.contains("target") { "target" } else { "formula" };
-    Some(Problem::error("scaling-modifiers", path.key(field), message.replace('\n', ": ")))
-}
-
-/// What the triggers of an object share: the pod template of the target and its environment.
-struct Surroundings {
-    pod_spec: Option<PodSpec>,
-    environment: Environment,
-}
-
-impl Surroundings {
-    fn find(object: &ScaledObject, lookup: &dyn Lookup, problems: &mut Vec<Problem>) -> Self {
-        let target = &object.spec.scale_target_ref;
-        let path = Path::root().key("spec").key("scaleTargetRef");
-        let nothing = Surroundings { pod_spec: None, environment: Environment::default() };
-        let pod_spec = match lookup.pod_spec(object.metadata.namespace(), target) {
-            Ok(Some(pod_spec)) if !pod_spec.containers.is_empty() => pod_spec,
-            Ok(_) => return nothing,
-            Err(message) => {
-                problems.push(Problem::error("missing-target", path.key("name"), message));
-                return Surroundings { environment: Environment::Unknown, ..nothing };
-            }
-        };
-        let Some(container) = pod_spec.container(target.container()) else {
-            let name = target.container().unwrap_or_default();
-            let message = format!("couldn't find container with name {name} on Target object");
-            problems.push(Problem::error("missing-container", path.key("envSourceContainerName"), message));
-            return nothing;
-        };
-        match resolve::environment(lookup, object.metadata.namespace(), container) {
-            Ok(variables) => Surroundings { environment: Environment::Known(variables), pod_spec: Some(pod_spec) },
-            Err(message) => {
-                let message =
-                    format!("the environment of container {:?} cannot be resolved: {message}", container.name);
-                problems.push(Problem::error("missing-reference", path.key("name"), message));
-                Surroundings { environment: Environment::Unknown, pod_spec: Some(pod_spec) }
-            }
-        }
-    }
-}
-
-struct ResolvedTrigger {
-    parsed: Option<(ParsedTrigger, Context)>,
-    /// Paths are inside the trigger.
-    problems: Vec<Problem>,
-}
-
-impl ResolvedTrigger {
-    /// The metrics that are known, with the target type that `metricType` means; `None` with a problem.
-    fn metrics(&mut self, description: Option<Vec<MetricSpec>>) -> Option<Vec<MetricSpec>> {
-        let (parsed, context) = self.parsed.as_ref()?;
-        let has_own_type = |spec: &MetricSpec| match spec {
-            MetricSpec::External(external) => external.target_type.is_some(),
-            MetricSpec::Resource(_) => true,
-        };
-        let mut specs = match parsed.specs.clone()? {
-            Specs::Known(specs) if specs.iter().all(has_own_type) => return Some(specs),
-            Specs::Known(specs) => specs,
-            Specs::FromSource => description.unwrap_or_default(),
-        };
-        let target_type = match TargetType::of_external(&context.metric_type) {
-            Ok(target_type) => target_type,
-            Err(message) => {
-                self.problems.push(Problem::error("metric-type", Path::root().key("metricType"), message));
-                return None;
-            }
-        };
-        for spec in &mut specs {
-            if let MetricSpec::External(external) = spec {
-                external.target_type.get_or_insert_with(|| target_type.clone());
-            }
-        }
-        Some(specs)
-    }
-}
-
-fn resolve_trigger(
-    object: &ScaledObject,
-    index: usize,
-    trigger: &Trigger,
-    surroundings: &Surroundings,
-    lookup: &dyn Lookup,
-) -> ResolvedTrigger {
-    let Some(row) = registry::find(&trigger.r#type) else {
-        return ResolvedTrigger { parsed: None, problems: vec![unknown_type(&trigger.r#type)] };
-    };
-    let namespace = object.metadata.namespace();
-    let reference = trigger.authentication_ref.as_ref();
-    let pod_spec = surroundings.pod_spec.as_ref();
-    let (authentication, mut problems) = resolve::authentication(lookup, namespace, reference, pod_spec);
-    let context = Context {
-        trigger_type: trigger.r#type.clone(),
-        index,
-        object_kind: "ScaledObject".to_string(),
-        namespace: namespace.to_string(),
-        name: object.metadata.name.clone(),
-        metric_type: trigger.metric_type.clone().unwrap_or_default(),
-        as_metric_source: object.scaling_modifiers().is_some(),
-        pod_identity: authentication.pod_identity,
-    };
-    let inputs = Inputs {
-        metadata: trigger.metadata.clone(),
-        environment: surroundings.environment.clone(),
-        authentication: authentication.parameters,
-    };
-    let parsed = row.parse(&inputs, &context);
-    problems.extend(parsed.problems.iter().cloned());
-    ResolvedTrigger { parsed: Some((parsed, context)), problems }
-}
-
-fn unknown_type(name: &str) -> Problem {
-    let problem =
-        Problem::error("unknown-trigger-type", Path::root().key("type"), format!("no scaler found for type: {name}"));
-    match registry::similar(name) {
-        Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
-        None => problem,
-    }
+    Some(Problem::error(rule::SCALING_MODIFIERS, path.key(field), message.replace('\n', ": ")))
 }
 
 fn definition(trigger: &Trigger, index: usize, specs: &[MetricSpec], fingerprint: u128) -> TriggerDefinition {

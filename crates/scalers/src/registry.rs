@@ -5,7 +5,7 @@
 use std::fmt;
 
 use keda_core::metadata::{Context, Inputs, Parameter, parse_with_fingerprint};
-use keda_core::problem::{Problem, did_you_mean};
+use keda_core::problem::{Problem, did_you_mean, did_you_mean_part};
 use keda_core::sample::SourceError;
 
 use crate::client::Sources;
@@ -107,14 +107,25 @@ pub struct TriggerType {
     pub name: &'static str,
     /// Its parameters.
     pub parameters: fn() -> Vec<&'static Parameter>,
+    /// Parameters that it reads besides; see [`Metadata::unlisted`](keda_core::metadata::Metadata::unlisted).
+    pub unlisted: fn() -> Vec<&'static Parameter>,
     /// What it scales on, in one sentence.
     pub summary: fn() -> &'static str,
+    /// What else there is to say, in Markdown; see [`crate::documentation`].
+    pub details: fn() -> &'static str,
     parse: fn(&Inputs, &Context) -> ParsedTrigger,
 }
 
 impl TriggerType {
     const fn of<T: Trigger>(name: &'static str) -> Self {
-        TriggerType { name, parameters: T::parameters, summary: T::summary, parse: parse::<T> }
+        TriggerType {
+            name,
+            parameters: T::parameters,
+            unlisted: T::unlisted,
+            summary: T::summary,
+            details: T::details,
+            parse: parse::<T>,
+        }
     }
 
     /// Parses the metadata of a trigger of this type.
@@ -136,7 +147,12 @@ pub fn find(name: &str) -> Option<&'static TriggerType> {
 
 /// The type that a misspelt name most likely means.
 pub fn similar(name: &str) -> Option<&'static str> {
-    did_you_mean(name, CATALOGUE.iter().map(|row| row.name))
+    let names = || CATALOGUE.iter().map(|row| row.name);
+    let has_all_parts_of =
+        |one: &&str| one.split('-').all(|part| name.split('-').any(|own| own.eq_ignore_ascii_case(part)));
+    let close = did_you_mean(name, names());
+    let parts = || names().filter(has_all_parts_of).max_by_key(|one| one.len());
+    close.or_else(parts).or_else(|| did_you_mean_part(name, names()))
 }
 
 /// A trigger that was parsed, its type forgotten.

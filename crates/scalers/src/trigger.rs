@@ -25,9 +25,13 @@ pub trait Trigger: Metadata + Send + Sync + 'static {
     /// What the client library refuses before any connection: a bad certificate, a bad URL. Of a type whose source is
     /// not written yet, [`ErrorKind::Unsupported`].
     fn connect(self, context: &Context, _sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
-        let message = format!("reading a {} trigger is not supported yet", context.trigger_type);
-        Err(SourceError::new(ErrorKind::Unsupported, message))
+        Err(not_written(&context.trigger_type))
     }
+}
+
+/// What is said of a type whose source is not written yet.
+pub(crate) fn not_written(trigger_type: &str) -> SourceError {
+    SourceError::new(ErrorKind::Unsupported, format!("reading a {trigger_type} trigger is not supported yet"))
 }
 
 /// The metrics of a trigger, as far as they are known offline.

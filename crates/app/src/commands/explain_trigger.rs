@@ -2,27 +2,35 @@
 
 use std::fmt::Write;
 
-use keda_core::metadata::{Kind, Parameter, Source};
-use keda_scalers::registry::{self, TriggerType};
+use keda_core::metadata::{Parameter, Source};
+use keda_scalers::registry::TriggerType;
 
-use crate::{FINDINGS, FINE};
+use crate::FINE;
 
 pub(crate) fn run(name: &str) -> anyhow::Result<u8> {
-    let Some(row) = registry::find(name) else {
-        let hint = match registry::similar(name) {
-            Some(meant) => format!("did you mean {meant:?}?"),
-            None => "`keda schema triggers` lists all".to_string(),
-        };
-        super::complain(&format!("error: there is no trigger type {name:?}; {hint}"));
-        return Ok(FINDINGS);
-    };
-    super::print(&explained(row))?;
-    Ok(FINE)
+    match super::trigger_type(name) {
+        Ok(row) => {
+            super::print(&explained(row))?;
+            Ok(FINE)
+        }
+        Err(code) => Ok(code),
+    }
 }
+
+/// The width of descriptions.
+const WIDTH: usize = 100;
 
 /// The page. Writing to a text cannot fail.
 fn explained(row: &TriggerType) -> String {
-    let mut text = format!("TYPE: {}\n\n{}\n\nPARAMETERS\n", row.name, (row.summary)());
+    let mut text = format!("TYPE: {}\n\n{}\n\n", row.name, (row.summary)());
+    let prose = row.prose();
+    if !prose.is_empty() {
+        let _ = writeln!(text, "{prose}\n");
+    }
+    if let Some(example) = row.example() {
+        let _ = writeln!(text, "EXAMPLE\n{}\n", textwrap::indent(example.trigger, "  "));
+    }
+    text += "PARAMETERS\n";
     for parameter in (row.parameters)() {
         let names = parameter.names.join(", ");
         let need = match (parameter.default, parameter.required()) {
@@ -30,8 +38,8 @@ fn explained(row: &TriggerType) -> String {
             (None, true) => " required".to_string(),
             (None, false) => String::new(),
         };
-        let _ = writeln!(text, "  {names} <{}>{need}", kind(parameter.kind));
-        let _ = writeln!(text, "    {}", parameter.doc);
+        let _ = writeln!(text, "  {names} <{}>{need}", parameter.kind.name());
+        let _ = writeln!(text, "{}", textwrap::indent(&textwrap::fill(parameter.doc, WIDTH), "    "));
         if !parameter.one_of.is_empty() {
             let _ = writeln!(text, "    One of: {}.", parameter.one_of.join(", "));
         }
@@ -42,20 +50,6 @@ fn explained(row: &TriggerType) -> String {
     }
     text.truncate(text.trim_end().len());
     text + "\n"
-}
-
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => "text",
-        Kind::Secret => "secret",
-        Kind::Boolean => "boolean",
-        Kind::Integer => "integer",
-        Kind::Number => "number",
-        Kind::Duration => "duration",
-        Kind::List => "list",
-        Kind::Map => "map",
-        Kind::UrlValues => "query string",
-    }
 }
 
 /// The places, in the order of the search.

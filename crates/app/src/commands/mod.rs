@@ -1,11 +1,14 @@
 //! The commands, one file each. A command returns the exit code.
 
 mod completion;
+mod convert;
 mod crds;
+mod docs;
 mod explain;
 mod explain_trigger;
 mod get;
 mod manifests;
+mod new;
 mod render;
 mod schema;
 mod up;
@@ -15,13 +18,14 @@ mod watch;
 use std::io::Write;
 
 use anyhow::Context;
+use keda_scalers::registry::{self, TriggerType};
 use serde::Serialize;
 
 use crate::cli::{Arguments, Command, Format, Instance};
 use crate::local::instance::{self, Answer, Question};
 use crate::roles::Role;
 use crate::settings::Settings;
-use crate::{FINE, UNUSABLE};
+use crate::{FINDINGS, FINE, UNUSABLE};
 
 /// Runs a role, and reports what it could not report itself.
 pub(crate) fn run_role(role: Role) -> u8 {
@@ -50,11 +54,26 @@ pub(crate) fn run(arguments: Arguments) -> u8 {
         Command::Up(arguments) => up::run(&arguments),
         Command::Get(arguments) => get::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completion(arguments) => completion::run(&arguments),
+        Command::Docs(arguments) => docs::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
         Command::Crds(arguments) => crds::run(&arguments),
         Command::Manifests(arguments) => manifests::run(&arguments),
         Command::Operator(flags) => Role::All(flags).run(),
+    })
+}
+
+/// The row of a trigger type; where there is none the user has been told, and the exit code is left.
+fn trigger_type(name: &str) -> Result<&'static TriggerType, u8> {
+    registry::find(name).ok_or_else(|| {
+        let hint = match registry::similar(name) {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None => "`keda docs` lists all".to_string(),
+        };
+        complain(&format!("error: there is no trigger type {name:?}; {hint}"));
+        FINDINGS
     })
 }
 

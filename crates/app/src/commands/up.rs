@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use keda_core::hpa::ControllerSettings;
 use keda_core::problem::{Path, Problem};
+use keda_core::resolve::Lenience;
+use keda_core::rule;
 use keda_scalers::client::Sources;
 use keda_scalers::client::tls::TlsOptions;
 use keda_scalers::sampler::{Report, Sampler};
@@ -44,7 +46,7 @@ pub(crate) fn run(arguments: &Up) -> anyhow::Result<u8> {
 /// Reads the manifests and describes the processes they stand for; what cannot be run is a finding.
 fn read(arguments: &Up, reader: &mut Reader) -> anyhow::Result<(Project, Vec<Described>)> {
     let manifests = &arguments.manifests;
-    let mut project = Project::new(&reader.read(&manifests.paths, manifests.recursive)?, false);
+    let mut project = Project::new(&reader.read(&manifests.paths, manifests.recursive)?, Lenience::default());
     let mut described: Vec<Described> = Vec::new();
     for index in 0..project.loaded.documents.len() {
         let Some(document) = project.loaded.documents.get(index) else { continue };
@@ -55,7 +57,7 @@ fn read(arguments: &Up, reader: &mut Reader) -> anyhow::Result<(Project, Vec<Des
             if twin.is_some() {
                 let message = "a Deployment and a StatefulSet of one name cannot both run here";
                 let path = Path::root().key("metadata").key("name");
-                project.loaded.report(index, [Problem::error("same-name", path, message)]);
+                project.loaded.report(index, [Problem::error(rule::SAME_NAME, path, message)]);
             }
             described.extend(workload);
         }

@@ -1,5 +1,6 @@
 //! `keda validate`: everything that is wrong with manifests, found without a cluster.
 
+use keda_core::resolve::Lenience;
 use serde::Serialize;
 
 use crate::cli::{FindingFormat, Validate};
@@ -9,7 +10,9 @@ use crate::{FINDINGS, FINE, report};
 
 pub(crate) fn run(arguments: &Validate) -> anyhow::Result<u8> {
     let manifests = &arguments.manifests;
-    let mut project = Project::read(manifests, arguments.allow_missing_target)?;
+    // What is not among the manifests may be in the cluster, and nobody is asked for what secret stores hold.
+    let lenience = Lenience { targets: arguments.allow_missing_target, references: true, stores: true };
+    let mut project = Project::read(manifests, lenience)?;
     project.review();
     match arguments.output {
         FindingFormat::Text => {

@@ -6,6 +6,8 @@ use super::{NAME, Options, metadata};
 
 const MINIMAL: &str = "keda-operator-minimal";
 const READER: &str = "keda-external-metrics-reader";
+/// What is done with HPAs.
+pub(super) const HPA_VERBS: &[&str] = &["get", "list", "watch", "create", "update", "delete"];
 
 /// ServiceAccount, roles and bindings.
 pub(super) fn objects(options: &Options) -> Vec<Value> {
@@ -37,7 +39,7 @@ fn scaling_rules(options: &Options) -> Vec<Value> {
         rule(&["keda.sh"], &["scaledobjects/status", "triggerauthentications/status"], &["patch"]),
         // HPAs name their ScaledObject as an owner that waits for them.
         rule(&["keda.sh"], &["scaledobjects/finalizers"], &["update"]),
-        rule(&["autoscaling"], &["horizontalpodautoscalers"], &["get", "list", "watch", "create", "update", "delete"]),
+        rule(&["autoscaling"], &["horizontalpodautoscalers"], HPA_VERBS),
         rule(&["apps"], &["deployments", "statefulsets"], &["get", "list", "watch"]),
         rule(&[""], &["configmaps", "serviceaccounts"], &["get"]),
         rule(&[""], &["pods"], &["get", "list"]),
@@ -66,10 +68,6 @@ fn scaling_rules(options: &Options) -> Vec<Value> {
 
 /// What it needs of the cluster as a whole.
 fn cluster_rules() -> Vec<Value> {
-    let named = |mut rule: Value, names: &[&str]| {
-        rule["resourceNames"] = json!(names);
-        rule
-    };
     vec![
         rule(&["keda.sh"], &["clustertriggerauthentications"], &["get", "list", "watch", "patch"]),
         rule(&["keda.sh"], &["clustertriggerauthentications/status"], &["patch"]),
@@ -120,18 +118,24 @@ fn for_users() -> Vec<Value> {
     ]
 }
 
-fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> Value {
+/// A rule for the objects of these names.
+pub(super) fn named(mut rule: Value, names: &[&str]) -> Value {
+    rule["resourceNames"] = json!(names);
+    rule
+}
+
+pub(super) fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> Value {
     json!({ "apiGroups": groups, "resources": resources, "verbs": verbs })
 }
 
-fn cluster_role(name: &str, rules: &[Value]) -> Value {
+pub(super) fn cluster_role(name: &str, rules: &[Value]) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
         "metadata": { "name": name }, "rules": rules,
     })
 }
 
-fn cluster_binding(name: &str, role: &str, subjects: &Value) -> Value {
+pub(super) fn cluster_binding(name: &str, role: &str, subjects: &Value) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": name },
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
@@ -139,7 +143,7 @@ fn cluster_binding(name: &str, role: &str, subjects: &Value) -> Value {
     })
 }
 
-fn binding(namespace: &str, name: &str, kind: &str, role: &str, subjects: &Value) -> Value {
+pub(super) fn binding(namespace: &str, name: &str, kind: &str, role: &str, subjects: &Value) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": { "name": name, "namespace": namespace },

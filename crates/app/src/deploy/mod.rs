@@ -1,6 +1,7 @@
 //! The objects that install the operator in a cluster, as `keda manifests` prints them.
 
 mod access;
+pub(crate) mod least;
 mod workload;
 
 use serde_json::{Value, json};

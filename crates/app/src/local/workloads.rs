@@ -9,6 +9,7 @@ use keda_core::manifest::{Document, Kind, Object};
 use keda_core::names::stable_hash;
 use keda_core::problem::{Path, Problem};
 use keda_core::resolve::{self, References};
+use keda_core::rule;
 use serde_json::Value;
 
 use super::process::{Probe, ProbeAction, Workload, WorkloadKey};
@@ -38,23 +39,23 @@ pub(crate) fn describe(document: &Document, references: &References) -> Option<(
     let mut problems = Vec::new();
     let pod = workload.spec.template.as_ref().map(|template| &template.spec);
     let Some((pod, container)) = pod.and_then(|pod| Some((pod, pod.container(None)?))) else {
-        problems.push(Problem::error("no-container", template, "there is no container to run"));
+        problems.push(Problem::error(rule::NO_CONTAINER, template, "there is no container to run"));
         return Some((None, problems));
     };
     let place = template.key("containers").index(0);
     if container.command.is_empty() {
-        let problem = Problem::error("no-command", place, format!("container {:?} has no command", container.name))
+        let problem = Problem::error(rule::NO_COMMAND, place, format!("container {:?} has no command", container.name))
             .with_help("`keda up` starts processes, not images: give the container a command");
         return Some((None, vec![problem]));
     }
     if pod.containers.len() > 1 {
         let message = format!("only the first container, {:?}, is run as a process", container.name);
-        problems.push(Problem::warning("several-containers", template.key("containers"), message));
+        problems.push(Problem::warning(rule::SEVERAL_CONTAINERS, template.key("containers"), message));
     }
     let variables = match resolve::environment(references, &namespace, container) {
         Ok(variables) => variables,
         Err(message) => {
-            problems.push(Problem::error("missing-reference", place.key("env"), message));
+            problems.push(Problem::error(rule::MISSING_REFERENCE, place.key("env"), message));
             return Some((None, problems));
         }
     };
@@ -62,7 +63,7 @@ pub(crate) fn describe(document: &Document, references: &References) -> Option<(
     let readiness = match container.readiness_probe.as_ref().map(|probe| readiness(probe, container)).transpose() {
         Ok(readiness) => readiness,
         Err(message) => {
-            problems.push(Problem::error("invalid-probe", place.key("readinessProbe"), message));
+            problems.push(Problem::error(rule::INVALID_PROBE, place.key("readinessProbe"), message));
             return Some((None, problems));
         }
     };
@@ -70,7 +71,7 @@ pub(crate) fn describe(document: &Document, references: &References) -> Option<(
         Ok(seconds) if seconds <= LONGEST_GRACE => Duration::from_secs(seconds),
         _ => {
             let message = format!("must be from 0 to {LONGEST_GRACE} seconds");
-            problems.push(Problem::error("out-of-range", template.key("terminationGracePeriodSeconds"), message));
+            problems.push(Problem::error(rule::OUT_OF_RANGE, template.key("terminationGracePeriodSeconds"), message));
             return Some((None, problems));
         }
     };
@@ -111,7 +112,7 @@ fn unknown_fields(container: &Container, place: &Path) -> Vec<Problem> {
         let asked = field.or_else(|| source.resource_field_ref.as_ref().map(|field| field.resource.as_str()))?;
         (!known).then(|| {
             let message = format!("{} is left out: {asked} has no meaning for a local process", variable.name);
-            Problem::warning("unknown-field-reference", place.key("env").index(index), message)
+            Problem::warning(rule::UNKNOWN_FIELD_REFERENCE, place.key("env").index(index), message)
         })
     });
     unknown.collect()

@@ -26,11 +26,22 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
+const DEPLOYMENT: &str = "---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app, namespace: shop}
+spec:
+  selector: {matchLabels: {app: app}}
+  template:
+    metadata: {labels: {app: app}}
+    spec: {containers: [{name: main, image: app}]}
+";
+
 fn validate(format: &str) -> Output {
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("app.yaml");
-    std::fs::write(&file, MANIFEST).expect("a file");
-    keda(&["validate", "--allow-missing-target", "-o", format, "-f", &file.to_string_lossy()])
+    std::fs::write(&file, [MANIFEST, DEPLOYMENT].concat()).expect("a file");
+    keda(&["validate", "-o", format, "-f", &file.to_string_lossy()])
 }
 
 #[test]
@@ -45,6 +56,7 @@ fn a_finding_has_its_rule_its_place_and_its_object() {
     assert_eq!((&finding["line"], &finding["column"]), (&9.into(), &7.into()));
     assert_eq!(finding["path"], "spec.triggers[0].metadata.listNam");
     assert_eq!(finding["object"], serde_json::json!({ "kind": "ScaledObject", "namespace": "shop", "name": "jobs" }));
+    assert_eq!(finding["doc"], "https://keda.sh/docs/latest/scalers/redis-lists/");
     assert!(finding["help"].as_str().is_some_and(|help| help.contains("listName")), "{finding}");
 }
 

@@ -6,10 +6,16 @@
 mod broken_manifests;
 mod chroot;
 mod cluster;
+mod convert;
+mod editor;
 mod for_programs;
 mod manifests;
+mod offline;
 mod process;
 mod quickstart;
+mod rules;
+mod schema;
 #[path = "../../../scalers/tests/it/servers/mod.rs"]
 mod servers;
 mod up;
+mod worked_examples;

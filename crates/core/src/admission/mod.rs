@@ -5,26 +5,30 @@
 mod authentication;
 mod cloud_events;
 mod ownership;
+mod requests;
 mod scaled_object;
 mod triggers;
 
 pub use authentication::check_authentication;
 pub use cloud_events::check_event_types;
 pub use ownership::{Neighbour, NeighbourHpa, check_ownership};
+pub use requests::missing_requests;
 pub use scaled_object::{check_scale_to_zero, check_scaled_object, denials, formula_names, warnings};
 pub use triggers::{TriggerFault, check_triggers};
+
+use crate::rule::Rule;
 
 /// Why an object is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
-    /// KEDA's word for it among the labels of its metrics, such as `incorrect-replicas`.
-    pub reason: &'static str,
+    /// The rule that is broken; its name is KEDA's word for it among the labels of its metrics.
+    pub rule: Rule,
     /// KEDA's text.
     pub message: String,
 }
 
 impl Denial {
-    fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Denial { reason, message: message.into() }
+    fn new(rule: Rule, message: impl Into<String>) -> Self {
+        Denial { rule, message: message.into() }
     }
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::Denial;
 use crate::api::{HorizontalPodAutoscalerConfig, ObjectMeta, ScaleTarget, ScaledObject};
+use crate::rule;
 
 /// On a ScaledObject, with the text `true`: take over an HPA that somebody else made.
 const TRANSFER: &str = "scaledobject.keda.sh/transfer-hpa-ownership";
@@ -54,19 +55,19 @@ pub fn check_ownership(object: &ScaledObject, others: &[Neighbour], hpas: &[Neig
     let workload = format!("the workload '{}' of type '{}'", target.name, kind_of(target));
     if let Some(other) = others.iter().find(|other| is_same(target, &other.spec.scale_target_ref)) {
         let message = format!("{workload} is already managed by the ScaledObject '{}'", other.metadata.name);
-        return Err(Denial::new("other-scaled-object", message));
+        return Err(Denial::new(rule::OTHER_SCALED_OBJECT, message));
     }
     let hpa_name = object.hpa_name();
     if let Some(other) = others.iter().find(|other| other.hpa_name() == hpa_name) {
         let message = format!("the HPA '{hpa_name}' is already managed by the ScaledObject '{}'", other.metadata.name);
-        return Err(Denial::new("other-scaled-object-hpa", message));
+        return Err(Denial::new(rule::OTHER_SCALED_OBJECT_HPA, message));
     }
     let foreign = hpas.iter().filter(|hpa| is_same(target, &hpa.spec.scale_target_ref) && !hpa.may_stay(object));
     for hpa in foreign {
         let name = &hpa.metadata.name;
         if object.metadata.annotation(TRANSFER) != Some("true") {
             let message = format!("{workload} is already managed by the hpa '{name}'");
-            return Err(Denial::new("other-hpa", message));
+            return Err(Denial::new(rule::OTHER_HPA, message));
         }
         if hpa_name != *name {
             let message = format!(
@@ -75,7 +76,7 @@ pub fn check_ownership(object: &ScaledObject, others: &[Neighbour], hpas: &[Neig
                 target.name,
                 kind_of(target)
             );
-            return Err(Denial::new("transfer-ownership-missing-hpa-name", message));
+            return Err(Denial::new(rule::TRANSFER_WITHOUT_NAME, message));
         }
     }
     Ok(())
@@ -164,7 +165,7 @@ mod tests {
     fn a_foreign_hpa_is_in_the_way_unless_it_is_taken_over_by_name() {
         let mine = object(json!({}), json!({}));
         let reason =
-            |object: &ScaledObject, metadata| check_ownership(object, &[], &hpa(metadata)).map_err(|one| one.reason);
+            |object: &ScaledObject, metadata| check_ownership(object, &[], &hpa(metadata)).map_err(|one| one.rule.id);
         let owners = json!([{ "kind": "ScaledObject", "name": "web" }]);
         assert_eq!(reason(&mine, json!({ "name": "old" })), Err("other-hpa"));
         assert_eq!(reason(&mine, json!({ "name": "old", "ownerReferences": owners })), Ok(()));

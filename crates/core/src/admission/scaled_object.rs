@@ -7,6 +7,7 @@ use super::{Denial, check_triggers};
 use crate::api::{FallbackBehavior, ScaledObject};
 use crate::engine::Rules;
 use crate::formula;
+use crate::rule;
 
 /// The longest text that may be the value of a label.
 const LONGEST_LABEL: usize = 63;
@@ -24,12 +25,12 @@ pub fn check_scaled_object(object: &ScaledObject) -> Result<(), Denial> {
 pub fn denials(object: &ScaledObject) -> Vec<Denial> {
     let rules = Rules::from(object);
     let checks = [
-        rules.check_bounds().map_err(|message| Denial::new("incorrect-replicas", message)),
+        rules.check_bounds().map_err(|message| Denial::new(rule::INCORRECT_REPLICAS, message)),
         check_fallback(object, &rules),
         check_names(object),
         check_triggers(&object.spec.triggers)
             .first()
-            .map_or(Ok(()), |fault| Err(Denial::new("incorrect-triggers", fault.message()))),
+            .map_or(Ok(()), |fault| Err(Denial::new(rule::INCORRECT_TRIGGERS, fault.message()))),
         check_formula(object, &rules),
         check_formula_fallback(object),
     ];
@@ -39,14 +40,14 @@ pub fn denials(object: &ScaledObject) -> Vec<Denial> {
 fn check_formula(object: &ScaledObject, rules: &Rules) -> Result<(), Denial> {
     let Some(modifiers) = rules.modifiers.as_ref().filter(|modifiers| modifiers.in_use()) else { return Ok(()) };
     let checked = formula::check(modifiers, &formula_names(object));
-    checked.map_err(|message| Denial::new("scaling-modifiers", message))
+    checked.map_err(|message| Denial::new(rule::SCALING_MODIFIERS, message))
 }
 
 fn check_formula_fallback(object: &ScaledObject) -> Result<(), Denial> {
     let follows_formula = |fallback: &crate::api::Fallback| fallback.behavior == FallbackBehavior::ScalingModifiers;
     if object.spec.fallback.as_ref().is_some_and(follows_formula) && object.scaling_modifiers().is_none() {
         let message = "scalingModifiers fallback behavior requires scalingModifiers.formula to be defined";
-        return Err(Denial::new("scaling-modifiers-fallback", message));
+        return Err(Denial::new(rule::SCALING_MODIFIERS_FALLBACK, message));
     }
     Ok(())
 }
@@ -57,13 +58,13 @@ fn check_fallback(object: &ScaledObject, rules: &Rules) -> Result<(), Denial> {
     if threshold < 0 || replicas < 0 {
         let message =
             format!("FailureThreshold={threshold} & Replicas={replicas} must both be greater than or equal to 0");
-        return Err(Denial::new("incorrect-fallback", message));
+        return Err(Denial::new(rule::INCORRECT_FALLBACK, message));
     }
     let has_modifiers = rules.modifiers.as_ref().is_some_and(crate::engine::Modifiers::in_use);
     if !has_modifiers && object.spec.triggers.iter().all(is_resource) {
         let message = "at least one trigger (that is not cpu or memory) has to have the `AverageValue` type for the \
                        fallback to be enabled";
-        return Err(Denial::new("incorrect-fallback", message));
+        return Err(Denial::new(rule::INCORRECT_FALLBACK, message));
     }
     Ok(())
 }
@@ -76,7 +77,7 @@ fn check_names(object: &ScaledObject) -> Result<(), Denial> {
              because it is used as the {NAME_LABEL:?} label value",
             name.len()
         );
-        return Err(Denial::new("name-too-long", message));
+        return Err(Denial::new(rule::NAME_TOO_LONG, message));
     }
     if hpa_name.len() > LONGEST_LABEL {
         let message = format!(
@@ -85,7 +86,7 @@ fn check_names(object: &ScaledObject) -> Result<(), Denial> {
              shorten the scaledobject name",
             hpa_name.len()
         );
-        return Err(Denial::new("hpa-name-too-long", message));
+        return Err(Denial::new(rule::HPA_NAME_TOO_LONG, message));
     }
     Ok(())
 }
@@ -109,7 +110,7 @@ pub fn check_scale_to_zero(object: &ScaledObject) -> Result<(), Denial> {
     if is_workload && only_resources && object.spec.min_replica_count.unwrap_or(0) == 0 {
         let message = "scaledobject has only cpu/memory triggers AND minReplica is 0 (scale to zero doesn't work in \
                        this case)";
-        return Err(Denial::new("scale-to-zero-requirements-not-met", message));
+        return Err(Denial::new(rule::SCALE_TO_ZERO, message));
     }
     Ok(())
 }
@@ -151,7 +152,7 @@ mod tests {
     }
 
     fn reason(name: &str, extra: Value) -> &'static str {
-        check_scaled_object(&object(name, extra)).map_or_else(|denial| denial.reason, |()| "")
+        check_scaled_object(&object(name, extra)).map_or_else(|denial| denial.rule.id, |()| "")
     }
 
     #[test]

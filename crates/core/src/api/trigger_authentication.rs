@@ -143,6 +143,18 @@ pub struct BoundServiceAccountToken {
     pub service_account_name: String,
 }
 
+impl TriggerAuthenticationSpec {
+    /// The parameters whose values come from secret stores, or from tokens that the cluster makes.
+    pub fn stored_parameters(&self) -> impl Iterator<Item = &str> {
+        let vault = self.hashi_corp_vault.iter().flat_map(|vault| &vault.secrets).map(|secret| &secret.parameter);
+        let azure = self.azure_key_vault.iter().flat_map(|vault| &vault.secrets).map(|secret| &secret.parameter);
+        let gcp = self.gcp_secret_manager.iter().flat_map(|manager| &manager.secrets).map(|secret| &secret.parameter);
+        let aws = self.aws_secret_manager.iter().flat_map(|manager| &manager.secrets).map(|secret| &secret.parameter);
+        let tokens = self.bound_service_account_token.iter().map(|token| &token.parameter);
+        vault.chain(azure).chain(gcp).chain(aws).chain(tokens).map(String::as_str)
+    }
+}
+
 /// OAuth 2.0 client credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

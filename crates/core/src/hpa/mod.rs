@@ -14,6 +14,7 @@ pub mod conditions;
 pub mod controller;
 pub mod decision;
 pub mod defaults;
+mod limits;
 pub mod memory;
 pub mod object;
 pub mod pods;
@@ -27,6 +28,9 @@ pub use calculator::{Basis, MetricError, Proposal, Tolerances};
 pub use conditions::{Condition, Conditions};
 pub use controller::{Autoscaler, ControllerSettings, Observed, Scale};
 pub use decision::{Cause, Decision, Limit};
+pub use limits::check_behavior;
 pub use memory::Memory;
-pub use object::{Behavior, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec, ScalingRules};
+pub use object::{
+    Behavior, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget, ScalingRules, TargetType,
+};
 pub use pods::{Pod, Pods};

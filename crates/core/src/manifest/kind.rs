@@ -92,6 +92,11 @@ impl Kind {
         KINDS.iter().any(|(group, _, kind)| *kind == self && group.ends_with(KEDA_GROUP))
     }
 
+    /// The names of KEDA's own kinds.
+    pub fn keda_kinds() -> impl Iterator<Item = &'static str> + Clone {
+        KINDS.iter().filter(|(group, ..)| is_keda_group(group)).map(|(_, name, _)| *name)
+    }
+
     /// The API version that KEDA's own kinds are served under.
     pub fn keda_api_version(name: &str) -> Option<&'static str> {
         match KINDS.iter().find(|(group, n, _)| *n == name && group.ends_with(KEDA_GROUP))? {
@@ -99,6 +104,11 @@ impl Kind {
             _ => Some("eventing.keda.sh/v1alpha1"),
         }
     }
+}
+
+/// Whether a group is one of KEDA's, or was.
+pub(super) fn is_keda_group(group: &str) -> bool {
+    group.ends_with(KEDA_GROUP) && !group.ends_with(&format!("http.{KEDA_GROUP}")) || group == KEDA_1_GROUP
 }
 
 /// Whether objects of this kind have no namespace.

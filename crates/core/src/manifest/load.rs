@@ -9,7 +9,8 @@ use super::object::Object;
 use super::place::Place;
 use super::syntax::SyntaxError;
 use super::{read, secret};
-use crate::problem::{Path, Problem, Severity, Target, did_you_mean};
+use crate::problem::{Path, Problem, Severity, Target, did_you_mean, did_you_mean_part};
+use crate::rule;
 use crate::schema;
 
 /// One object of a source.
@@ -142,14 +143,7 @@ impl Loaded {
         }
         match Object::typed(known, &document.node) {
             Ok(object) => document.object = object,
-            Err(reason) if !problems.iter().any(|problem| problem.severity == Severity::Error) => {
-                problems.push(Problem::error(
-                    "wrong-type",
-                    Path::root(),
-                    format!("the object cannot be read: {reason}"),
-                ));
-            }
-            Err(_) => {}
+            Err(reason) => report_unreadable(&mut problems, &reason),
         }
         let index = self.documents.len();
         self.documents.push(document);
@@ -163,7 +157,7 @@ impl Loaded {
         for (path, first, again) in duplicates.into_iter().take(100) {
             let line = text.location(source, first).line;
             let message = format!("the key is already given on line {line}");
-            let problem = Problem::error("duplicate-key", path, message).at_key();
+            let problem = Problem::error(rule::DUPLICATE_KEY, path, message).at_key();
             let location = text.location(source, again);
             self.findings.push(Finding { problem, location, document: Some(document) });
         }
@@ -201,7 +195,21 @@ impl Loaded {
             "{} {:?} is already defined at {file}:{}:{}",
             document.kind, document.name, place.line, place.column
         );
-        Some(Problem::error("duplicate-object", path, message).with_help("only one of them can exist in a cluster"))
+        Some(Problem::error(rule::DUPLICATE_OBJECT, path, message).with_help("only one of them can exist in a cluster"))
+    }
+}
+
+/// An object that cannot be read has an error: one that was found, a warning that now is one, or the reason.
+fn report_unreadable(problems: &mut Vec<Problem>, reason: &str) {
+    let is_error = |problem: &Problem| problem.severity == Severity::Error;
+    if problems.iter().any(is_error) {
+        return;
+    }
+    let cause = problems.iter_mut().filter(|problem| problem.rule != rule::UNKNOWN_FIELD);
+    let promoted = cause.map(|problem| problem.severity = Severity::Error).count();
+    if promoted == 0 {
+        let message = format!("the object cannot be read: {reason}");
+        problems.push(Problem::error(rule::WRONG_TYPE, Path::root(), message));
     }
 }
 
@@ -247,7 +255,7 @@ fn check_identity(document: &Document, problems: &mut Vec<Problem>) {
     let node = &document.node;
     if !matches!(node.value, Value::Mapping(_)) {
         let message = format!("an object is expected here, found {}", node.describe());
-        problems.push(Problem::error("wrong-type", Path::root(), message));
+        problems.push(Problem::error(rule::WRONG_TYPE, Path::root(), message));
         return;
     }
     for (field, value) in [("apiVersion", &document.api_version), ("kind", &document.kind)] {
@@ -279,7 +287,7 @@ fn check_name(document: &Document, problems: &mut Vec<Problem>) {
             }
             Some(name) => {
                 let message = format!("expected a string, found {}", name.describe());
-                let problem = Problem::error("wrong-type", path.key("name"), message);
+                let problem = Problem::error(rule::WRONG_TYPE, path.key("name"), message);
                 problems.push(problem.with_help("put it in quotes"));
             }
         },
@@ -298,29 +306,41 @@ fn malformed_name(document: &Document, name: &str, field: &str, longest: usize) 
         return None;
     }
     let message = format!("{field} must consist of lower case letters, digits, '-' or '.', at most {longest} of them");
-    Some(Problem::error("malformed-name", Path::root().key("metadata").key(field), message))
+    Some(Problem::error(rule::MALFORMED_NAME, Path::root().key("metadata").key(field), message))
 }
 
 /// KEDA's kinds under an API version that KEDA does not serve.
 fn check_group(document: &Document, problems: &mut Vec<Problem>) {
     let path = Path::root().key("apiVersion");
-    let Some(expected) = Kind::keda_api_version(&document.kind) else { return };
     let written = document.api_version.as_str();
+    let Some(expected) = Kind::keda_api_version(&document.kind) else {
+        problems.extend(kind::is_keda_group(kind::group_of(written)).then(|| unknown_kind(document)));
+        return;
+    };
     if written.is_empty() || written == expected {
         return;
     }
     let message = if kind::group_of(written) == kind::KEDA_1_GROUP {
-        Problem::error("keda-1-manifest", path, "this is a manifest of KEDA 1, which must be converted")
-            .with_help("`keda convert` writes the manifest for keda.sh/v1alpha1")
+        Problem::error(rule::KEDA_1_MANIFEST, path, "this is a manifest of KEDA 1, which must be converted")
+            .with_help("`keda convert -f FILE` writes it for keda.sh/v1alpha1")
     } else {
-        Problem::error("unknown-api-version", path, format!("{} is not served as {written:?}", document.kind))
+        Problem::error(rule::UNKNOWN_API_VERSION, path, format!("{} is not served as {written:?}", document.kind))
             .with_help(format!("use {expected}"))
     };
     problems.push(message);
 }
 
+fn unknown_kind(document: &Document) -> Problem {
+    let message = format!("there is no kind {:?} in {}", document.kind, document.api_version);
+    let problem = Problem::error(rule::UNKNOWN_KIND, Path::root().key("kind"), message);
+    match did_you_mean_part(&document.kind, Kind::keda_kinds()) {
+        Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
+        None => problem,
+    }
+}
+
 fn missing(node: &Node, path: &Path, field: &str) -> Problem {
-    let problem = Problem::error("missing-field", path.key(field), format!("the field {field} is missing"));
+    let problem = Problem::error(rule::MISSING_FIELD, path.key(field), format!("the field {field} is missing"));
     let keys = node.entries().iter().map(|entry| entry.key.as_str()).filter(|key| *key != "kind" && *key != "spec");
     match did_you_mean(field, keys) {
         Some(key) => problem.with_help(format!("'{key}' looks like it")),

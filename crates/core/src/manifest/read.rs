@@ -4,6 +4,7 @@ use super::location::Text;
 use super::node::{Node, Span, Value};
 use super::syntax::SyntaxError;
 use super::{json, yaml};
+use crate::rule;
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
@@ -19,7 +20,8 @@ pub(super) struct Trees {
 /// Decodes a source; of a source that is not text only the readable beginning is kept.
 pub(super) fn decode(bytes: &[u8]) -> (String, Option<SyntaxError>) {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        let error = SyntaxError::at(0, "the text is encoded in UTF-16").under("encoding").with_help("save it as UTF-8");
+        let error =
+            SyntaxError::at(0, "the text is encoded in UTF-16").under(rule::ENCODING).with_help("save it as UTF-8");
         return (String::new(), Some(error));
     }
     match std::str::from_utf8(bytes) {
@@ -29,7 +31,7 @@ pub(super) fn decode(bytes: &[u8]) -> (String, Option<SyntaxError>) {
             let text = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default()).into_owned();
             let byte = bytes.get(valid).copied().unwrap_or_default();
             let message = format!("this is not a text in UTF-8: byte {valid} is 0x{byte:02x}");
-            (text, Some(SyntaxError::at(valid, message).under("encoding")))
+            (text, Some(SyntaxError::at(valid, message).under(rule::ENCODING)))
         }
     }
 }
@@ -39,7 +41,7 @@ fn control_character(text: &str) -> Option<SyntaxError> {
     let at = text.bytes().position(|byte| (byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')) || byte == 0x7f)?;
     let byte = text.as_bytes().get(at).copied().unwrap_or_default();
     let message = format!("the control character U+{byte:04X} is not allowed in a manifest");
-    Some(SyntaxError::at(at, message).under("encoding").with_help("is this a text file?"))
+    Some(SyntaxError::at(at, message).under(rule::ENCODING).with_help("is this a text file?"))
 }
 
 /// Reads all the documents of a source.

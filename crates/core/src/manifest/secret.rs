@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use super::node::Node;
 use crate::api::ObjectMeta;
 use crate::problem::{Path, Problem};
+use crate::rule;
 
 /// A Secret with its data decoded.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -57,7 +58,7 @@ pub(super) fn check(document: &Node) -> Vec<Problem> {
     broken
         .take(100)
         .map(|entry| {
-            Problem::error("not-base64", path.key(&entry.key), "the value is not base64")
+            Problem::error(rule::NOT_BASE64, path.key(&entry.key), "the value is not base64")
                 .with_help("encode it, or move it to stringData")
         })
         .collect()

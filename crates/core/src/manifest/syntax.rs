@@ -1,12 +1,13 @@
 //! A text that is neither YAML nor JSON: what is wrong, in plain words, and where.
 
 use super::node::Span;
+use crate::rule::{self, Rule};
 
 /// Why a text could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntaxError {
-    /// Stable name of the rule, in kebab case.
-    pub rule: &'static str,
+    /// The rule that is broken.
+    pub rule: Rule,
     /// Where in the source.
     pub span: Span,
     /// What is wrong, in one sentence.
@@ -19,7 +20,7 @@ impl SyntaxError {
     /// An error at one byte of the text.
     pub fn at(offset: usize, message: impl Into<String>) -> Self {
         SyntaxError {
-            rule: "syntax",
+            rule: rule::SYNTAX,
             span: Span { start: offset, end: offset.saturating_add(1) },
             message: message.into(),
             help: None,
@@ -34,7 +35,7 @@ impl SyntaxError {
 
     /// The same error under another rule.
     #[must_use]
-    pub fn under(self, rule: &'static str) -> Self {
+    pub fn under(self, rule: Rule) -> Self {
         SyntaxError { rule, ..self }
     }
 
@@ -43,6 +44,10 @@ impl SyntaxError {
         if let Some(tab) = indentation_tab(text, offset) {
             return SyntaxError::at(tab, "a tab is used for indentation")
                 .with_help("YAML is indented with spaces only");
+        }
+        if let Some(colon) = colon_without_space(text, offset) {
+            return SyntaxError::at(colon, "a space is missing after the ':'")
+                .with_help("a key and its value are separated by ': '");
         }
         // What is missing at the end of the text is missed after its last visible character.
         let last = text.trim_end().char_indices().next_back().map_or(0, |(at, _)| at);
@@ -67,6 +72,26 @@ fn indentation_tab(text: &str, offset: usize) -> Option<usize> {
     }
     let start = line_start(end);
     tab_in(start).or_else(|| tab_in(line_start(start.checked_sub(1)?)))
+}
+
+/// The colon of a key that its value follows at once, in the line that holds `offset` or the one before it.
+fn colon_without_space(text: &str, offset: usize) -> Option<usize> {
+    let mut end = offset.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let start_of = |end: usize| text.get(..end).and_then(|head| head.rfind('\n')).map_or(0, |newline| newline + 1);
+    let colon_in = |start: usize| {
+        let line = text.get(start..)?.lines().next()?;
+        let key = line.trim_start_matches([' ', '-']);
+        let length = key.find(|character: char| !character.is_ascii_alphanumeric())?;
+        let mut after = key.get(length..)?.strip_prefix(':')?.chars();
+        let is_value =
+            after.next().is_some_and(|next| next.is_alphanumeric() || matches!(next, '"' | '\'' | '[' | '{'));
+        (length > 0 && is_value && !key.contains(": ")).then_some(start + line.len() - key.len() + length)
+    };
+    let start = start_of(end);
+    colon_in(start).or_else(|| colon_in(start_of(start.checked_sub(1)?)))
 }
 
 /// The scanner's terms said so that a user of YAML understands them.
@@ -100,6 +125,7 @@ fn plain_words(info: &str) -> (Option<String>, Option<&'static str>) {
         "while parsing a flow mapping, did not find expected ',' or '}'" => {
             ("a mapping in { } lacks a ',' or its '}'", None)
         }
+        "comment intercepting the multiline text" => ("the text above has ended with its comment", ALIGN),
         "misplaced bracket" => ("a closing bracket has no opening one", None),
         "while parsing node, found unknown anchor" => ("this alias names an anchor that is not defined above", None),
         "while parsing a quoted scalar, found unknown escape character" => {

@@ -12,6 +12,7 @@ use super::node::{Entry, Node, Span, Value};
 use super::offsets::Offsets;
 use super::scalar;
 use super::syntax::SyntaxError;
+use crate::rule;
 
 /// How deeply values may be nested.
 pub(super) const MAX_DEPTH: usize = 200;
@@ -171,7 +172,7 @@ impl<'a> Builder<'a> {
 
     fn spend(&mut self, cost: usize, span: Span) -> Result<(), SyntaxError> {
         self.budget = self.budget.checked_sub(cost).ok_or_else(|| {
-            SyntaxError::at(span.start, "anchors and aliases stand for too much data").under("alias-limit")
+            SyntaxError::at(span.start, "anchors and aliases stand for too much data").under(rule::ALIAS_LIMIT)
         })?;
         Ok(())
     }

@@ -32,10 +32,11 @@
 //! Reference: `scalers/COMMON.md`, "Typed config parsing".
 
 mod context;
+mod keys;
 mod reader;
 mod value;
 
-pub use context::{Context, Environment, Inputs};
+pub use context::{Context, Environment, Hidden, Inputs};
 pub use keda_derive::Metadata;
 pub use reader::{Parsed, Reader, parse, parse_with_fingerprint};
 pub use value::{Kind, Map, UrlValues, Value, parse_bool};
@@ -65,7 +66,7 @@ impl Source {
 /// One parameter of a trigger, as declared.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameter {
-    /// The key and its aliases, in the order in which they are searched.
+    /// The key and its aliases, in the order in which they are searched. A star stands for any text.
     pub names: &'static [&'static str],
     /// Where it may come from, in the order in which the places are searched.
     pub sources: &'static [Source],
@@ -113,8 +114,18 @@ pub trait Metadata: Sized {
     /// Every parameter, in the order of declaration, those of groups included.
     fn parameters() -> Vec<&'static Parameter>;
 
-    /// What it is for: the doc comment of the struct.
+    /// Parameters that it reads besides, in a way of its own, and that KEDA's table does not list.
+    fn unlisted() -> Vec<&'static Parameter> {
+        Vec::new()
+    }
+
+    /// What it is for, in a sentence: the first paragraph of the struct's doc comment.
     fn summary() -> &'static str {
+        ""
+    }
+
+    /// The other paragraphs, in Markdown. A block of YAML for each trigger type is its example.
+    fn details() -> &'static str {
         ""
     }
 

@@ -1,27 +1,29 @@
 //! Looks parameters up, converts them, and reports what is wrong with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 
-use super::{Context, Environment, Inputs, Kind, Metadata, Parameter, Source, Value};
+use super::keys::{Keys, whereabouts};
+use super::{Context, Environment, Hidden, Inputs, Kind, Metadata, Parameter, Source, Value};
 use crate::problem::{Path, Problem, did_you_mean};
+use crate::rule;
 use crate::secret::Secret;
 
 /// What messages show in place of a text from a TriggerAuthentication or the environment: any of them may be a secret
 /// that was put in the wrong place.
 const HIDDEN: &str = "***";
 
+/// Texts of the kinds that rules between parameters tell apart.
+const ANY: [&str; 3] = ["1", "http://localhost/", "amqp://localhost/"];
+
 /// Reads the parameters of one trigger.
 #[derive(Debug)]
 pub struct Reader<'a> {
     inputs: &'a Inputs,
     context: &'a Context,
+    keys: Keys,
     problems: Vec<Problem>,
     fingerprint: Fingerprint,
-    /// Whether the trigger knows every key.
-    knows_all_keys: bool,
-    /// Keys that are read and are in no table.
-    knows: BTreeSet<&'static str>,
 }
 
 /// A parsed trigger and what identifies its query.
@@ -44,13 +46,27 @@ pub fn parse<T: Metadata>(inputs: &Inputs, context: &Context) -> (T, Vec<Problem
 
 /// As [`parse`], and says which triggers ask the same of the same source.
 pub fn parse_with_fingerprint<T: Metadata>(inputs: &Inputs, context: &Context) -> Parsed<T> {
-    let fingerprint = Fingerprint::new(context);
-    let (problems, knows) = (Vec::new(), BTreeSet::new());
-    let mut reader = Reader { inputs, context, problems, fingerprint, knows_all_keys: false, knows };
-    let value = T::read(&mut reader);
-    if !reader.knows_all_keys {
-        reader.report_unknown_keys(&T::parameters());
+    let mut parsed = parse_once::<T>(inputs, context);
+    let is_rule = |problem: &Problem| problem.rule == rule::INVALID_METADATA;
+    if inputs.hidden == Hidden::Everything {
+        parsed.problems.retain(|problem| !is_rule(problem));
+    } else if inputs.is_partial() && parsed.problems.iter().any(is_rule) {
+        // A value that is not known here may be what a rule misses. What is broken with any value there is broken.
+        for text in ANY {
+            let again = parse_once::<T>(&inputs.filled_in(text), context).problems;
+            let persists = |problem: &Problem| again.iter().any(|other| other.message == problem.message);
+            parsed.problems.retain(|problem| !is_rule(problem) || persists(problem));
+        }
     }
+    parsed
+}
+
+fn parse_once<T: Metadata>(inputs: &Inputs, context: &Context) -> Parsed<T> {
+    let fingerprint = Fingerprint::new(context);
+    let keys = Keys::of([T::parameters(), T::unlisted()].concat());
+    let mut reader = Reader { inputs, context, keys, problems: Vec::new(), fingerprint };
+    let value = T::read(&mut reader);
+    reader.report_unknown_keys();
     Parsed { value, problems: reader.problems, fingerprint: reader.fingerprint.finish() }
 }
 
@@ -66,9 +82,8 @@ impl<'a> Reader<'a> {
     }
 
     /// All metadata, for a source that is sent it: as written, with the variable's value in place of its name where the
-    /// key ends in `FromEnv`; such a key is left out when its variable is not set. No key is unknown then.
+    /// key ends in `FromEnv`; such a key is left out when its variable is not set.
     pub fn all(&mut self) -> BTreeMap<String, Secret> {
-        self.knows_all_keys = true;
         let mut all = BTreeMap::new();
         for (key, written) in &self.inputs.metadata {
             let text = if key.ends_with("FromEnv") {
@@ -84,9 +99,13 @@ impl<'a> Reader<'a> {
         all
     }
 
-    /// Keys of the metadata that are read as they are, and stand in no table of parameters.
+    /// Keys of the metadata that are read as they are. Says so where one names a variable that is not known here.
     pub fn knows(&mut self, keys: &[&'static str]) {
-        self.knows.extend(keys);
+        for key in keys.iter().filter(|key| key.ends_with("FromEnv")) {
+            if let Some(variable) = self.inputs.metadata.get(*key).filter(|name| self.inputs.environment.hides(name)) {
+                self.report_unknown_variable(key, variable);
+            }
+        }
     }
 
     /// Adds to what tells this query from others: what is asked for beside the parameters, such as the namespace of
@@ -95,15 +114,35 @@ impl<'a> Reader<'a> {
         self.fingerprint.add(what, text);
     }
 
-    /// Reports an error of the metadata as a whole, such as a rule between parameters.
+    /// Reports an error of the metadata as a whole, such as a rule between parameters: at the first key that the message
+    /// names and the user wrote, if there is one.
     pub fn error(&mut self, message: impl Into<String>) {
-        self.problems.push(Problem::error("invalid-metadata", Path::root().key("metadata"), message));
+        let message = message.into();
+        let metadata = Path::root().key("metadata");
+        let path = self.key_named_in(&message).map_or(metadata.clone(), |key| metadata.key(key));
+        self.problems.push(Problem::error(rule::INVALID_METADATA, path, message));
+    }
+
+    fn key_named_in(&self, message: &str) -> Option<String> {
+        // "value" is mostly meant as the word that it is.
+        let words = message.split(|character: char| !character.is_alphanumeric());
+        let words = words.filter(|word| !word.is_empty() && *word != "value");
+        let written = |word: &str| {
+            let keys = [word.to_string(), format!("{word}FromEnv")];
+            keys.into_iter().find(|key| self.inputs.metadata.contains_key(key.as_str()))
+        };
+        words.into_iter().find_map(written)
+    }
+
+    /// Reports an error of a field of the trigger beside its metadata.
+    pub fn error_beside(&mut self, field: &str, message: impl Into<String>) {
+        self.problems.push(Problem::error(rule::INVALID_METADATA, Path::root().key(field), message));
     }
 
     /// Reports an error of one parameter, at the key that the user wrote.
     pub fn error_at(&mut self, name: &str, message: impl Into<String>) {
         let key = if self.inputs.metadata.contains_key(name) { name.to_string() } else { format!("{name}FromEnv") };
-        self.problems.push(Problem::error("invalid-metadata", Path::root().key("metadata").key(key), message));
+        self.problems.push(Problem::error(rule::INVALID_METADATA, Path::root().key("metadata").key(key), message));
     }
 
     /// Whether an error was reported so far.
@@ -117,21 +156,31 @@ impl<'a> Reader<'a> {
             Some((text, path, source)) => {
                 if let Some(message) = parameter.deprecated {
                     let message = format!("scaler {} info: {message}", self.context.trigger_type);
-                    self.problems.push(Problem::error("deprecated-parameter", path, message).at_key());
+                    self.problems.push(Problem::error(rule::DEPRECATED_PARAMETER, path, message).at_key());
                     return T::default();
                 }
-                if let Some(message) = parameter.announce {
-                    self.problems.push(Problem::warning("deprecated-parameter", path.clone(), message).at_key());
+                // What is said of the whole type is nothing that the user could change here.
+                if let Some(message) = parameter.announce.filter(|message| !message.starts_with("This scaler")) {
+                    self.problems.push(Problem::warning(rule::DEPRECATED_PARAMETER, path.clone(), message).at_key());
                 }
                 (text, path, T::KIND == Kind::Secret || source != Source::Trigger)
             }
             None => match parameter.default {
-                Some(default) if !default.is_empty() => (default.to_string(), Path::root().key("metadata"), false),
-                _ => {
-                    if parameter.required() && !T::OPTIONAL {
-                        self.report_missing(parameter);
+                _ if self.is_unseen(parameter) => return T::default(),
+                default => {
+                    let is_required = parameter.required() && !T::OPTIONAL;
+                    if !is_required {
+                        self.report_unset_variable(parameter);
                     }
-                    return T::default();
+                    match default.filter(|default| !default.is_empty()) {
+                        Some(default) => (default.to_string(), Path::root().key("metadata"), false),
+                        None => {
+                            if is_required {
+                                self.report_missing(parameter);
+                            }
+                            return T::default();
+                        }
+                    }
                 }
             },
         };
@@ -145,7 +194,7 @@ impl<'a> Reader<'a> {
             Err(cause) => {
                 let shown = if hidden { HIDDEN } else { &text };
                 let message = format!("unable to set param {:?} value {shown:?}: {cause}", parameter.name());
-                self.problems.push(Problem::error("invalid-value", path, message));
+                self.problems.push(Problem::error(rule::INVALID_VALUE, path, message));
                 T::default()
             }
         }
@@ -183,87 +232,81 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn report_missing(&mut self, parameter: &Parameter) {
+    /// Whether a parameter that was not found is given nevertheless, with a value that is not known here.
+    fn is_unseen(&mut self, parameter: &'static Parameter) -> bool {
+        let is_hidden = parameter.reads(Source::Authentication)
+            && parameter.names.iter().any(|name| self.inputs.hidden.includes(name));
+        let variable = self.variables(parameter).find(|(_, variable)| self.inputs.environment.hides(variable));
+        let is_variable = variable.is_some();
+        if let Some((key, variable)) = variable {
+            self.report_unknown_variable(&key, variable);
+        }
+        is_variable || is_hidden
+    }
+
+    fn report_unknown_variable(&mut self, key: &str, variable: &str) {
+        if self.inputs.environment == Environment::Unknown {
+            return; // It was said already that there is no target.
+        }
+        let path = Path::root().key("metadata").key(key);
+        let message = format!("cannot tell whether {variable:?} is set, as not all of the environment is given");
+        self.problems.push(Problem::warning(rule::UNKNOWN_ENVIRONMENT, path, message));
+    }
+
+    /// Warns of a variable that does not exist, where KEDA goes on without the parameter.
+    fn report_unset_variable(&mut self, parameter: &'static Parameter) {
+        let inputs = self.inputs;
+        let unset = self.variables(parameter).find(|(_, variable)| inputs.environment.get(variable).is_none());
+        if let Some((key, variable)) = unset {
+            let path = Path::root().key("metadata").key(key);
+            let message = format!(
+                "{variable:?} is not among the variables of the target's container, so {} is not set",
+                parameter.name()
+            );
+            self.problems.push(Problem::warning(rule::UNSET_VARIABLE, path, message));
+        }
+    }
+
+    /// The variables that a parameter may come from, each with the key that names it.
+    fn variables(&self, parameter: &'static Parameter) -> impl Iterator<Item = (String, &'a str)> + use<'a> {
+        let names: &[&str] = if parameter.reads(Source::Environment) { parameter.names } else { &[] };
+        let metadata = &self.inputs.metadata;
+        let keys = names.iter().map(|name| format!("{name}FromEnv"));
+        keys.filter_map(|key| metadata.get(&key).map(|variable| (key, variable.as_str())))
+            .filter(|(_, variable)| !variable.is_empty())
+    }
+
+    fn report_missing(&mut self, parameter: &'static Parameter) {
         let metadata = Path::root().key("metadata");
         let sources: Vec<&str> = parameter.sources.iter().map(|source| source.name()).collect();
         let message = format!("missing required parameter {:?} in [{}]", parameter.names.join(","), sources.join(" "));
-        let from_environment = format!("{}FromEnv", parameter.name());
-        if let Some(variable) = self.inputs.metadata.get(&from_environment)
-            && parameter.reads(Source::Environment)
-        {
-            let path = metadata.key(&from_environment);
-            self.problems.push(match self.inputs.environment {
-                Environment::Known(_) => Problem::error("missing-parameter", path, message).with_help(format!(
-                    "the target's container has no environment variable {variable:?}, or it is empty"
-                )),
-                Environment::Unknown => Problem::warning(
-                    "unknown-environment",
-                    path,
-                    format!("cannot tell whether {variable:?} is set: the target is not given"),
-                ),
-            });
+        if let Some((key, variable)) = self.variables(parameter).next() {
+            let help = format!("the target's container has no environment variable {variable:?}, or it is empty");
+            self.problems.push(Problem::error(rule::MISSING_PARAMETER, metadata.key(key), message).with_help(help));
             return;
         }
-        let misspelt =
-            self.inputs.metadata.keys().find(|key| did_you_mean(key, parameter.names.iter().copied()).is_some());
+        let misspelt = self.keys.meant_as(self.inputs, parameter);
         self.problems.push(match misspelt {
-            Some(key) => Problem::error("missing-parameter", metadata.key(key), message).at_key().with_help(format!(
-                "{key:?} is not a parameter of {:?}; did you mean {:?}?",
-                self.context.trigger_type,
-                parameter.name()
-            )),
-            None => Problem::error("missing-parameter", metadata, message).with_help(whereabouts(parameter)),
+            Some(key) => {
+                Problem::error(rule::MISSING_PARAMETER, metadata.key(key), message).at_key().with_help(format!(
+                    "{key:?} is not a parameter of {:?}; did you mean {:?}?",
+                    self.context.trigger_type,
+                    parameter.name()
+                ))
+            }
+            None => Problem::error(rule::MISSING_PARAMETER, metadata, message).with_help(whereabouts(parameter)),
         });
     }
 
-    /// Warns of keys that nothing reads (KEDA ignores them).
-    fn report_unknown_keys(&mut self, parameters: &[&'static Parameter]) {
-        let mut known: BTreeSet<String> = self.knows.iter().map(ToString::to_string).collect();
-        for parameter in parameters {
-            for name in parameter.names {
-                if parameter.reads(Source::Trigger) {
-                    known.insert((*name).to_string());
-                }
-                if parameter.reads(Source::Environment) {
-                    known.insert(format!("{name}FromEnv"));
-                }
+    /// Warns of keys that nothing reads. What was said of one already is not repeated.
+    fn report_unknown_keys(&mut self) {
+        let metadata = Path::root().key("metadata");
+        for key in self.keys.unknown(self.inputs) {
+            if !self.problems.iter().any(|problem| problem.path == metadata.key(key)) {
+                self.problems.push(self.keys.problem(key, &self.context.trigger_type));
             }
-        }
-        let trigger_type = &self.context.trigger_type;
-        for key in self.inputs.metadata.keys().filter(|key| !known.contains(*key)) {
-            let path = Path::root().key("metadata").key(key);
-            if self.problems.iter().any(|problem| problem.path == path) {
-                continue;
-            }
-            let elsewhere = parameters.iter().find(|parameter| parameter.names.contains(&key.as_str()));
-            let problem = Problem::warning(
-                "unknown-metadata-key",
-                path,
-                format!("unknown metadata key {key:?} of a {trigger_type:?} trigger: it is ignored"),
-            )
-            .at_key();
-            self.problems.push(match (elsewhere, did_you_mean(key, known.iter().map(String::as_str))) {
-                (Some(parameter), _) => problem.with_help(format!("it is not read here; {}", whereabouts(parameter))),
-                (None, Some(meant)) => problem.with_help(format!("did you mean {meant:?}?")),
-                (None, None) => problem,
-            });
         }
     }
-}
-
-/// Where a parameter can be given, as advice.
-fn whereabouts(parameter: &Parameter) -> String {
-    let name = parameter.name();
-    let places: Vec<String> = parameter
-        .sources
-        .iter()
-        .map(|source| match source {
-            Source::Trigger => format!("metadata.{name}"),
-            Source::Environment => format!("metadata.{name}FromEnv (a variable of the target's container)"),
-            Source::Authentication => format!("parameter {name} of a TriggerAuthentication"),
-        })
-        .collect();
-    format!("give it as {}", places.join(", or "))
 }
 
 /// KEDA splits a value at the separator even where it is a single word, and wants each piece to be allowed.
@@ -275,7 +318,7 @@ fn check_words(parameter: &Parameter, text: &str, path: &Path, hidden: bool) -> 
         && let Some(wrong) = words.iter().find(|word| !parameter.one_of.contains(word))
     {
         let message = format!("parameter {name:?} value {shown:?} must be one of [{}]", parameter.one_of.join(" "));
-        let problem = Problem::error("not-allowed-value", path.clone(), message);
+        let problem = Problem::error(rule::NOT_ALLOWED_VALUE, path.clone(), message);
         let meant = did_you_mean(wrong, parameter.one_of.iter().copied()).filter(|_| !hidden);
         return Some(match meant {
             Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
@@ -285,7 +328,7 @@ fn check_words(parameter: &Parameter, text: &str, path: &Path, hidden: bool) -> 
     if words.iter().filter(|word| parameter.exclusive.contains(word)).count() > 1 {
         let message =
             format!("parameter {name:?} value {shown:?} must contain only one of [{}]", parameter.exclusive.join(" "));
-        return Some(Problem::error("not-allowed-value", path.clone(), message));
+        return Some(Problem::error(rule::NOT_ALLOWED_VALUE, path.clone(), message));
     }
     None
 }

@@ -30,6 +30,23 @@ pub enum Kind {
     UrlValues,
 }
 
+impl Kind {
+    /// What users call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Text => "text",
+            Kind::Secret => "secret",
+            Kind::Boolean => "boolean",
+            Kind::Integer => "integer",
+            Kind::Number => "number",
+            Kind::Duration => "duration",
+            Kind::List => "list",
+            Kind::Map => "map",
+            Kind::UrlValues => "query string",
+        }
+    }
+}
+
 /// A type that a parameter can have.
 pub trait Value: Default {
     /// What the text holds.
@@ -140,6 +157,9 @@ impl Value for Vec<String> {
     }
 }
 
+/// Numbers above which a list with ranges is refused: a short text can stand for a great many.
+const MAXIMUM_NUMBERS: usize = 100_000;
+
 impl Value for Vec<i64> {
     const KIND: Kind = Kind::List;
 
@@ -154,8 +174,9 @@ impl Value for Vec<i64> {
                 [one] => numbers.push(i64::from_text(one, parameter)?),
                 [first, last] => {
                     let (first, last) = (i64::from_text(first, parameter)?, i64::from_text(last, parameter)?);
-                    if last.saturating_sub(first) > 100_000 {
-                        return Err("a range in it is too long".to_string());
+                    let length = usize::try_from(last.saturating_sub(first).max(0)).unwrap_or(usize::MAX);
+                    if numbers.len().saturating_add(length) > MAXIMUM_NUMBERS {
+                        return Err("the ranges in it hold too many numbers".to_string());
                     }
                     numbers.extend(first..=last);
                 }
@@ -300,6 +321,8 @@ mod tests {
         assert_eq!(read::<Vec<String>>("a,, b "), Some(vec!["a".into(), String::new(), "b".into()]));
         assert_eq!(read::<Vec<i64>>("1,3-5,9-8"), Some(vec![1, 3, 4, 5]));
         assert_eq!(read::<Vec<i64>>("1-2-3"), None);
+        assert_eq!(read::<Vec<i64>>("0-99999").map(|numbers| numbers.len()), Some(100_000));
+        assert_eq!(read::<Vec<i64>>(&["0-60000"; 2].join(",")), None);
     }
 
     #[test]

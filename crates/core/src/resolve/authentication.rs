@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lookup, environment, missing};
-use crate::api::{AuthTargetRef, AuthenticationRef, OAuth2, PodIdentity, PodSpec, TriggerAuthenticationSpec};
+use super::{Lookup, environment_in_part, missing};
+use crate::api::{
+    AuthEnvironment, AuthTargetRef, AuthenticationRef, OAuth2, PodIdentity, PodSpec, TriggerAuthenticationSpec,
+};
+use crate::metadata::Hidden;
 use crate::names::query_escape;
 use crate::problem::{Path, Problem};
+use crate::rule;
 
 /// What a trigger is given to prove who it is.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Authentication {
     /// Parameters by name.
     pub parameters: BTreeMap<String, String>,
+    /// Parameters whose values are not known here.
+    pub hidden: Hidden,
     /// The pod identity.
     pub pod_identity: Option<PodIdentity>,
 }
@@ -32,6 +38,7 @@ struct Collector<'a> {
     /// Where Secrets and ConfigMaps are.
     namespace: &'a str,
     parameters: BTreeMap<String, String>,
+    hidden: Hidden,
     problems: Vec<Problem>,
 }
 
@@ -58,15 +65,26 @@ pub fn authentication(
         } else {
             format!("{}, so the trigger gets no parameters from it", missing(kind, namespace, name))
         };
-        return (Authentication::default(), vec![Problem::warning("missing-authentication", place(), message)]);
+        let hidden = if lookup.lenience().references { Hidden::Everything } else { Hidden::Nothing };
+        let authentication = Authentication { hidden, ..Authentication::default() };
+        if lookup.is_broken(kind, home, name) {
+            return (authentication, Vec::new());
+        }
+        return (authentication, vec![Problem::warning(rule::MISSING_AUTHENTICATION, place(), message)]);
     };
-    let mut collector = Collector { lookup, namespace: home, parameters: BTreeMap::new(), problems: Vec::new() };
+    let mut collector = Collector {
+        lookup,
+        namespace: home,
+        parameters: BTreeMap::new(),
+        hidden: Hidden::Nothing,
+        problems: Vec::new(),
+    };
     collector.collect(&spec, reference.is_cluster(), namespace, pod_spec);
     if let Some(identity) = &spec.pod_identity {
         collector.identity(identity, namespace, pod_spec);
     }
-    let Collector { parameters, problems, .. } = collector;
-    (Authentication { parameters, pod_identity: spec.pod_identity }, problems)
+    let Collector { parameters, hidden, problems, .. } = collector;
+    (Authentication { parameters, hidden, pod_identity: spec.pod_identity }, problems)
 }
 
 fn place() -> Path {
@@ -82,22 +100,19 @@ impl Collector<'_> {
         pod_spec: Option<&PodSpec>,
     ) {
         for variable in &spec.env {
-            let container = pod_spec.and_then(|pod| pod.container(variable.container_name.as_deref()));
-            let variables = container.map(|container| environment(self.lookup, namespace, container));
-            let value = variables.and_then(Result::ok).and_then(|mut variables| variables.remove(&variable.name));
-            if value.is_none() {
-                let message = format!("the target's container has no environment variable {:?}", variable.name);
-                self.warn(&variable.parameter, &message);
-            }
-            self.parameters.insert(variable.parameter.clone(), value.unwrap_or_default());
+            self.variable(variable, namespace, pod_spec);
         }
-        if let Some(path) = &spec.file_path {
+        if let Some(path) = spec.file_path.as_ref().filter(|_| !(is_cluster && self.lookup.lenience().references)) {
             let message = if is_cluster {
                 format!("filePath {path:?} cannot be read: filepath-auth-root-path not configured")
             } else {
                 "filePath is only for a ClusterTriggerAuthentication".to_string()
             };
-            self.problems.push(Problem::error("unusable-authentication", place(), message));
+            self.problems.push(Problem::error(rule::UNUSABLE_AUTHENTICATION, place(), message));
+        }
+        if spec.file_path.is_some() && is_cluster && self.lookup.lenience().references {
+            // Whether files may be read, and what is in them, only the operator knows.
+            self.hidden = Hidden::Everything;
         }
         for reference in &spec.config_map_target_ref {
             self.take("ConfigMap", reference, self.lookup.config_map(self.namespace, &reference.name));
@@ -111,15 +126,43 @@ impl Collector<'_> {
         }
     }
 
+    fn variable(&mut self, variable: &AuthEnvironment, namespace: &str, pod_spec: Option<&PodSpec>) {
+        let lenience = self.lookup.lenience();
+        let parameter = &variable.parameter;
+        let container = pod_spec.and_then(|pod| pod.container(variable.container_name.as_deref()));
+        let found = container.map(|container| environment_in_part(self.lookup, namespace, container));
+        let is_whole = found.as_ref().is_some_and(|(_, missing)| missing.is_empty());
+        let is_known = is_whole || lenience.references;
+        let value = found.filter(|_| is_known).and_then(|(mut variables, _)| variables.remove(&variable.name));
+        if value.is_none() && (pod_spec.is_none() && lenience.targets || !is_whole && lenience.references) {
+            self.hidden.add(parameter);
+            return;
+        }
+        if value.is_none() {
+            let message = format!("the target's container has no environment variable {:?}", variable.name);
+            self.warn(parameter, &message);
+        }
+        self.parameters.insert(parameter.clone(), value.unwrap_or_default());
+    }
+
     fn take(&mut self, kind: &str, reference: &AuthTargetRef, data: Option<BTreeMap<String, String>>) {
         let value = match data {
+            // Whoever is lenient looks at the references of the TriggerAuthentication itself.
+            None if self.lookup.lenience().references => {
+                self.hidden.add(&reference.parameter);
+                return;
+            }
             None => {
                 self.warn(&reference.parameter, &missing(kind, self.namespace, &reference.name));
                 None
             }
+            Some(data) if !data.contains_key(&reference.key) && self.is_unreadable(kind, &reference.name) => {
+                self.hidden.add(&reference.parameter);
+                return;
+            }
             Some(mut data) => {
                 let value = data.remove(&reference.key);
-                if value.is_none() {
+                if value.is_none() && !self.lookup.lenience().references {
                     let message = format!("{kind} {:?} has no key {:?}", reference.name, reference.key);
                     self.warn(&reference.parameter, &message);
                 }
@@ -129,13 +172,22 @@ impl Collector<'_> {
         self.parameters.insert(reference.parameter.clone(), value.unwrap_or_default());
     }
 
+    /// Whether an object has errors that were told, so that nothing more is told of what it lacks.
+    fn is_unreadable(&self, kind: &str, name: &str) -> bool {
+        self.lookup.lenience().references && self.lookup.is_broken(kind, self.namespace, name)
+    }
+
     fn warn(&mut self, parameter: &str, cause: &str) {
         let message = format!("parameter {parameter:?} of the trigger's authentication is empty: {cause}");
-        self.problems.push(Problem::warning("missing-authentication-value", place(), message));
+        self.problems.push(Problem::warning(rule::MISSING_AUTHENTICATION_VALUE, place(), message));
     }
 
     /// Secret stores are read by the operator; what cannot be read must not look like an empty value.
     fn report_unsupported(&mut self, spec: &TriggerAuthenticationSpec) {
+        if self.lookup.lenience().stores {
+            spec.stored_parameters().for_each(|parameter| self.hidden.add(parameter));
+            return;
+        }
         let present = [
             ("hashiCorpVault", spec.hashi_corp_vault.is_some()),
             ("azureKeyVault", spec.azure_key_vault.is_some()),
@@ -145,7 +197,7 @@ impl Collector<'_> {
         ];
         for (name, _) in present.into_iter().filter(|(_, present)| *present) {
             let message = format!("{name} is not supported yet as a source of parameters");
-            self.problems.push(Problem::error("unsupported-authentication", place(), message));
+            self.problems.push(Problem::error(rule::UNSUPPORTED_AUTHENTICATION, place(), message));
         }
     }
 
@@ -175,7 +227,7 @@ impl Collector<'_> {
     fn identity(&mut self, identity: &PodIdentity, namespace: &str, pod_spec: Option<&PodSpec>) {
         let Some(pod_spec) = pod_spec else { return };
         let mut refuse = |message: String| {
-            self.problems.push(Problem::error("unusable-authentication", place(), message));
+            self.problems.push(Problem::error(rule::UNUSABLE_AUTHENTICATION, place(), message));
         };
         match identity.provider.as_str() {
             "azure-workload" if identity.identity_id.as_deref() == Some("") => {
@@ -193,7 +245,12 @@ impl Collector<'_> {
                     self.parameters.insert("awsRoleArn".to_string(), role.to_string());
                 } else if !is_aws || owner == Some("workload") {
                     let account = pod_spec.service_account_name.as_deref().unwrap_or("default");
-                    let annotations = self.lookup.service_account(namespace, account).unwrap_or_default();
+                    let found = self.lookup.service_account(namespace, account);
+                    if found.is_none() && self.lookup.lenience().references {
+                        self.hidden.add("awsRoleArn");
+                        return;
+                    }
+                    let annotations = found.unwrap_or_default();
                     match annotations.get("eks.amazonaws.com/role-arn") {
                         Some(role) => {
                             self.parameters.insert("awsRoleArn".to_string(), role.clone());

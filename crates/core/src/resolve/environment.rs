@@ -14,16 +14,28 @@ pub fn environment(
     namespace: &str,
     container: &Container,
 ) -> Result<BTreeMap<String, String>, String> {
-    let mut variables = BTreeMap::new();
+    let (variables, missing) = environment_in_part(lookup, namespace, container);
+    missing.into_iter().next().map_or(Ok(variables), Err)
+}
+
+/// As [`environment`], with the references that lead nowhere beside the variables that can be resolved without them.
+pub fn environment_in_part(
+    lookup: &dyn Lookup,
+    namespace: &str,
+    container: &Container,
+) -> (BTreeMap<String, String>, Vec<String>) {
+    let (mut variables, mut missing) = (BTreeMap::new(), Vec::new());
     for source in &container.env_from {
-        take_all(lookup, namespace, source, &mut variables)?;
+        missing.extend(take_all(lookup, namespace, source, &mut variables).err());
     }
     for variable in &container.env {
-        if let Some(value) = value(lookup, namespace, variable, &variables)? {
-            variables.insert(variable.name.clone(), value);
+        match value(lookup, namespace, variable, &variables) {
+            Ok(Some(value)) => _ = variables.insert(variable.name.clone(), value),
+            Ok(None) => {}
+            Err(message) => missing.push(message),
         }
     }
-    Ok(variables)
+    (variables, missing)
 }
 
 fn take_all(

@@ -5,12 +5,14 @@
 
 mod authentication;
 mod environment;
+mod recorder;
 mod references;
 
 use std::collections::BTreeMap;
 
 pub use authentication::{Authentication, authentication};
-pub use environment::{environment, expand};
+pub use environment::{environment, environment_in_part, expand};
+pub use recorder::{Asked, Recorder};
 pub use references::References;
 
 use crate::api::{PodSpec, ScaleTarget, TriggerAuthenticationSpec};
@@ -43,10 +45,31 @@ pub trait Lookup {
         true
     }
 
+    /// Whether an object that cannot be found is there, with errors that keep it from being used.
+    fn is_broken(&self, _kind: &str, _namespace: &str, _name: &str) -> bool {
+        false
+    }
+
+    /// What is not found here and may exist nevertheless.
+    fn lenience(&self) -> Lenience {
+        Lenience::default()
+    }
+
     /// Where the Secrets and ConfigMaps of a ClusterTriggerAuthentication live.
     fn cluster_namespace(&self) -> &str {
         "keda"
     }
+}
+
+/// What may exist though it is not found. Values that depend on it are unknown, not empty.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lenience {
+    /// The targets of objects, with the environments of their containers.
+    pub targets: bool,
+    /// Everything else that objects refer to.
+    pub references: bool,
+    /// The values in secret stores, which nobody is going to ask.
+    pub stores: bool,
 }
 
 /// What is shown in place of KEDA's wording for a place inside a Secret or ConfigMap.

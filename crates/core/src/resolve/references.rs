@@ -1,26 +1,31 @@
 //! The objects of loaded manifests that others refer to, kept apart from their texts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::Lookup;
+use super::{Lenience, Lookup};
 use crate::api::{PodSpec, ScaleTarget, TriggerAuthenticationSpec};
 use crate::manifest::{Document, Loaded, Object};
+use crate::problem::did_you_mean;
+use crate::rule;
 
 /// Namespace and name.
 type Key = (String, String);
+/// Kind, namespace and name.
+type Place = (String, String, String);
 
 /// A [`Lookup`] over manifests.
 #[derive(Clone, Default)]
 pub struct References {
-    /// Targets by kind, namespace and name, with their pod template if they have one.
-    targets: HashMap<(String, String, String), Option<PodSpec>>,
+    /// Targets by kind, namespace and name, with the group and the pod template if they have one.
+    targets: HashMap<Place, Vec<(String, Option<PodSpec>)>>,
+    /// Objects with errors, by kind, namespace and name.
+    broken: HashSet<Place>,
     secrets: HashMap<Key, BTreeMap<String, String>>,
     config_maps: HashMap<Key, BTreeMap<String, String>>,
     authentications: HashMap<Key, TriggerAuthenticationSpec>,
     cluster_authentications: HashMap<String, TriggerAuthenticationSpec>,
     service_accounts: HashMap<Key, BTreeMap<String, String>>,
-    /// Whether a target that is not there is taken for one without a pod template.
-    allow_missing_targets: bool,
+    lenience: Lenience,
 }
 
 impl std::fmt::Debug for References {
@@ -37,13 +42,17 @@ impl References {
         for document in &loaded.documents {
             references.add(document);
         }
+        let unreadable = loaded.findings.iter().filter(|finding| finding.problem.rule == rule::NOT_BASE64);
+        for document in unreadable.filter_map(|finding| loaded.documents.get(finding.document?)) {
+            references.broken.insert(place(document));
+        }
         references
     }
 
-    /// The same references, for which a target that is not there is no error.
+    /// The same references, of which some may be missing.
     #[must_use]
-    pub fn allowing_missing_targets(self, allow: bool) -> Self {
-        References { allow_missing_targets: allow, ..self }
+    pub fn with_lenience(self, lenience: Lenience) -> Self {
+        References { lenience, ..self }
     }
 
     fn add(&mut self, document: &Document) {
@@ -52,12 +61,13 @@ impl References {
         match &document.object {
             Object::Workload(workload) => {
                 let pod_spec = workload.spec.template.as_ref().map(|template| template.spec.clone());
-                let target = (document.kind.clone(), namespace, document.name.clone());
-                self.targets.entry(target).or_insert(pod_spec);
+                self.add_target(document, pod_spec);
             }
             Object::Opaque(_) => {
-                let target = (document.kind.clone(), namespace, document.name.clone());
-                self.targets.entry(target).or_insert(None);
+                self.add_target(document, None);
+            }
+            Object::Invalid => {
+                self.broken.insert(place(document));
             }
             Object::Secret(secret) => {
                 let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
@@ -84,6 +94,39 @@ impl References {
     }
 }
 
+impl References {
+    fn add_target(&mut self, document: &Document, pod_spec: Option<PodSpec>) {
+        self.targets.entry(place(document)).or_default().push((group(&document.api_version).to_string(), pod_spec));
+    }
+
+    /// That a target is not there, and what may be meant.
+    fn missing_target(&self, namespace: &str, target: &ScaleTarget) -> String {
+        let message = super::missing(target.kind(), namespace, &target.name);
+        let place = (target.kind().to_string(), namespace.to_string(), target.name.clone());
+        if let Some((group, _)) = self.targets.get(&place).and_then(|others| others.first()) {
+            return format!("{message} of {:?}; there is one of the group {group:?}", target.api_version());
+        }
+        let places = || self.targets.keys().filter(|(kind, ..)| kind == target.kind());
+        if let Some((_, elsewhere, _)) = places().find(|(.., name)| *name == target.name) {
+            return format!("{message}; there is one in namespace {elsewhere:?}");
+        }
+        let names: Vec<&str> = places().filter(|place| place.1 == namespace).map(|(.., name)| name.as_str()).collect();
+        match did_you_mean(&target.name, names) {
+            Some(meant) => format!("{message}; did you mean {meant:?}?"),
+            None => message,
+        }
+    }
+}
+
+fn place(document: &Document) -> Place {
+    (document.kind.clone(), document.namespace.clone().unwrap_or_default(), document.name.clone())
+}
+
+/// The group of an `apiVersion`: empty for the core group.
+fn group(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
 fn key(namespace: &str, name: &str) -> Key {
     (namespace.to_string(), name.to_string())
 }
@@ -91,10 +134,10 @@ fn key(namespace: &str, name: &str) -> Key {
 impl Lookup for References {
     fn pod_spec(&self, namespace: &str, target: &ScaleTarget) -> Result<Option<PodSpec>, String> {
         let place = (target.kind().to_string(), namespace.to_string(), target.name.clone());
-        match self.targets.get(&place) {
-            Some(pod_spec) => Ok(pod_spec.clone()),
-            None if self.allow_missing_targets => Ok(None),
-            None => Err(super::missing(target.kind(), namespace, &target.name)),
+        let candidates = self.targets.get(&place).map(Vec::as_slice).unwrap_or_default();
+        match candidates.iter().find(|(of, _)| of == group(target.api_version())) {
+            Some((_, pod_spec)) => Ok(pod_spec.clone()),
+            None => Err(self.missing_target(namespace, target)),
         }
     }
 
@@ -112,6 +155,15 @@ impl Lookup for References {
 
     fn cluster_trigger_authentication(&self, name: &str) -> Option<TriggerAuthenticationSpec> {
         self.cluster_authentications.get(name).cloned()
+    }
+
+    fn is_broken(&self, kind: &str, namespace: &str, name: &str) -> bool {
+        let namespace = if kind.starts_with("Cluster") { "" } else { namespace };
+        self.broken.contains(&(kind.to_string(), namespace.to_string(), name.to_string()))
+    }
+
+    fn lenience(&self) -> Lenience {
+        self.lenience
     }
 
     fn service_account(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, String>> {

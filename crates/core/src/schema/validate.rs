@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::table::{ListType, Rule, Schema, Shape, Structure, Tables, tables};
 use crate::manifest::{Entry, Node, Place, Value};
-use crate::problem::{Path, Problem, Severity, did_you_mean};
+use crate::problem::{Path, Problem, Severity, did_you_mean, did_you_mean_part};
+use crate::rule;
 
 /// The structure that an object's `metadata` has, which CustomResourceDefinitions leave to Kubernetes.
 const METADATA: Schema = Schema::of(Shape::Structure("ObjectMeta"));
@@ -12,8 +13,9 @@ const METADATA: Schema = Schema::of(Shape::Structure("ObjectMeta"));
 /// Checks a document against the structure of its kind. An unknown structure accepts everything.
 ///
 /// Unknown fields are warnings, since the API server drops them; everything else is an error.
-pub fn validate(structure: &str, document: &Node) -> Vec<Problem> {
-    let mut check = Check { tables: tables(), problems: Vec::new(), dropped: 0, worst: Severity::Warning };
+pub fn validate(structure: &'static str, document: &Node) -> Vec<Problem> {
+    let mut check =
+        Check { tables: tables(), root: structure, problems: Vec::new(), dropped: 0, worst: Severity::Warning };
     if let Some(structure) = check.tables.get(structure) {
         check.structure(structure, document, &Place::Root, false);
     }
@@ -21,9 +23,9 @@ pub fn validate(structure: &str, document: &Node) -> Vec<Problem> {
 }
 
 /// The same for objects that are only looked at: of the errors only wrong types stay errors.
-pub fn validate_leniently(structure: &str, document: &Node) -> Vec<Problem> {
+pub fn validate_leniently(structure: &'static str, document: &Node) -> Vec<Problem> {
     let mut problems = validate(structure, document);
-    for problem in problems.iter_mut().filter(|problem| problem.rule != "wrong-type") {
+    for problem in problems.iter_mut().filter(|problem| problem.rule != rule::WRONG_TYPE) {
         problem.severity = Severity::Warning;
     }
     problems
@@ -31,6 +33,8 @@ pub fn validate_leniently(structure: &str, document: &Node) -> Vec<Problem> {
 
 struct Check {
     tables: &'static Tables,
+    /// The structure of the document.
+    root: &'static str,
     problems: Vec<Problem>,
     /// How many problems were found beyond the limit, and how bad they are.
     dropped: usize,
@@ -53,7 +57,7 @@ impl Check {
     fn finish(mut self) -> Vec<Problem> {
         if self.dropped > 0 {
             let message = format!("{} further problems of this object are not shown", self.dropped);
-            let problem = Problem::error("too-many-problems", Path::root(), message);
+            let problem = Problem::error(rule::TOO_MANY_PROBLEMS, Path::root(), message);
             self.problems.push(Problem { severity: self.worst, ..problem });
         }
         self.problems
@@ -80,7 +84,7 @@ impl Check {
             self.unknown_fields(structure, node, place, &unknown);
         }
         for rule in structure.rules.iter().filter(|rule| is_broken(rule, node)) {
-            self.report(Problem::error("broken-rule", place.key("minReplicaCount").path(), rule.message));
+            self.report(Problem::error(rule::INCORRECT_REPLICAS, place.key("minReplicaCount").path(), rule.message));
         }
     }
 
@@ -91,7 +95,7 @@ impl Check {
                 Some(_) => format!("the field {} is required and empty", field.name),
                 None => format!("the field {} is missing", field.name),
             };
-            let problem = Problem::error("missing-field", place.key(field.name).path(), message);
+            let problem = Problem::error(rule::MISSING_FIELD, place.key(field.name).path(), message);
             let help = did_you_mean(field.name, unknown.iter().copied());
             self.report(match help {
                 Some(key) => problem.with_help(format!("'{key}' looks like it")),
@@ -105,10 +109,15 @@ impl Check {
             structure.fields.iter().map(|field| field.name).filter(|name| is_absent(node, name)).collect();
         for key in unknown {
             let problem =
-                Problem::warning("unknown-field", place.key(key).path(), format!("the field {key} is unknown"));
-            self.report(match did_you_mean(key, absent.iter().copied()) {
+                Problem::warning(rule::UNKNOWN_FIELD, place.key(key).path(), format!("the field {key} is unknown"));
+            let home = || home(self.tables, self.root, key).filter(|home| *home != place.path().to_string());
+            self.report(match did_you_mean(key, absent.iter().copied()).map(str::to_owned) {
                 Some(name) => problem.at_key().with_help(format!("did you mean '{name}'?")),
-                None => problem.at_key(),
+                None => match (home(), did_you_mean_part(key, absent.iter().copied())) {
+                    (Some(home), _) => problem.at_key().with_help(format!("it belongs below {home}")),
+                    (None, Some(name)) => problem.at_key().with_help(format!("did you mean '{name}'?")),
+                    (None, None) => problem.at_key(),
+                },
             });
         }
     }
@@ -129,11 +138,11 @@ impl Check {
             (Shape::String, Value::String(text)) => self.text(schema, text, place),
             (Shape::DateTime, Value::String(text)) if text.parse::<jiff::Timestamp>().is_err() => {
                 let message = format!("expected a time such as 2025-01-31T12:00:00Z, found {}", node.describe());
-                self.report(Problem::error("invalid-time", place.path(), message));
+                self.report(Problem::error(rule::INVALID_TIME, place.path(), message));
             }
             (Shape::Quantity, Value::String(text)) if !is_quantity(text) => {
                 let message = format!("expected a quantity such as 500m or 1Gi, found {}", node.describe());
-                self.report(Problem::error("invalid-quantity", place.path(), message));
+                self.report(Problem::error(rule::INVALID_QUANTITY, place.path(), message));
             }
             (Shape::Int32 | Shape::Int64, Value::Integer(number)) => self.number(schema, *number, place),
             (Shape::IntOrString | Shape::Quantity, Value::Integer(_) | Value::String(_))
@@ -147,7 +156,7 @@ impl Check {
     fn list(&mut self, schema: &Schema, items: &Schema, nodes: &[Node], place: &Place<'_>) {
         if schema.min_items.is_some_and(|fewest| nodes.len() < fewest) {
             let message = "the list is empty and needs at least one element";
-            self.report(Problem::error("too-few-items", place.path(), message));
+            self.report(Problem::error(rule::TOO_FEW_ITEMS, place.path(), message));
         }
         for (index, node) in nodes.iter().enumerate() {
             self.value(items, node, &place.index(index));
@@ -163,18 +172,19 @@ impl Check {
             if identity.as_ref().is_some_and(|identity| !seen.insert(identity.clone())) {
                 let what = if keys.is_empty() { "value".to_owned() } else { keys.join(" and ") };
                 let message = format!("an element with the same {what} is already in the list");
-                self.report(Problem::error("duplicate-item", place.index(index).path(), message));
+                self.report(Problem::error(rule::DUPLICATE_ITEM, place.index(index).path(), message));
             }
         }
     }
 
     fn text(&mut self, schema: &Schema, text: &str, place: &Place<'_>) {
         if schema.min_length.is_some_and(|fewest| text.chars().count() < fewest) {
-            self.report(Problem::error("too-short", place.path(), "the text must not be empty"));
+            self.report(Problem::error(rule::TOO_SHORT, place.path(), "the text must not be empty"));
         }
         if !schema.one_of.is_empty() && !schema.one_of.contains(&text) {
             let allowed: Vec<String> = schema.one_of.iter().map(|value| format!("{value:?}")).collect();
-            let problem = Problem::error("not-allowed-value", place.path(), format!("{text:?} is not allowed here"));
+            let problem =
+                Problem::error(rule::NOT_ALLOWED_VALUE, place.path(), format!("{text:?} is not allowed here"));
             self.report(match did_you_mean(text, schema.one_of.iter().copied()) {
                 Some(value) => problem.with_help(format!("did you mean '{value}'?")),
                 None => problem.with_help(format!("allowed are {}", allowed.join(", "))),
@@ -196,12 +206,12 @@ impl Check {
         } else {
             return;
         };
-        self.report(Problem::error("out-of-range", place.path(), message));
+        self.report(Problem::error(rule::OUT_OF_RANGE, place.path(), message));
     }
 
     fn wrong_type(&mut self, expected: &str, node: &Node, place: &Place<'_>) {
         let message = format!("expected {expected}, found {}", node.describe());
-        let problem = Problem::error("wrong-type", place.path(), message);
+        let problem = Problem::error(rule::WRONG_TYPE, place.path(), message);
         let help = match &node.value {
             Value::Bool(_) | Value::Integer(_) | Value::Float(_) if expected == "a string" => Some("put it in quotes"),
             Value::String(text) if expected == "an integer" && text.parse::<i64>().is_ok() => Some("remove the quotes"),
@@ -213,6 +223,36 @@ impl Check {
             None => problem,
         });
     }
+}
+
+/// Where in an object of KEDA's a field of this name belongs, if there is one place alone.
+fn home(tables: &Tables, root: &'static str, name: &str) -> Option<String> {
+    let mut homes = Vec::new();
+    let mut open = vec![(root, String::new())];
+    while let Some((structure, path)) = open.pop() {
+        let Some(structure) = tables.get(structure).filter(|structure| !structure.description.is_empty()) else {
+            continue;
+        };
+        for field in &structure.fields {
+            if field.name == name {
+                homes.push(path.clone());
+            }
+            let (inner, list) = match &field.schema.shape {
+                Shape::Structure(inner) => (*inner, ""),
+                Shape::List(items) => match items.shape {
+                    Shape::Structure(inner) => (inner, "[]"),
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            // Nothing that a user writes is in the status.
+            if field.name != "status" && path.len() < 200 {
+                let separator = if path.is_empty() { "" } else { "." };
+                open.push((inner, format!("{path}{separator}{}{list}", field.name)));
+            }
+        }
+    }
+    homes.pop().filter(|home| homes.is_empty() && !home.is_empty())
 }
 
 /// The entries that count: of a repeated key only the last one.
@@ -302,7 +342,7 @@ mod tests {
     use super::*;
     use serde_json::{Value as Json, json};
 
-    fn found(kind: &str, object: &Json) -> Vec<String> {
+    fn found(kind: &'static str, object: &Json) -> Vec<String> {
         let problems = validate(kind, &Node::from_json(object));
         problems.iter().map(|problem| format!("{}: {problem}", problem.rule)).collect()
     }
@@ -349,7 +389,7 @@ mod tests {
     fn the_minimum_may_not_exceed_the_maximum() {
         let spec = json!({ "scaleTargetRef": { "name": "a" }, "triggers": [{ "type": "a", "metadata": {} }], "minReplicaCount": 101 });
         let message = "minReplicaCount must be less than or equal to maxReplicaCount";
-        let expected = [format!("broken-rule: spec.minReplicaCount: {message}")];
+        let expected = [format!("incorrect-replicas: spec.minReplicaCount: {message}")];
         assert_eq!(found("ScaledObject", &scaled_object(&spec)), expected);
     }
 

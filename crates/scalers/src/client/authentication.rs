@@ -13,7 +13,8 @@ use super::tls::TlsOptions;
 #[derive(Debug, Clone, Default, Metadata)]
 #[metadata(check)]
 pub struct Authentication {
-    /// The ways to authenticate; at most one of bearer, basic and oauth.
+    /// The ways to authenticate, such as `bearer` or `basic,tls`; at most one of bearer, basic and oauth. When not
+    /// given, nothing is sent.
     #[meta(
         names("authModes", "authMode"),
         trigger,
@@ -23,40 +24,40 @@ pub struct Authentication {
         exclusive("bearer", "basic", "oauth")
     )]
     modes: Vec<String>,
-    /// Token of the bearer mode.
+    /// Token of the `bearer` mode, without the word `Bearer`.
     #[meta(names("bearerToken", "token"), auth, optional)]
     bearer_token: Secret,
-    /// User of the basic mode.
+    /// User of the `basic` mode.
     #[meta(auth, optional)]
     username: String,
-    /// Password of the basic mode.
+    /// Password of the `basic` mode; it may be missing.
     #[meta(auth, optional)]
     password: Secret,
-    /// PEM of the client's certificate.
+    /// PEM of the client's certificate for the `tls` mode; needs `key`.
     #[meta(auth)]
     cert: Option<Secret>,
-    /// PEM of the client's key.
+    /// PEM of the client's key for the `tls` mode; needs `cert`.
     #[meta(auth)]
     key: Option<Secret>,
-    /// PEM of additional certificates to trust.
+    /// PEM of certificates to trust beside the system's.
     #[meta(auth)]
     ca: Option<Secret>,
     /// Of the oauth mode.
     #[meta(group)]
     oauth: ClientCredentials,
-    /// Header of the custom mode.
+    /// Name of the header of the `custom` mode; needs `customAuthValue`.
     #[meta(auth, optional)]
     custom_auth_header: String,
-    /// Value of the custom mode's header.
+    /// Value of the `custom` mode's header; needs `customAuthHeader`.
     #[meta(auth, optional)]
     custom_auth_value: Secret,
-    /// Key of the apiKey mode.
+    /// Key of the `apiKey` mode.
     #[meta(trigger, auth, optional)]
     api_key: Secret,
-    /// Where the apiKey mode puts its key.
+    /// Where the `apiKey` mode puts its key: into a header or into the query of the address.
     #[meta(trigger, auth, default = "header", one_of("header", "query"))]
     method: String,
-    /// Name of the header or query parameter that holds the key.
+    /// Name of the header or query parameter that holds the key; `X-API-KEY` or `api_key` when not given.
     #[meta(trigger, auth, optional)]
     key_param_name: String,
 }

@@ -1,6 +1,6 @@
 //! Where triggers on AWS ask, and who they are there (`scalers/_common-a-c.md`, "AWS scalers").
 
-use keda_core::metadata::{Context, Environment, Inputs, Metadata, Parameter, Reader};
+use keda_core::metadata::{Context, Inputs, Metadata, Parameter, Reader};
 use keda_core::secret::Secret;
 
 const NO_ACCESS_KEY: &str = "awsAccessKeyID not found";
@@ -15,15 +15,38 @@ pub struct AwsOptions {
     /// Region of the service, such as `eu-west-1`.
     #[meta(trigger, auth)]
     aws_region: String,
-    /// Address of the service, in place of the one that its region has.
+    /// Address of the service, in place of the one that its region has, such as `http://localstack.dev.svc:4566`.
     #[meta(trigger, optional)]
     aws_endpoint: String,
-    /// Who logs in where there is no pod identity: `pod`, with the trigger's own role or keys, or `operator`, which is
-    /// KEDA itself.
+    /// Who logs in where there is no pod identity: `pod`, which is also meant where it is not given, with the role or
+    /// keys of the TriggerAuthentication, or `operator`, which is KEDA itself and needs no TriggerAuthentication.
     #[meta(trigger, optional)]
     identity_owner: String,
     #[meta(group)]
     login: AwsLogin,
+}
+
+/// What [`AwsLogin`] is found in, with a table for those who ask which keys there are.
+#[derive(Metadata)]
+#[expect(dead_code, reason = "only its table is used")]
+struct LoginParameters {
+    /// Who logs in where there is no pod identity: `pod`, which is also meant where it is not given, with the role or
+    /// keys of the TriggerAuthentication, or `operator`, which is KEDA itself and needs no TriggerAuthentication.
+    #[meta(trigger, optional)]
+    identity_owner: String,
+    /// Id of a user's access key. Needs `awsSecretAccessKey`; not looked at with a pod identity or `awsRoleArn`.
+    #[meta(name = "awsAccessKeyID", auth, trigger, env, optional)]
+    access_key_id: Secret,
+    /// The secret that belongs to `awsAccessKeyID`.
+    #[meta(name = "awsSecretAccessKey", auth, env, optional)]
+    secret_access_key: Secret,
+    /// Token that comes with temporary keys; without it the keys are taken for lasting ones.
+    #[meta(name = "awsSessionToken", auth, optional)]
+    session_token: Secret,
+    /// ARN of a role that KEDA takes on by its own login, such as `arn:aws:iam::111122223333:role/shop`; with the pod
+    /// identity `aws`, `roleArn` there says the same.
+    #[meta(name = "awsRoleArn", auth, optional)]
+    role_arn: String,
 }
 
 /// Who a trigger is at AWS. Found in texts that no table of parameters knows, and read as they are: blanks count.
@@ -57,6 +80,10 @@ impl Metadata for AwsLogin {
     /// None, as in KEDA's own table.
     fn parameters() -> Vec<&'static Parameter> {
         Vec::new()
+    }
+
+    fn unlisted() -> Vec<&'static Parameter> {
+        LoginParameters::parameters()
     }
 
     fn read(reader: &mut Reader<'_>) -> Self {
@@ -155,7 +182,7 @@ fn written<'a>(inputs: &'a Inputs, key: &str) -> &'a str {
 fn variable<'a>(inputs: &'a Inputs, key: &str) -> Option<&'a str> {
     match (written(inputs, key), &inputs.environment) {
         ("", _) => Some(""),
-        (_, Environment::Unknown) => None,
+        (name, environment) if environment.hides(name) => None,
         (name, environment) => Some(environment.get(name).unwrap_or_default()),
     }
 }
@@ -163,6 +190,7 @@ fn variable<'a>(inputs: &'a Inputs, key: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use keda_core::api::PodIdentity;
+    use keda_core::metadata::Environment;
 
     use super::*;
 

@@ -128,13 +128,16 @@ fn missing(key: &str) -> String {
 /// A storage account that is reached with a workload identity; a connection string holds all of this by itself.
 #[derive(Debug, Clone, Metadata)]
 pub struct StorageAccount {
-    /// Name of the storage account, needed with a workload identity.
+    /// Name of the storage account, such as `shopstorage`; needed with a workload identity. A connection string names
+    /// the account by itself.
     #[meta(trigger, optional)]
     pub account_name: String,
-    /// The Azure cloud, such as `AzureChinaCloud`; `Private` for one whose endpoint is given here.
+    /// The Azure cloud, such as `AzureChinaCloud`, or `Private` for one whose address is given in `endpointSuffix`; the
+    /// public cloud where it is not given.
     #[meta(trigger, optional)]
     pub cloud: String,
-    /// What follows the name of the account in the name of the host, in the cloud `Private`.
+    /// What follows the name of the account in the name of the host, the service included, such as
+    /// `blob.cloud.example`; needed in the cloud `Private`, not looked at in another.
     #[meta(trigger, optional)]
     pub endpoint_suffix: String,
 }

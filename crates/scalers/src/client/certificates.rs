@@ -8,16 +8,16 @@ use super::tls::TlsOptions;
 /// Who to trust, and who we are.
 #[derive(Debug, Clone, Default, Metadata)]
 pub struct Certificates {
-    /// PEM of additional certificates to trust.
+    /// PEM of certificates to trust beside the system's.
     #[meta(auth)]
     pub ca: Option<Secret>,
-    /// PEM of the client's certificate.
+    /// PEM of the client's certificate; needs `key`.
     #[meta(auth)]
     pub cert: Option<Secret>,
-    /// PEM of the client's key.
+    /// PEM of the client's key; needs `cert`.
     #[meta(auth)]
     pub key: Option<Secret>,
-    /// Password of the client's key.
+    /// Password of the client's key, where it is encrypted; the key must then be in PKCS#8.
     #[meta(auth)]
     pub key_password: Option<Secret>,
 }

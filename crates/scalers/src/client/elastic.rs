@@ -7,22 +7,23 @@ use keda_core::secret::Secret;
 /// trigger.
 #[derive(Debug, Clone, Default, Metadata)]
 pub struct ElasticServer {
-    /// Addresses of the servers, as URLs.
+    /// Addresses of the servers as URLs, such as `https://elasticsearch.shop.svc:9200`, with commas between them. Needs
+    /// `username` and `password`; excludes `cloudID` and `apiKey`.
     #[meta(auth, trigger, optional)]
     pub addresses: Vec<String>,
     /// Whether to take any certificate of the server.
     #[meta(trigger, default = "false")]
     pub unsafe_ssl: bool,
-    /// User of the servers.
+    /// User to log in as at the servers of `addresses`.
     #[meta(auth, trigger, optional)]
     pub username: String,
-    /// Password of the servers.
+    /// Password of the user.
     #[meta(auth, env, trigger, optional)]
     pub password: Secret,
-    /// Identifier of a deployment in Elastic's cloud, in place of addresses.
+    /// Identifier of a deployment in Elastic's cloud, as its console shows it, in place of `addresses`. Needs `apiKey`.
     #[meta(name = "cloudID", auth, trigger, optional)]
     pub cloud_id: String,
-    /// Key of the deployment in Elastic's cloud.
+    /// Key to log in with at the deployment in Elastic's cloud. Needs `cloudID`.
     #[meta(auth, trigger, optional)]
     pub api_key: Secret,
 }

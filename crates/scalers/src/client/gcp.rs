@@ -7,10 +7,12 @@ use keda_core::secret::Secret;
 #[derive(Debug, Clone, Metadata)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct GcpOptions {
-    /// Key of a service account, as JSON; only a variable of the target's container can give it.
+    /// Key of a service account, as JSON. It is only read from a variable of the target's container, named by
+    /// `credentialsFromEnv`, where neither a pod identity nor `GoogleApplicationCredentials` is given.
     #[meta(trigger, env, optional)]
     credentials: Secret,
-    /// Variable of the target's container that holds the path of a file with the key of a service account.
+    /// Variable of the target's container that holds the path of a file with the key of a service account. The file
+    /// must be there for KEDA itself, and only `gcp-storage` and `gcp-spanner` read it.
     #[meta(trigger, env, optional)]
     credentials_from_env_file: String,
     #[meta(group)]

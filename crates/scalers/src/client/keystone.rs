@@ -6,16 +6,16 @@ use keda_core::secret::Secret;
 /// A user or an application, and where it logs in.
 #[derive(Debug, Clone, Default, Metadata)]
 pub struct KeystoneLogin {
-    /// Address of Keystone.
+    /// Address of Keystone without `/v3`, such as `https://keystone.cloud.example:5000`; always needed.
     #[meta(name = "authURL", auth, optional)]
     pub auth_url: String,
-    /// The user.
+    /// Id of the user, not the name; needs `password`.
     #[meta(name = "userID", auth, optional)]
     pub user_id: String,
     /// Password of the user.
     #[meta(auth, optional)]
     pub password: Secret,
-    /// Id of an application credential, in place of a user.
+    /// Id of an application credential, in place of `userID`; needs `appCredentialSecret`.
     #[meta(name = "appCredentialID", auth, optional)]
     pub app_credential_id: String,
     /// Secret of the application credential.

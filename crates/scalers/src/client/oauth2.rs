@@ -26,19 +26,20 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// Who we are, and for what: the parameters that triggers with OAuth 2.0 share.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Metadata)]
 pub struct ClientCredentials {
-    /// Where OAuth 2.0 tokens are given.
+    /// Address of the OAuth 2.0 server that gives tokens, such as `https://login.example/oauth2/token`; needs
+    /// `clientID`.
     #[meta(name = "oauthTokenURI", auth, optional)]
     pub token_uri: String,
-    /// Client of the OAuth 2.0 token.
+    /// Client of the OAuth 2.0 token (client credentials grant); needs `oauthTokenURI`.
     #[meta(name = "clientID", auth, optional)]
     pub client_id: String,
-    /// Secret of the client.
+    /// Secret of the OAuth 2.0 client.
     #[meta(auth, optional)]
     pub client_secret: Secret,
-    /// Scopes of the token.
+    /// Scopes of the OAuth 2.0 token, such as `metrics.read,metrics.list`; none when not given.
     #[meta(names("scopes", "scope"), auth, optional)]
     pub scopes: Vec<String>,
-    /// More form fields of the request for a token, as a query string.
+    /// More form fields of the request for a token, as a query string such as `audience=metrics&tenant=shop`.
     #[meta(auth, optional)]
     pub endpoint_params: UrlValues,
 }

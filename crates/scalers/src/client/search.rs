@@ -9,28 +9,31 @@ use keda_core::names::normalize;
 #[derive(Debug, Clone, Default, Metadata)]
 #[metadata(check)]
 pub struct Search {
-    /// Indices to search, with `;` between them.
+    /// Indices to search, with `;` between them, such as `orders-eu;orders-us`.
     #[meta(auth, trigger, separator = ";")]
     pub index: Vec<String>,
-    /// Name of a search template on the server.
+    /// Name of a search template on the server, in place of `query`.
     #[meta(auth, trigger, optional)]
     pub search_template_name: String,
-    /// The search as JSON, in place of a template.
+    /// Body of the search as JSON, such as `{"size": 0, "query": {"term": {"state": "new"}}}`, in place of
+    /// `searchTemplateName`.
     #[meta(auth, trigger, optional)]
     pub query: String,
-    /// Parameters of the template, as `key:value` with `;` between them.
+    /// Parameters of the template as `key:value` with `;` between them, such as `state:new;shop:north`. The template
+    /// gets all values as texts; they cannot contain `:` or `;`.
     #[meta(trigger, optional, separator = ";")]
     pub parameters: Vec<String>,
-    /// Where the number is in the answer, as a path such as `hits.total.value`.
+    /// Where the number is in the answer, as a path of keys and of positions in lists, such as `hits.total.value` or
+    /// `aggregations.shops.buckets.0.doc_count`.
     #[meta(auth, trigger)]
     pub value_location: String,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the number.
     #[meta(auth, trigger)]
     pub target_value: f64,
-    /// Value above which the target leaves zero.
+    /// Number above which the target leaves zero.
     #[meta(trigger, default = "0")]
     pub activation_target_value: f64,
-    /// Whether an absent value counts as 0.
+    /// Whether a number that is null or missing in the answer counts as 0; otherwise that is an error.
     #[meta(trigger, default = "false")]
     pub ignore_null_values: bool,
     /// Of no effect: the metric is named after the template.

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use keda_core::admission;
 use keda_core::api::{ScaledObject, Trigger};
+use keda_core::cron::find_time_zone;
 use keda_core::formula;
+use keda_core::hpa::check_behavior;
 use keda_core::metadata::{Kind, Parameter, Source};
-use keda_core::problem::{Path, Problem};
+use keda_core::problem::{Path, Problem, did_you_mean};
 use keda_core::quantity::Quantity;
+use keda_core::rule;
 
 use crate::plan::Plan;
 use crate::registry;
@@ -29,26 +32,72 @@ const SECRETS: [&str; 10] = [
 /// Advice on a ScaledObject; `plan` is there when it can be used.
 pub(super) fn of_scaled_object(object: &ScaledObject, plan: Option<&Plan>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = admission::warnings(object).into_iter().map(without_effect).collect();
+    problems.extend(super::annotations::of(&object.metadata));
+    problems.extend(behavior(object));
+    problems.extend(not_scalable(object));
     problems.extend(ignored_by_formula(object));
     for (index, trigger) in object.spec.triggers.iter().enumerate() {
         let place = Path::root().key("spec").key("triggers").index(index);
         problems.extend(secrets(trigger).into_iter().map(|problem| problem.under(&place)));
+        problems.extend(time_zone(trigger).map(|problem| problem.under(&place)));
+        problems.extend(metric_type(trigger).map(|problem| problem.under(&place)));
         let definition = plan.and_then(|plan| plan.definition.triggers.get(index));
         let zero = Quantity::from_integer(0);
         if object.scaling_modifiers().is_none()
             && definition.is_some_and(|definition| definition.metrics.iter().any(|metric| metric.target == zero))
         {
-            problems.push(target_of_zero(trigger).under(&place));
+            problems.extend(target_of_zero(trigger).map(|problem| problem.under(&place)));
         }
     }
     problems
+}
+
+/// What the API server refuses when the HPA is written.
+pub(crate) fn behavior(object: &ScaledObject) -> Vec<Problem> {
+    let config = Path::root().key("spec").key("advanced").key("horizontalPodAutoscalerConfig");
+    object.hpa_behavior().map(|behavior| check_behavior(behavior, &config.key("behavior"))).unwrap_or_default()
+}
+
+/// Kinds of Kubernetes without a scale subresource.
+fn not_scalable(object: &ScaledObject) -> Option<Problem> {
+    let target = &object.spec.scale_target_ref;
+    let kind = target.kind();
+    matches!(kind, "DaemonSet" | "Job" | "CronJob" | "Pod").then(|| {
+        let path = Path::root().key("spec").key("scaleTargetRef").key("kind");
+        let help = if kind.ends_with("Job") { "a ScaledJob starts Jobs" } else { "scale a Deployment or StatefulSet" };
+        Problem::error(rule::NOT_SCALABLE, path, format!("a {kind} cannot be scaled")).with_help(help)
+    })
+}
+
+/// KEDA takes any zone, and then fails at every look at the clock.
+pub(super) fn time_zone(trigger: &Trigger) -> Option<Problem> {
+    let zone = trigger.metadata.get("timezone").filter(|_| trigger.r#type == "cron")?.trim();
+    let message = format!("there is no time zone {zone:?}");
+    (!zone.is_empty() && find_time_zone(zone).is_err()).then(|| {
+        Problem::warning(rule::UNKNOWN_TIME_ZONE, Path::root().key("metadata").key("timezone"), message)
+            .with_help("name one of the IANA database, such as Europe/Berlin, Etc/GMT-2 or UTC")
+    })
+}
+
+/// Types of external metrics that KEDA hands on and the API server refuses.
+fn metric_type(trigger: &Trigger) -> Option<Problem> {
+    let metric_type = trigger.metric_type.as_deref().filter(|word| !word.is_empty())?;
+    let known = ["AverageValue", "Value", "Utilization"];
+    let path = Path::root().key("metricType");
+    (!known.contains(&metric_type)).then(|| {
+        let problem = Problem::error(rule::METRIC_TYPE, path, format!("{metric_type:?} is no metric type"));
+        match did_you_mean(metric_type, known) {
+            Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
+            None => problem,
+        }
+    })
 }
 
 /// KEDA's warnings at creation.
 fn without_effect(message: &'static str) -> Problem {
     let field = if message.starts_with("PollingInterval") { "pollingInterval" } else { "cooldownPeriod" };
     let path = Path::root().key("spec").key(field);
-    Problem::warning("without-effect", path, message).at_key()
+    Problem::warning(rule::WITHOUT_EFFECT, path, message).at_key()
 }
 
 fn ignored_by_formula(object: &ScaledObject) -> Vec<Problem> {
@@ -60,13 +109,15 @@ fn ignored_by_formula(object: &ScaledObject) -> Vec<Problem> {
         let path = Path::root().key("spec").key("triggers").index(index);
         match trigger.name.as_deref().filter(|name| !name.is_empty()) {
             None => Some(
-                Problem::warning("ignored-by-formula", path, "the formula cannot use this trigger, as it has no name")
-                    .with_help(
-                        "with scalingModifiers only the formula counts; give the trigger a name and use it there",
-                    ),
+                Problem::warning(
+                    rule::IGNORED_BY_FORMULA,
+                    path,
+                    "the formula cannot use this trigger, as it has no name",
+                )
+                .with_help("with scalingModifiers only the formula counts; give the trigger a name and use it there"),
             ),
             Some(name) if formula::ignores(modifiers.formula(), &names, name) => Some(Problem::warning(
-                "ignored-by-formula",
+                rule::IGNORED_BY_FORMULA,
                 path.key("name"),
                 format!("the formula does not use trigger {name:?}: it has no influence on the replicas"),
             )),
@@ -77,21 +128,29 @@ fn ignored_by_formula(object: &ScaledObject) -> Vec<Problem> {
 }
 
 /// Values in the manifest that belong into a Secret. The messages do not hold them.
-fn secrets(trigger: &Trigger) -> Vec<Problem> {
+pub(super) fn secrets(trigger: &Trigger) -> Vec<Problem> {
     let Some(row) = registry::find(&trigger.r#type) else { return Vec::new() };
     let parameters = (row.parameters)();
     let metadata = Path::root().key("metadata");
-    let is_plain = |(key, value): &(&String, &String)| {
-        let value = value.trim();
-        let parameter = parameters.iter().find(|parameter| parameter.names.contains(&key.as_str()));
-        !value.is_empty() && (parameter.is_some_and(|one| is_secret(one, key)) || has_password(value))
-    };
+    let is_plain = |(key, value): &(&String, &String)| is_secret_text(&parameters, key, value);
     let problem = |(key, _): (&String, &String)| {
         let parameter = parameters.iter().find(|parameter| parameter.names.contains(&key.as_str()));
-        Problem::warning("plain-text-secret", metadata.key(key), format!("{key:?} stands here in plain text"))
+        Problem::warning(rule::PLAIN_TEXT_SECRET, metadata.key(key), format!("{key:?} stands here in plain text"))
             .with_help(elsewhere(parameter.copied(), key))
     };
     trigger.metadata.iter().filter(is_plain).map(problem).collect()
+}
+
+/// Whether the text under a key of a trigger's metadata is for nobody to see.
+pub fn is_secret_value(trigger_type: &str, key: &str, value: &str) -> bool {
+    let parameters = registry::find(trigger_type).map(|row| (row.parameters)()).unwrap_or_default();
+    is_secret_text(&parameters, key, value)
+}
+
+fn is_secret_text(parameters: &[&Parameter], key: &str, value: &str) -> bool {
+    let value = value.trim();
+    let parameter = parameters.iter().find(|parameter| parameter.names.contains(&key));
+    !value.is_empty() && (parameter.is_some_and(|one| is_secret(one, key)) || has_password(value))
 }
 
 fn is_secret(parameter: &Parameter, key: &str) -> bool {
@@ -120,12 +179,12 @@ fn elsewhere(parameter: Option<&Parameter>, key: &str) -> String {
 }
 
 /// A target of 0, at the key that says so.
-fn target_of_zero(trigger: &Trigger) -> Problem {
+fn target_of_zero(trigger: &Trigger) -> Option<Problem> {
     let is_zero = |value: &str| value.trim().parse::<f64>().is_ok_and(|number| number == 0.0);
     let is_target = |key: &str| !key.to_lowercase().starts_with("activation");
-    let key = trigger.metadata.iter().find(|(key, value)| is_zero(value) && is_target(key)).map(|(key, _)| key);
-    let path = Path::root().key("metadata");
-    let path = key.map_or(path.clone(), |key| path.key(key));
-    Problem::warning("zero-threshold", path, "the target value is 0, which Kubernetes refuses in an HPA")
-        .with_help("give the number that one replica is expected to handle")
+    let (key, _) = trigger.metadata.iter().find(|(key, value)| is_zero(value) && is_target(key))?;
+    let path = Path::root().key("metadata").key(key);
+    let problem =
+        Problem::warning(rule::ZERO_THRESHOLD, path, "the target value is 0, which Kubernetes refuses in an HPA");
+    Some(problem.with_help("give the number that one replica is expected to handle"))
 }

@@ -1,5 +1,5 @@
 use keda_core::manifest::{Source, load};
-use keda_core::resolve::References;
+use keda_core::resolve::{Lenience, References};
 
 use super::*;
 
@@ -11,14 +11,14 @@ fn broken(text: &str) -> Vec<String> {
 fn problems(text: &str) -> Vec<Problem> {
     let loaded = load(&[Source { name: "app.yaml".into(), text: text.into() }]);
     assert!(loaded.findings.is_empty(), "{:?}", loaded.findings);
-    let references = References::new(&loaded).allowing_missing_targets(true);
+    let references = References::new(&loaded).with_lenience(Lenience { targets: true, ..Lenience::default() });
     let objects = loaded.documents.iter().filter_map(|document| match &document.object {
         Object::ScaledObject(object) => Some(std::sync::Arc::new((**object).clone())),
         _ => None,
     });
     let plans: Vec<Plan> =
         objects.filter_map(|object| crate::plan::plan(&object, &references, &Default::default()).0).collect();
-    review(&loaded, &plans).into_iter().map(|(_, problem)| problem).collect()
+    review(&loaded, &plans, &references).into_iter().map(|(_, problem)| problem).collect()
 }
 
 fn object(name: &str, more: &str, triggers: &str) -> String {

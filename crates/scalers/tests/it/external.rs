@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use keda_core::manifest::{self, Object};
 use keda_core::metric::{MetricSpec as Spec, Target};
-use keda_core::resolve::References;
+use keda_core::resolve::{Lenience, References};
 use keda_core::sample::ErrorKind;
 use keda_scalers::plan::{Descriptions, SharedReferences, describe, plan};
 use keda_scalers::registry::external::messages::{MetricSpec, MetricValue};
@@ -130,7 +130,8 @@ async fn from_the_manifest_to_readings_and_pushes() {
     let loaded = manifest::load(&[manifest::Source::new("app.yaml", text)]);
     let Object::ScaledObject(object) = &loaded.documents[0].object else { panic!("{:?}", loaded.findings) };
     let object = Arc::new((**object).clone());
-    let references = Arc::new(References::new(&loaded).allowing_missing_targets(true));
+    let references =
+        Arc::new(References::new(&loaded).with_lenience(Lenience { targets: true, ..Lenience::default() }));
     let shared: SharedReferences = references.clone();
     let (undescribed, problems) = plan(&object, &*references, &Descriptions::new());
     let undescribed = undescribed.unwrap_or_else(|| panic!("{problems:?}"));

@@ -8,6 +8,7 @@ use keda_core::api::{GroupVersionKindResource, PodSpec, ScaledObject};
 use keda_core::engine::{Definition, Rules};
 use keda_core::hpa::{HorizontalPodAutoscaler, MetricSpec as HpaMetric};
 use keda_core::problem::{Problem, Severity};
+use keda_core::rule;
 use keda_scalers::client::Sources;
 use keda_scalers::plan::{self, Descriptions, Plan, SharedReferences};
 use serde_json::{Value, json};
@@ -287,10 +288,8 @@ async fn plan_for(
 /// The error that KEDA would find first, and the step in which it does.
 fn worst(problems: &[Problem]) -> (&'static str, String) {
     let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
-    for (rules, prefix) in
-        [(&["replica-bounds"][..], BOUNDS), (&["duplicate-trigger-name", "cached-metrics"][..], TRIGGERS)]
-    {
-        if let Some(problem) = errors().find(|problem| rules.contains(&problem.rule)) {
+    for (rule, prefix) in [(rule::INCORRECT_REPLICAS, BOUNDS), (rule::INCORRECT_TRIGGERS, TRIGGERS)] {
+        if let Some(problem) = errors().find(|problem| problem.rule == rule) {
             return (prefix, problem.message.clone());
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use keda_core::admission::{self, Denial, Neighbour, NeighbourHpa};
 use keda_core::api::{CloudEventSource, ScaledJob, ScaledObject, TriggerAuthentication};
+use keda_core::rule;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -74,7 +75,7 @@ impl Checks {
         let job: ScaledJob = read(request)?;
         match admission::check_triggers(&job.spec.triggers).first() {
             Some(fault) => {
-                let denial = Denial { reason: "incorrect-triggers", message: fault.message() };
+                let denial = Denial { rule: rule::INCORRECT_TRIGGERS, message: fault.message() };
                 Err(self.refuse(request, denial))
             }
             None => Ok(Vec::new()),
@@ -82,7 +83,7 @@ impl Checks {
     }
 
     fn refuse(&self, request: &Request, denial: Denial) -> Verdict {
-        self.metrics.refused(&request.namespace, action(request), denial.reason);
+        self.metrics.refused(&request.namespace, action(request), denial.rule.id);
         forbidden(denial.message)
     }
 

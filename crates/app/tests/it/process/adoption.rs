@@ -15,6 +15,11 @@ fn pids(report: &[Report]) -> BTreeSet<Option<i32>> {
     report.iter().map(|replica| replica.pid).collect()
 }
 
+fn parent(pid: i32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(')').next().unwrap().split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn a_killed_supervisor_finds_its_workers_again() {
     let folder = Folder::new();
@@ -57,9 +62,12 @@ async fn the_exit_of_an_adopted_worker_is_known() {
         .await;
     first.kill();
     // One ends while nobody looks, the other after its adoption.
+    let shim = parent(workers[0]);
     kill(workers[0], Signal::USR1);
     until("its end is recorded", || fs::exists(folder.path().join("state/workloads/shop/worker/0/exit.json")).unwrap())
         .await;
+    // As long as the shim waits for what the worker left behind, there is something to adopt.
+    until("its shim is gone", || !folder.processes().contains(&shim)).await;
     let (supervisor, mut events) = Supervisor::open(options(folder.path())).unwrap();
     let orphans = supervisor.orphans();
     assert_eq!(orphans.iter().map(|status| &status.key).collect::<Vec<_>>(), [&key()]);
@@ -114,8 +122,7 @@ async fn a_shim_that_is_killed_under_its_supervisor_costs_no_worker() {
     let is_ready = || supervisor.status(&key()).is_some_and(|status| status.ready == 1);
     until("it runs", || is_ready() && folder.processes().len() == 3).await;
     let worker = supervisor.status(&key()).unwrap().replicas[0].pid.unwrap();
-    let parent = fs::read_to_string(format!("/proc/{worker}/stat")).unwrap();
-    let shim: i32 = parent.rsplit(')').next().unwrap().split_ascii_whitespace().nth(1).unwrap().parse().unwrap();
+    let shim = parent(worker);
     kill(shim, Signal::KILL);
     until("the shim is gone", || folder.processes().len() == 2).await;
     assert_eq!(supervisor.status(&key()).unwrap().replicas[0].pid, Some(worker));

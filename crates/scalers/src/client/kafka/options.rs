@@ -10,16 +10,16 @@ use crate::client::certificates::Certificates;
 /// Whose lag it is, and how much of it is too much.
 #[derive(Debug, Clone, Default, Metadata)]
 pub struct ConsumerGroup {
-    /// Addresses of the brokers, as `host:port`.
+    /// Addresses of some brokers, such as `kafka-0.shop.svc:9092,kafka-1.shop.svc:9092`; they name the others.
     #[meta(trigger, env)]
     pub bootstrap_servers: Vec<String>,
-    /// The consumer group.
+    /// The consumer group, as in the consumers' `group.id`.
     #[meta(trigger, env)]
     pub consumer_group: String,
-    /// Messages that one replica is expected to handle.
+    /// Messages of lag that one replica is expected to handle; more than 0.
     #[meta(trigger, default = "10")]
     pub lag_threshold: i64,
-    /// Messages above which the target leaves zero.
+    /// Messages of lag above which the target leaves zero; not negative.
     #[meta(trigger, default = "0")]
     pub activation_lag_threshold: i64,
 }
@@ -38,18 +38,18 @@ impl ConsumerGroup {
 /// How to reach the brokers and to log in there.
 #[derive(Debug, Clone, Default, Metadata)]
 pub struct Security {
-    /// Whether to use TLS: `enable` or `disable`.
+    /// Whether to use TLS: `enable` or `disable`. Certificates count only where it is on.
     #[meta(trigger, auth, default = "disable", one_of("enable", "disable"))]
     tls: String,
     #[meta(group)]
     pub certificates: Certificates,
-    /// User, or client of a token.
+    /// User of the login; with an OAuth 2.0 token its client, and with Kerberos the principal without the realm.
     #[meta(auth, optional)]
     pub username: String,
-    /// Password, or secret of the client.
+    /// Password of the user, or secret of the client.
     #[meta(auth, optional)]
     pub password: Secret,
-    /// Region of a managed cluster of AWS.
+    /// Region of a cluster of Amazon MSK, such as `eu-west-1`; needed for `aws_msk_iam`.
     #[meta(trigger, optional)]
     pub aws_region: String,
     #[meta(group)]
@@ -76,6 +76,10 @@ impl Default for OptionalAwsLogin {
 impl Metadata for OptionalAwsLogin {
     fn parameters() -> Vec<&'static Parameter> {
         AwsLogin::parameters()
+    }
+
+    fn unlisted() -> Vec<&'static Parameter> {
+        AwsLogin::unlisted()
     }
 
     fn read(reader: &mut Reader<'_>) -> Self {

@@ -10,49 +10,50 @@ use crate::client::tls::TlsOptions;
 #[derive(Debug, Clone, Metadata)]
 #[metadata(check)]
 pub struct RedisOptions {
-    /// Addresses of the servers, as `host:port`.
+    /// Addresses of the servers or sentinels as `host:port`, such as `redis.shop.svc:6379`, with commas between them;
+    /// needed unless there are `hosts` and `ports`.
     #[meta(names("address", "addresses"), trigger, auth, env, optional)]
     addresses: Vec<String>,
-    /// Hosts, each with the port at the same place in `ports`.
+    /// Hosts, each with the port at the same place in `ports`, in place of `addresses`.
     #[meta(names("host", "hosts"), trigger, env, auth, optional)]
     hosts: Vec<String>,
-    /// Ports of the hosts.
+    /// Ports of the hosts, as many as there are `hosts`.
     #[meta(names("port", "ports"), trigger, env, auth, optional)]
     ports: Vec<String>,
-    /// User of the servers.
+    /// User of the servers; the default user when not given.
     #[meta(trigger, env, auth, optional)]
     username: String,
-    /// Password of the servers.
+    /// Password of the user of the servers.
     #[meta(trigger, env, auth, optional)]
     password: Secret,
-    /// User of the sentinels.
+    /// User of the sentinels; the default user when not given. Only sentinels need it.
     #[meta(trigger, auth, env, optional)]
     sentinel_username: String,
-    /// Password of the sentinels.
+    /// Password of the sentinels, where they have one; that of the servers is not used for them.
     #[meta(trigger, auth, env, optional)]
     sentinel_password: Secret,
-    /// Name of the master, as the sentinels know it.
+    /// Name of the master, as the sentinels know it, such as `mymaster`. Only sentinels need it.
     #[meta(trigger, auth, env, optional)]
     sentinel_master: String,
-    /// Whether to use TLS.
+    /// Whether to use TLS: `true` or `false`. Excludes `tls` in the TriggerAuthentication.
     #[meta(name = "enableTLS", trigger, optional)]
     enable_tls: String,
-    /// Whether to use TLS: `enable` or `disable`.
+    /// Whether to use TLS: `enable` or `disable`. Excludes `enableTLS` in the metadata.
     #[meta(auth, optional)]
     tls: String,
-    /// Whether to take any certificate of the server.
+    /// Whether to take any certificate of the server, with TLS.
     #[meta(trigger, default = "false")]
     unsafe_ssl: bool,
-    /// PEM of the client's certificate.
+    /// PEM of the client's certificate, with TLS; needs `key`.
     #[meta(names("Cert", "cert"), auth)]
     cert: Option<Secret>,
-    /// PEM of the client's key.
+    /// PEM of the client's key, with TLS; needs `cert`.
     #[meta(auth)]
     key: Option<Secret>,
-    /// Password of the client's key.
+    /// Password of the client's key, where it is encrypted; the key must then be in PKCS#8.
     #[meta(auth)]
     key_password: Option<Secret>,
-    /// PEM of additional certificates to trust.
+    /// PEM of certificates to trust beside the system's, with TLS.
     #[meta(auth)]
     ca: Option<Secret>,
 }

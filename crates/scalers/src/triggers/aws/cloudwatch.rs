@@ -40,33 +40,73 @@ const UNITS: [&str; 27] = [
     "None",
 ];
 
-/// Scale on the newest value of a metric in CloudWatch.
+/// Scale on the newest value of a metric in CloudWatch, or of an expression over metrics.
+///
+/// CloudWatch makes one value per `metricStatPeriod` with the statistic `metricStat`, and the newest one of the last
+/// `metricCollectionTime` seconds counts. The replicas are that value divided by `targetMetricValue`. The target leaves
+/// zero when the value is above `activationTargetMetricValue`.
+///
+/// Give either `expression`, or all of `namespace`, `metricName`, `dimensionName` and `dimensionValue`. With an
+/// expression the four are not looked at, and `metricUnit` is not either.
+///
+/// `targetMetricValue` and `minMetricValue` have no default. With `minMetricValue: "0"` a gap in the metric looks like
+/// an idle system; `ignoreNullValues: "false"` makes it an error, for which the object's `fallback` can stand in.
+/// Values arrive late: a `metricCollectionTime` of two or three periods finds one more surely than the default of one.
+///
+/// Log in with a TriggerAuthentication: either `podIdentity` with the provider `aws` (KEDA's own role, another one with
+/// `roleArn`, that of the target's service account with `identityOwner: workload`), or the parameters `awsAccessKeyID`
+/// and `awsSecretAccessKey`, with `awsSessionToken` for temporary keys. `identityOwner: operator` in the metadata uses
+/// KEDA's own login without one. The role or user needs the right `cloudwatch:GetMetricData`.
+///
+/// ```yaml
+/// type: aws-cloudwatch
+/// metadata:
+///   awsRegion: eu-central-1
+///   namespace: AWS/ApplicationELB
+///   metricName: RequestCount
+///   dimensionName: LoadBalancer;TargetGroup
+///   dimensionValue: app/shop/50dc6c495c0c9188;targetgroup/shop/73e2d6bc24d8a067
+///   metricStat: Sum
+///   metricStatPeriod: "60"
+///   metricCollectionTime: "180"
+///   targetMetricValue: "600"
+///   activationTargetMetricValue: "10"
+///   minMetricValue: "0"
+/// authenticationRef:
+///   name: shop-metrics
+/// ---
+/// podIdentity:
+///   provider: aws
+///   roleArn: arn:aws:iam::111122223333:role/shop-metrics
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct CloudWatch {
-    /// Namespace of the metric, such as `AWS/SQS`.
+    /// Namespace of the metric, such as `AWS/SQS`; needed without `expression`.
     #[meta(trigger, optional)]
     namespace: String,
-    /// Name of the metric.
+    /// Name of the metric, such as `ApproximateNumberOfMessagesVisible`; needed without `expression`.
     #[meta(trigger, optional)]
     metric_name: String,
-    /// Names of the metric's dimensions.
+    /// Names of the metric's dimensions, such as `LoadBalancer;TargetGroup`; needed without `expression`. Give all that
+    /// the metric has, as CloudWatch finds no values otherwise.
     #[meta(trigger, optional, separator = ";")]
     dimension_name: Vec<String>,
     /// Values of the metric's dimensions, each for the name at the same place in `dimensionName`.
     #[meta(trigger, optional, separator = ";")]
     dimension_value: Vec<String>,
-    /// An expression of CloudWatch, in place of a metric and its dimensions.
+    /// An expression of CloudWatch, in place of a metric and its dimensions: metric math, or SQL of Metrics Insights
+    /// such as `SELECT MAX(ApproximateNumberOfMessagesVisible) FROM SCHEMA("AWS/SQS", QueueName)`.
     #[meta(trigger, optional)]
     expression: String,
-    /// What one replica is expected to handle.
+    /// The part of the value that one replica is expected to handle.
     #[meta(trigger)]
     target_metric_value: f64,
     /// Value above which the target leaves zero.
     #[meta(trigger, optional)]
     activation_target_metric_value: f64,
-    /// Value that is taken where CloudWatch has none.
+    /// Value that is taken where CloudWatch has none, such as `0`.
     #[meta(trigger)]
     min_metric_value: f64,
     /// Whether a metric without values counts as `minMetricValue`; otherwise it is an error.
@@ -78,16 +118,18 @@ pub struct CloudWatch {
     /// The statistic of a period, such as `Average`, `Sum` or `p95`.
     #[meta(trigger, default = "Average")]
     metric_stat: String,
-    /// Unit of the metric, such as `Count`.
+    /// Unit of the metric, such as `Count`, as CloudWatch writes it; values with another unit do not count. Without it
+    /// any unit does.
     #[meta(trigger, optional)]
     metric_unit: String,
     /// Length of a period, in seconds: 1, 5, 10, 30 or a multiple of 60.
     #[meta(trigger, default = "300")]
     metric_stat_period: i64,
-    /// How long ago the time that is looked at ends, in seconds.
+    /// How long ago the time that is looked at ends, in seconds; it leaves out the newest values, which may be
+    /// incomplete.
     #[meta(trigger, default = "0")]
     metric_end_time_offset: i64,
-    /// The account that has the metric, where it is another one.
+    /// Id of the account that has the metric, where it is not the one of the login (cross-account observability).
     #[meta(trigger, optional)]
     aws_account_id: String,
     #[meta(group)]

@@ -17,6 +17,47 @@ use crate::trigger::{Specs, Trigger};
 const NO_TARGET: i64 = -1;
 
 /// Scale on the number of items that a query in DynamoDB finds.
+///
+/// What counts is the number of items on the first page of the answer, after the filter. The replicas are that number
+/// divided by `targetValue`. The target leaves zero when it is above `activationTargetValue`.
+///
+/// A page ends once DynamoDB has read 1 MB, filtered items included, so a large result counts in part only. Choose a
+/// key or an index that finds little more than what waits. Each reading is paid for like any other query.
+///
+/// The placeholders of both conditions are explained in two JSON objects, and both are needed:
+/// `expressionAttributeNames` for names (`#s`), and `expressionAttributeValues` for values with their type (`:s`). The
+/// types are `S`, `N`, `BOOL`, `NULL`, `B`, `L` and `M`; sets cannot be used. A number is written as a text, as in
+/// `{"N": "5"}`.
+///
+/// Log in with a TriggerAuthentication: either `podIdentity` with the provider `aws` (KEDA's own role, another one with
+/// `roleArn`, that of the target's service account with `identityOwner: workload`), or the parameters `awsAccessKeyID`
+/// and `awsSecretAccessKey`, with `awsSessionToken` for temporary keys. `identityOwner: operator` in the metadata uses
+/// KEDA's own login without one. The role or user needs the right `dynamodb:Query` on the table, and on the index if
+/// there is one.
+///
+/// ```yaml
+/// type: aws-dynamodb
+/// metadata:
+///   awsRegion: eu-west-1
+///   tableName: invoices
+///   indexName: by-state
+///   keyConditionExpression: "#s = :s"
+///   filterExpression: attempts < :most
+///   expressionAttributeNames: '{"#s": "state"}'
+///   expressionAttributeValues: '{":s": {"S": "unpaid"}, ":most": {"N": "5"}}'
+///   targetValue: "20"
+///   activationTargetValue: "4"
+/// authenticationRef:
+///   name: invoices-reader
+/// ---
+/// secretTargetRef:
+///   - parameter: awsAccessKeyID
+///     name: invoices-reader
+///     key: access-key-id
+///   - parameter: awsSecretAccessKey
+///     name: invoices-reader
+///     key: secret-access-key
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
@@ -24,25 +65,28 @@ pub struct DynamoDb {
     /// Name of the table.
     #[meta(trigger)]
     table_name: String,
-    /// The condition on the key, such as `#y = :y`.
+    /// The condition on the key of the table or index, such as `#s = :s`.
     #[meta(trigger)]
     key_condition_expression: String,
-    /// The index to query in place of the table.
+    /// Name of the index to query in place of the table.
     #[meta(trigger, optional)]
     index_name: String,
-    /// Items that one replica is expected to handle.
+    /// Items that one replica is expected to handle. It may be left out only where a formula (`scalingModifiers`) uses
+    /// the trigger.
     #[meta(trigger, optional, default = "-1")]
     target_value: i64,
     /// Number of items above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_target_value: i64,
-    /// The condition on what the key's condition finds.
+    /// A condition on what the key's condition finds, such as `attempts < :most`.
     #[meta(trigger, optional)]
     filter_expression: String,
-    /// Names of attributes for the placeholders in the conditions, as a JSON object such as `{"#y": "year"}`.
+    /// Names of attributes for the placeholders in the conditions, as a JSON object such as `{"#s": "state"}`, which
+    /// may not be empty.
     #[meta(trigger)]
     expression_attribute_names: String,
-    /// Values for the placeholders in the conditions, as a JSON object such as `{":y": {"N": "1994"}}`.
+    /// Values for the placeholders in the conditions, each with its type, as a JSON object such as `{":s": {"S":
+    /// "unpaid"}, ":most": {"N": "5"}}`.
     #[meta(trigger)]
     expression_attribute_values: String,
     #[meta(group)]

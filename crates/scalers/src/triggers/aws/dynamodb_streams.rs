@@ -8,6 +8,35 @@ use crate::client::aws::AwsOptions;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the number of shards of the stream of a table in DynamoDB.
+///
+/// What counts is the number of shards of the table's latest stream. The replicas are that number divided by
+/// `shardCount`, so `"1"` gives each shard a replica of its own. The target leaves zero when the number is above
+/// `activationShardCount`.
+///
+/// Shards that are closed count as long as DynamoDB lists them, which is about a day. A stream always has shards: the
+/// trigger follows the size of the stream and not what is left to read, and it never scales to zero by default.
+///
+/// The table must have a stream; without one each reading fails.
+///
+/// Log in with a TriggerAuthentication: either `podIdentity` with the provider `aws` (KEDA's own role, another one with
+/// `roleArn`, that of the target's service account with `identityOwner: workload`), or the parameters `awsAccessKeyID`
+/// and `awsSecretAccessKey`, with `awsSessionToken` for temporary keys. `identityOwner: operator` in the metadata uses
+/// KEDA's own login without one. The role or user needs the rights `dynamodb:DescribeTable` and
+/// `dynamodb:DescribeStream`.
+///
+/// ```yaml
+/// type: aws-dynamodb-streams
+/// metadata:
+///   awsRegion: eu-west-1
+///   tableName: orders
+///   shardCount: "1"
+/// authenticationRef:
+///   name: orders-stream
+/// ---
+/// podIdentity:
+///   provider: aws
+///   roleArn: arn:aws:iam::111122223333:role/orders-stream
+/// ```
 #[derive(Debug, Metadata)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct DynamoDbStreams {
@@ -17,7 +46,7 @@ pub struct DynamoDbStreams {
     /// Number of shards above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_shard_count: i64,
-    /// Name of the table.
+    /// Name of the table, whose latest stream is looked at.
     #[meta(trigger)]
     table_name: String,
     #[meta(group)]

@@ -8,6 +8,36 @@ use crate::client::aws::AwsOptions;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the number of open shards of a stream in Kinesis.
+///
+/// What counts is the number of shards that are open; those that were split or merged do not count. The replicas are
+/// that number divided by `shardCount`, so `"1"` gives each shard a replica of its own. The target leaves zero when the
+/// number is above `activationShardCount`.
+///
+/// A stream always has shards: the trigger follows the size of the stream and not what is left to read, and it never
+/// scales to zero by default.
+///
+/// Log in with a TriggerAuthentication: either `podIdentity` with the provider `aws` (KEDA's own role, another one with
+/// `roleArn`, that of the target's service account with `identityOwner: workload`), or the parameters `awsAccessKeyID`
+/// and `awsSecretAccessKey`, with `awsSessionToken` for temporary keys. `identityOwner: operator` in the metadata uses
+/// KEDA's own login without one. The role or user needs the right `kinesis:DescribeStreamSummary`.
+///
+/// ```yaml
+/// type: aws-kinesis-stream
+/// metadata:
+///   awsRegion: us-east-1
+///   streamName: clicks
+///   shardCount: "1"
+/// authenticationRef:
+///   name: clicks-reader
+/// ---
+/// secretTargetRef:
+///   - parameter: awsAccessKeyID
+///     name: clicks-reader
+///     key: access-key-id
+///   - parameter: awsSecretAccessKey
+///     name: clicks-reader
+///     key: secret-access-key
+/// ```
 #[derive(Debug, Metadata)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct KinesisStream {
@@ -17,7 +47,7 @@ pub struct KinesisStream {
     /// Number of shards above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_shard_count: i64,
-    /// Name of the stream.
+    /// Name of the stream; an ARN is not taken.
     #[meta(trigger)]
     stream_name: String,
     #[meta(group)]

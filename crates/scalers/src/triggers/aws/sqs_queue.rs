@@ -9,6 +9,36 @@ use crate::client::request_uri;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the number of messages in a queue of SQS.
+///
+/// What counts is the sum of the messages that wait and of those that are being worked on (`scaleOnInFlight`), and with
+/// `scaleOnDelayed` of those that are delayed; SQS gives these numbers approximately. The replicas are the sum divided
+/// by `queueLength`. The target leaves zero when it is above `activationQueueLength`.
+///
+/// Messages in flight count by default, so that a replica is not taken away while it still works on one. With
+/// `scaleOnInFlight: "false"` the replicas follow the backlog alone.
+///
+/// `awsRegion` is needed even where the address of the queue names it. `queueURL` must be an address with the account
+/// and the name of the queue, or the bare name; the bare name is looked for in the account of the login.
+///
+/// Log in with a TriggerAuthentication: either `podIdentity` with the provider `aws` (KEDA's own role, another one with
+/// `roleArn`, that of the target's service account with `identityOwner: workload`), or the parameters `awsAccessKeyID`
+/// and `awsSecretAccessKey`, with `awsSessionToken` for temporary keys. `identityOwner: operator` in the metadata uses
+/// KEDA's own login without one. The role or user needs the right `sqs:GetQueueAttributes` on the queue.
+///
+/// ```yaml
+/// type: aws-sqs-queue
+/// metadata:
+///   awsRegion: eu-west-1
+///   queueURL: https://sqs.eu-west-1.amazonaws.com/111122223333/thumbnails
+///   queueLength: "20"
+///   activationQueueLength: "5"
+/// authenticationRef:
+///   name: thumbnails-queue
+/// ---
+/// podIdentity:
+///   provider: aws
+///   roleArn: arn:aws:iam::111122223333:role/thumbnails-queue
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
@@ -19,13 +49,13 @@ pub struct SqsQueue {
     /// Number of messages above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_queue_length: i64,
-    /// The queue, as its URL or its name.
+    /// The queue, as its URL such as `https://sqs.eu-west-1.amazonaws.com/111122223333/thumbnails`, or as its name.
     #[meta(name = "queueURL", trigger, env)]
     queue_url: String,
-    /// Whether messages that are being worked on count.
+    /// Whether messages count that a consumer has received and not deleted yet.
     #[meta(trigger, default = "true")]
     scale_on_in_flight: bool,
-    /// Whether messages that are held back for now count.
+    /// Whether messages count that SQS holds back until their delay is over.
     #[meta(trigger, default = "false")]
     scale_on_delayed: bool,
     #[meta(group)]

@@ -9,51 +9,92 @@ use crate::client::azure::{self, Cloud};
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on a metric of Azure's Application Insights.
+///
+/// What counts is one number: the metric `metricId` over the last `metricAggregationTimespan`, made by
+/// `metricAggregationType`. The replicas are that number divided by `targetValue`. The target leaves zero when it is
+/// above `activationTargetValue`.
+///
+/// A metric that has no value in that time is an error; with `ignoreNullValues: "true"` it counts as 0. The time is
+/// written as `hours:minutes`, without seconds.
+///
+/// Log in with a TriggerAuthentication: either `podIdentity` with the provider `azure-workload`, or the parameters
+/// `activeDirectoryClientId` and `activeDirectoryClientPassword` of an app registration. `tenantId` and
+/// `applicationInsightsId` are needed with both; they may stand in the metadata too. The identity needs the role
+/// `Monitoring Reader` on the Application Insights resource.
+///
+/// ```yaml
+/// type: azure-app-insights
+/// metadata:
+///   applicationInsightsId: 3f0b6c7e-52a1-4d0f-9a57-0c1de1b7a901
+///   tenantId: 7c9e6679-7425-40de-944b-e07fc1f90ae7
+///   metricId: requests/count
+///   metricAggregationTimespan: "00:05"
+///   metricAggregationType: sum
+///   metricFilter: cloud/roleName eq 'checkout'
+///   ignoreNullValues: "true"
+///   targetValue: "1500"
+///   activationTargetValue: "20"
+/// authenticationRef:
+///   name: checkout-insights
+/// ---
+/// secretTargetRef:
+///   - parameter: activeDirectoryClientId
+///     name: checkout-insights
+///     key: client-id
+///   - parameter: activeDirectoryClientPassword
+///     name: checkout-insights
+///     key: client-password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct AzureAppInsights {
-    /// What one replica is expected to handle.
+    /// The part of the number that one replica is expected to handle. It may be left out only where a formula
+    /// (`scalingModifiers`) uses the trigger.
     #[meta(trigger, optional)]
     target_value: f64,
     /// Value above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_target_value: f64,
-    /// Id of the metric, such as `requests/rate`.
+    /// Id of the metric, such as `requests/rate` or `customMetrics/open-carts`.
     #[meta(trigger)]
     metric_id: String,
-    /// How far back the metric is read, as `hours:minutes`.
+    /// How far back the metric is read, as `hours:minutes`, such as `00:05`.
     #[meta(trigger)]
     metric_aggregation_timespan: String,
-    /// How one number is made of the metric: `avg`, `count`, `max`, `min`, `sum` or `unique`.
+    /// How one number is made of the metric: `avg`, `count`, `max`, `min`, `sum` or `unique`; not each metric has all
+    /// of them.
     #[meta(trigger)]
     metric_aggregation_type: String,
-    /// OData filter that chooses what counts; it may be escaped as in a URL.
+    /// OData filter that chooses what counts, such as `cloud/roleName eq 'checkout'`; it may be escaped as in a URL.
     #[meta(trigger, optional)]
     metric_filter: String,
-    /// Whether a metric without a value counts as 0.
+    /// Whether a metric without a value counts as 0; otherwise that is an error.
     #[meta(trigger, default = "false")]
     ignore_null_values: bool,
-    /// The Azure cloud: `AzurePublicCloud`, `AzureUSGovernmentCloud`, `AzureChinaCloud`, or `Private` for one whose
-    /// endpoints are given here.
+    /// The Azure cloud: `AzurePublicCloud`, which is also meant where it is not given, `AzureUSGovernmentCloud`,
+    /// `AzureChinaCloud`, or `Private` for one whose addresses are given in `appInsightsResourceURL` and
+    /// `activeDirectoryEndpoint`.
     #[meta(trigger, optional)]
     cloud: String,
-    /// Address of Application Insights in the cloud `Private`.
+    /// Address of Application Insights, such as `https://insights.cloud.example`; needed in the cloud `Private`, not
+    /// looked at in another.
     #[meta(name = "appInsightsResourceURL", trigger, optional)]
     resource_url: String,
-    /// Where tokens are given in the cloud `Private`.
+    /// Address that gives tokens, such as `https://login.cloud.example/`; needed in the cloud `Private`, not looked at
+    /// in another.
     #[meta(trigger, optional)]
     active_directory_endpoint: String,
-    /// Id of the application.
+    /// Application id of the Application Insights resource, as its page for API access shows it.
     #[meta(trigger, auth, env)]
     application_insights_id: String,
-    /// Tenant of the application.
+    /// Id of the tenant that the resource belongs to.
     #[meta(trigger, auth, env)]
     tenant_id: String,
-    /// Client that logs in, where there is no workload identity.
+    /// Client id of the app registration that logs in; needed without a workload identity.
     #[meta(trigger, auth, env, optional)]
     active_directory_client_id: String,
-    /// Secret of the client.
+    /// Secret of that client.
     #[meta(auth, env, optional)]
     active_directory_client_password: Secret,
 }

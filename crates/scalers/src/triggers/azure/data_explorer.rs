@@ -9,38 +9,74 @@ use crate::client::azure::{self, Cloud};
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the number that a query of Azure Data Explorer gives.
+///
+/// What counts is the first column of the only row. The replicas are that number divided by `threshold`. The target
+/// leaves zero when it is above `activationThreshold`.
+///
+/// The answer must be exactly one row, whose first column is an `int`, `long` or `real` that is not negative; no row is
+/// an error and not 0. A query that ends in `| count` or `| summarize count()` always has one. It runs at each reading,
+/// so it should be cheap and look at a short time only.
+///
+/// Log in with a TriggerAuthentication: either `podIdentity` with the provider `azure-workload`, or the parameters
+/// `tenantId`, `clientId` and `clientSecret` of an app registration. `clientSecret` is read from there alone, and not
+/// from variables of the target. The identity needs the role `Viewer` on the database.
+///
+/// ```yaml
+/// type: azure-data-explorer
+/// metadata:
+///   endpoint: https://telemetry.westeurope.kusto.windows.net
+///   databaseName: parcels
+///   query: Scans | where ingestion_time() > ago(10m) and state == "open" | count
+///   threshold: "200"
+///   activationThreshold: "10"
+/// authenticationRef:
+///   name: parcels-viewer
+/// ---
+/// secretTargetRef:
+///   - parameter: tenantId
+///     name: parcels-viewer
+///     key: tenant-id
+///   - parameter: clientId
+///     name: parcels-viewer
+///     key: client-id
+///   - parameter: clientSecret
+///     name: parcels-viewer
+///     key: client-secret
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct AzureDataExplorer {
-    /// The database.
+    /// Name of the database.
     #[meta(trigger)]
     database_name: String,
-    /// Address of the cluster.
+    /// Address of the cluster, such as `https://telemetry.westeurope.kusto.windows.net`.
     #[meta(trigger)]
     endpoint: String,
-    /// The query, in KQL: one row, whose first column counts.
+    /// The query, in KQL: one row, whose first column is the number.
     #[meta(trigger)]
     query: String,
-    /// What one replica is expected to handle.
+    /// The part of the number that one replica is expected to handle.
     #[meta(trigger)]
     threshold: f64,
     /// Value above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_threshold: f64,
-    /// Tenant of the client, where there is no workload identity.
+    /// Id of the client's tenant; needed without a workload identity.
     #[meta(trigger, auth, env, optional)]
     tenant_id: String,
-    /// Client that logs in, where there is no workload identity.
+    /// Client id of the app registration that logs in; needed without a workload identity.
     #[meta(trigger, auth, env, optional)]
     client_id: String,
-    /// Secret of the client.
+    /// Secret of that client; needed without a workload identity.
     #[meta(auth, optional)]
     client_secret: Secret,
-    /// The Azure cloud, such as `AzureChinaCloud`; `Private` for one whose endpoint is given here.
+    /// The Azure cloud, such as `AzureChinaCloud`, or `Private` for one whose address is given in
+    /// `activeDirectoryEndpoint`; the public cloud where it is not given.
     #[meta(trigger, optional)]
     cloud: String,
-    /// Where tokens are given in the cloud `Private`.
+    /// Address that gives tokens, such as `https://login.cloud.example/`; needed in the cloud `Private`, not looked at
+    /// in another.
     #[meta(trigger, optional)]
     active_directory_endpoint: String,
 }

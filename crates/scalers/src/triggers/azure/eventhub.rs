@@ -9,6 +9,40 @@ use crate::client::azure::{self, Cloud};
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the events of an Event Hub that a consumer group has not read yet.
+///
+/// For each partition, what counts is the distance between its last event and the checkpoint of the consumer group in
+/// Blob Storage; the value is the sum over all partitions. The replicas are the sum divided by
+/// `unprocessedEventThreshold`, but never more than there are partitions. The target leaves zero when the sum is above
+/// `activationUnprocessedEventThreshold`.
+///
+/// `checkpointStrategy` must fit the consumer's library, as each keeps its checkpoints elsewhere. Today's libraries for
+/// .NET, Java, JavaScript and Python want `blobMetadata`, together with `blobContainer`. A checkpoint that is not found
+/// is no error: all events that the partition still holds count then, so a wrong strategy shows as a huge backlog.
+///
+/// Log in with a TriggerAuthentication, in one of two ways:
+///
+/// - `podIdentity` with the provider `azure-workload`, and `eventHubNamespace`, `eventHubName` and `storageAccountName`
+///   in the metadata. The identity needs the roles `Azure Event Hubs Data Receiver` and `Storage Blob Data Reader`.
+/// - the parameters `connection` and `storageConnection`. If the former has no `EntityPath`, `eventHubName` is needed
+///   too.
+///
+/// ```yaml
+/// type: azure-eventhub
+/// metadata:
+///   eventHubNamespace: shop-events
+///   eventHubName: orders
+///   consumerGroup: billing
+///   storageAccountName: shopcheckpoints
+///   blobContainer: billing-checkpoints
+///   checkpointStrategy: blobMetadata
+///   unprocessedEventThreshold: "100"
+///   activationUnprocessedEventThreshold: "10"
+/// authenticationRef:
+///   name: billing-identity
+/// ---
+/// podIdentity:
+///   provider: azure-workload
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
@@ -19,41 +53,51 @@ pub struct AzureEventHub {
     /// Number of events above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_unprocessed_event_threshold: i64,
-    /// Number of events by which a checkpoint may be ahead of what the hub says, which is old then.
+    /// Number of events by which a checkpoint may be ahead of what the hub says about a partition. The hub's word is
+    /// old then, and nothing counts for that partition.
     #[meta(trigger, default = "10000")]
     stale_partition_info_threshold: i64,
-    /// Connection string of the Event Hub, where there is no workload identity.
+    /// Connection string of the Event Hub or of its namespace, needed without a workload identity:
+    /// `Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…;EntityPath=…`.
     #[meta(auth, env, optional)]
     connection: Secret,
-    /// The consumer group.
+    /// Name of the consumer group whose checkpoints are looked at.
     #[meta(trigger, default = "$Default")]
     consumer_group: String,
-    /// Connection string of the storage account that holds the checkpoints.
+    /// Connection string of the storage account that holds the checkpoints, needed without a workload identity. One
+    /// with a shared access signature cannot be used.
     #[meta(auth, env, optional)]
     storage_connection: Secret,
-    /// Name of the storage account that holds the checkpoints, with a workload identity.
+    /// Name of the storage account that holds the checkpoints, such as `shopcheckpoints`; needed with a workload
+    /// identity.
     #[meta(trigger, optional)]
     storage_account_name: String,
-    /// Container of the checkpoints.
+    /// Name of the container that holds the checkpoints; needed for every `checkpointStrategy` but `azureFunction`,
+    /// whose container has a fixed name.
     #[meta(trigger, optional)]
     blob_container: String,
-    /// Namespace of the Event Hub, without the end of its host's name, with a workload identity.
+    /// Name of the Event Hub's namespace, such as `shop-events`, without `.servicebus.windows.net`; needed with a
+    /// workload identity.
     #[meta(trigger, env, optional)]
     event_hub_namespace: String,
-    /// Name of the Event Hub, where the connection string does not hold it.
+    /// Name of the Event Hub; needed with a workload identity, and with a connection string that has no `EntityPath`.
     #[meta(trigger, env, optional)]
     event_hub_name: String,
-    /// Who wrote the checkpoints: `azureFunction`, `blobMetadata`, `goSdk` or `dapr`; anything else stands for older
-    /// libraries of Azure.
+    /// Who writes the checkpoints: `azureFunction`, `blobMetadata` (the libraries of today), `goSdk` or `dapr`
+    /// (versions 1.6 to 1.9). Without one, or with any other word, it is an older library of Azure, or Azure Functions
+    /// where `blobContainer` is not given.
     #[meta(trigger, optional)]
     checkpoint_strategy: String,
-    /// The Azure cloud, such as `AzureChinaCloud`; `Private` for one whose endpoints are given here.
+    /// The Azure cloud, such as `AzureChinaCloud`, or `Private` for one whose addresses are given in `endpointSuffix`
+    /// and `storageEndpointSuffix`; the public cloud where it is not given.
     #[meta(trigger, optional)]
     cloud: String,
-    /// What follows the namespace in the name of the Event Hub's host, in the cloud `Private`.
+    /// What follows the namespace in the name of the Event Hub's host, such as `servicebus.cloud.example`; needed in
+    /// the cloud `Private`, not looked at in another.
     #[meta(trigger, optional)]
     endpoint_suffix: String,
-    /// What follows `<account>.blob.` in the name of the storage account's host, in the cloud `Private`.
+    /// What follows `<account>.blob.` in the name of the storage account's host, such as `cloud.example`; needed in the
+    /// cloud `Private` with `storageAccountName`, not looked at in another.
     #[meta(trigger, optional)]
     storage_endpoint_suffix: String,
 }

@@ -11,42 +11,77 @@ use crate::client::azure;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the number that a query of Azure's Log Analytics gives.
+///
+/// What counts is the first column of the only row. The replicas are that number divided by `threshold`. The target
+/// leaves zero when it is above `activationThreshold`.
+///
+/// The answer must be one table with exactly one row, whose first column is an `int`, `long` or `real` that is not
+/// negative; no row is an error and not 0. A query that ends in `| count` or `| summarize count()` always has one.
+/// Bound its time by itself (`where TimeGenerated > ago(10m)`), and mind that logs arrive minutes late.
+///
+/// Log in with a TriggerAuthentication: either `podIdentity` with the provider `azure-workload`, or the parameters
+/// `tenantId`, `clientId` and `clientSecret` of an app registration. The identity needs the role `Log Analytics Reader`
+/// on the workspace.
+///
+/// ```yaml
+/// type: azure-log-analytics
+/// metadata:
+///   workspaceId: 0d4f8d2a-6d0b-4a56-8a83-4b7c9f1e2d30
+///   query: AppRequests | where TimeGenerated > ago(10m) and AppRoleName == "search" | count
+///   threshold: "3000"
+///   activationThreshold: "50"
+/// authenticationRef:
+///   name: search-logs
+/// ---
+/// secretTargetRef:
+///   - parameter: tenantId
+///     name: search-logs
+///     key: tenant-id
+///   - parameter: clientId
+///     name: search-logs
+///     key: client-id
+///   - parameter: clientSecret
+///     name: search-logs
+///     key: client-secret
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct AzureLogAnalytics {
-    /// Tenant of the client, where there is no workload identity.
+    /// Id of the client's tenant; needed without a workload identity.
     #[meta(auth, trigger, env, optional)]
     tenant_id: String,
-    /// Client that logs in, where there is no workload identity.
+    /// Client id of the app registration that logs in; needed without a workload identity.
     #[meta(auth, trigger, env, optional)]
     client_id: String,
-    /// Secret of the client.
+    /// Secret of that client; needed without a workload identity. It belongs into a Secret and not into the metadata.
     #[meta(auth, trigger, env, optional)]
     client_secret: Secret,
-    /// Id of the workspace.
+    /// Id of the workspace, such as `0d4f8d2a-6d0b-4a56-8a83-4b7c9f1e2d30`, not its name.
     #[meta(auth, trigger, env)]
     workspace_id: String,
-    /// The query, in KQL: one row, whose first column counts.
+    /// The query, in KQL: one row, whose first column is the number.
     #[meta(trigger)]
     query: String,
-    /// What one replica is expected to handle.
+    /// The part of the number that one replica is expected to handle.
     #[meta(trigger)]
     threshold: f64,
     /// Value above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_threshold: f64,
-    /// Address of Log Analytics in the cloud `Private`.
+    /// Address of Log Analytics, such as `https://logs.cloud.example`; needed in the cloud `Private`, not looked at in
+    /// another.
     #[meta(name = "logAnalyticsResourceURL", trigger, optional)]
     resource_url: String,
     /// The Azure cloud: `AzurePublicCloud`, `AzureUSGovernmentCloud`, `AzureChinaCloud`, or `Private` for one whose
-    /// endpoint is given here.
+    /// address is given in `logAnalyticsResourceURL`.
     #[meta(trigger, default = "azurePublicCloud")]
     cloud: String,
-    /// Whether to take any certificate of the server.
+    /// Whether to take any certificate of the server. Anyone in between can read the token then.
     #[meta(trigger, default = "false")]
     unsafe_ssl: bool,
-    /// Time limit of a request.
+    /// Time limit of a request, such as `10s`, or a number of milliseconds; the limit of all HTTP requests where it is
+    /// not given.
     #[meta(trigger, optional)]
     timeout: Duration,
 }

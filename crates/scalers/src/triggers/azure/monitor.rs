@@ -11,55 +11,90 @@ use crate::trigger::{Specs, Trigger};
 /// The words for an aggregation. They are not left to the parameter's own list, as that would take several of them.
 const AGGREGATIONS: [&str; 6] = ["Average", "Count", "Maximum", "Minimum", "None", "Total"];
 
-/// Scale on a metric of Azure Monitor.
+/// Scale on the newest value of a metric of Azure Monitor.
+///
+/// What counts is the last point of the metric within `metricAggregationInterval`, and of that point the figure
+/// `metricAggregationType`. The replicas are that figure divided by `targetValue`. The target leaves zero when it is
+/// above `activationTargetValue`.
+///
+/// Points are as far apart as the metric's own grain, mostly one minute; a longer interval does not add them up, it
+/// only looks further back. A last point that lacks the figure is an error, and not each metric has every figure: see
+/// in the Azure portal which aggregations it offers. `None` is accepted, and then no reading succeeds.
+///
+/// Log in with a TriggerAuthentication: either `podIdentity` with the provider `azure-workload`, or the parameters
+/// `activeDirectoryClientId` and `activeDirectoryClientPassword` of an app registration. `tenantId` is needed with
+/// both, and like the subscription and resource group it stands in the metadata. The identity needs the role
+/// `Monitoring Reader` on the resource.
+///
+/// ```yaml
+/// type: azure-monitor
+/// metadata:
+///   tenantId: 7c9e6679-7425-40de-944b-e07fc1f90ae7
+///   subscriptionId: 9b2fd3c1-8f6e-4c55-b1a4-2d8f0c7e6a11
+///   resourceGroupName: shop
+///   resourceURI: Microsoft.SignalRService/SignalR/shop-live
+///   metricName: ConnectionCount
+///   metricAggregationType: Maximum
+///   metricAggregationInterval: "00:05:00"
+///   targetValue: "500"
+///   activationTargetValue: "5"
+/// authenticationRef:
+///   name: shop-monitor
+/// ---
+/// podIdentity:
+///   provider: azure-workload
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct AzureMonitor {
-    /// What one replica is expected to handle.
+    /// The part of the figure that one replica is expected to handle.
     #[meta(trigger)]
     target_value: f64,
     /// Value above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_target_value: f64,
-    /// The resource, as `namespace/type/name`.
+    /// The resource, as `namespace/type/name` such as `Microsoft.ServiceBus/namespaces/shop`, without a slash before
+    /// it.
     #[meta(name = "resourceURI", trigger)]
     resource_uri: String,
-    /// Tenant of the resource.
+    /// Id of the tenant that the resource belongs to.
     #[meta(trigger)]
     tenant_id: String,
-    /// Subscription of the resource.
+    /// Id of the subscription that the resource belongs to.
     #[meta(trigger)]
     subscription_id: String,
-    /// Resource group of the resource.
+    /// Name of the resource group that the resource is in.
     #[meta(trigger)]
     resource_group_name: String,
-    /// Name of the metric.
+    /// Name of the metric, such as `ActiveMessages`, as Azure's REST interface has it; the portal shows a display name.
     #[meta(trigger)]
     metric_name: String,
-    /// Namespace of the metric, where it is not the resource's.
+    /// Namespace of the metric, where it is not the one of the resource's type.
     #[meta(trigger, optional)]
     metric_namespace: String,
-    /// OData filter that chooses what counts.
+    /// OData filter on the metric's dimensions that chooses what counts, such as `EntityName eq 'orders'`.
     #[meta(trigger, optional)]
     metric_filter: String,
     /// How far back the metric is read, as `hours:minutes:seconds`; 5 minutes where it is not given.
     #[meta(trigger, optional)]
     metric_aggregation_interval: String,
-    /// Which figure of a point counts: `Average`, `Count`, `Maximum`, `Minimum`, `None` or `Total`.
+    /// Which figure of a point counts: `Average`, `Count`, `Maximum`, `Minimum` or `Total`, written exactly so; with
+    /// `None` no reading succeeds.
     #[meta(trigger)]
     metric_aggregation_type: String,
-    /// Client that logs in, where there is no workload identity.
+    /// Client id of the app registration that logs in; needed without a workload identity.
     #[meta(trigger, env, auth, optional)]
     active_directory_client_id: String,
-    /// Secret of the client.
+    /// Secret of that client. It belongs into a Secret and not into the metadata.
     #[meta(trigger, env, auth, optional)]
     active_directory_client_password: Secret,
-    /// The Azure cloud: `AzurePublicCloud`, `AzureUSGovernmentCloud`, `AzureChinaCloud`, or `Private` for one whose
-    /// endpoint is given here.
+    /// The Azure cloud: `AzurePublicCloud`, which is also meant where it is not given, `AzureUSGovernmentCloud`,
+    /// `AzureChinaCloud`, or `Private` for one whose address is given in `azureResourceManagerEndpoint`.
     #[meta(trigger, optional)]
     cloud: String,
-    /// Address of the Resource Manager in the cloud `Private`.
+    /// Address of the Resource Manager, such as `https://management.cloud.example`; needed in the cloud `Private`, not
+    /// looked at in another.
     #[meta(trigger, optional)]
     azure_resource_manager_endpoint: String,
 }

@@ -8,27 +8,62 @@ use keda_core::secret::Secret;
 use crate::client::azure;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the jobs that wait in an agent pool of Azure Pipelines.
+/// Scale on the jobs that wait for an agent in an agent pool of Azure Pipelines.
+///
+/// What counts is the number of jobs of the pool that no agent has taken yet. The replicas are that number divided by
+/// `targetPipelinesQueueLength`. The target leaves zero when it is above `activationTargetPipelinesQueueLength`.
+///
+/// A job that runs does not count any more, so replicas are taken away while agents work. An agent must therefore
+/// finish its job when it is told to stop, within the pod's `terminationGracePeriodSeconds`.
+///
+/// All jobs of the pool count, unless `parent` names the agent whose jobs count, or else `demands` lists what the
+/// agents can do. Only the newest `jobsToFetch` jobs are looked at, finished ones included; in a busy pool give
+/// `fetchUnfinishedJobsOnly: "true"` in its place. One agent must be registered with the pool, if only offline, or
+/// Azure fails the jobs instead of letting them wait.
+///
+/// Log in with a TriggerAuthentication: either the parameter `personalAccessToken`, a token with the scope `Agent Pools
+/// (Read)`, or `podIdentity` with the provider `azure-workload`, whose identity must be a user of the organization who
+/// may read the pool. The token goes first.
+///
+/// ```yaml
+/// type: azure-pipelines
+/// metadata:
+///   organizationURL: https://dev.azure.com/parcel-service
+///   poolID: "12"
+///   demands: maven,docker
+///   fetchUnfinishedJobsOnly: "true"
+///   targetPipelinesQueueLength: "1"
+/// authenticationRef:
+///   name: builders-token
+/// ---
+/// secretTargetRef:
+///   - parameter: personalAccessToken
+///     name: builders-token
+///     key: token
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct AzurePipelines {
-    /// Address of the organization, without a slash at its end.
+    /// Address of the organization, such as `https://dev.azure.com/parcel-service`, without a slash at its end.
     #[meta(name = "organizationURL", env, auth, trigger)]
     organization_url: String,
-    /// Personal access token, in place of a workload identity.
+    /// Personal access token; needed without a workload identity, and used in its place where both are given.
     #[meta(auth, env, optional)]
     personal_access_token: Secret,
-    /// Name of the agent whose jobs count.
+    /// Name of the agent whose jobs count: those that Azure says this agent could do. It may be offline, and replaces
+    /// `demands`.
     #[meta(trigger, optional)]
     parent: String,
-    /// What the agents can do, with commas between; jobs that demand other things do not count.
+    /// What the agents can do, with commas and no blanks between, such as `maven,docker`; jobs that demand anything
+    /// else do not count. `Agent.Version` is left out on both sides.
     #[meta(trigger, optional)]
     demands: String,
-    /// Name of the pool.
+    /// Name of the pool in the organization, not in a project. Either this or `poolID` is needed; the name goes first.
+    /// With it only Azure knows how the metric is called, so `keda render` cannot show the HPA.
     #[meta(trigger, optional)]
     pool_name: String,
-    /// Id of the pool, where its name is not given.
+    /// Id of the pool in the organization, such as `12`, where its name is not given.
     #[meta(name = "poolID", trigger, optional)]
     pool_id: i64,
     /// Jobs that one replica is expected to handle.
@@ -37,16 +72,18 @@ pub struct AzurePipelines {
     /// Number of jobs above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_target_pipelines_queue_length: i64,
-    /// How many of the newest jobs are looked at.
+    /// How many of the newest jobs are looked at, finished ones included. Excludes `parent`, and
+    /// `fetchUnfinishedJobsOnly` even if that is `false`.
     #[meta(trigger, default = "250")]
     jobs_to_fetch: i64,
-    /// Whether to ask for all jobs that are not done, in place of the newest ones.
+    /// Whether to ask for all jobs that are not done, in place of the newest ones. Excludes `jobsToFetch`.
     #[meta(trigger, default = "false")]
     fetch_unfinished_jobs_only: bool,
-    /// Whether a job must demand all that the agents can do, and nothing else.
+    /// Whether a job must demand all that is in `demands`, and nothing else. It goes before
+    /// `requireAllDemandsAndIgnoreOthers`.
     #[meta(trigger, default = "false")]
     require_all_demands: bool,
-    /// Whether a job must demand all that the agents can do, whatever else it demands.
+    /// Whether a job must demand all that is in `demands`, whatever else it demands.
     #[meta(trigger, default = "false")]
     require_all_demands_and_ignore_others: bool,
     /// Whether demands are compared without regard to case.
@@ -133,6 +170,6 @@ mod tests {
         let slash = parsed(&[("poolID", "7"), ("organizationURL", "https://dev.azure.com/o/")]).1;
         assert_eq!(slash, ["failed to extract organization name from organizationURL"]);
         let nobody = parsed(&[("poolID", "7"), ("personalAccessTokenFromEnv", "U")]).1;
-        assert_eq!(nobody, ["no personalAccessToken given or PodIdentity provider configured"]);
+        assert_eq!(nobody[1..], ["no personalAccessToken given or PodIdentity provider configured"]);
     }
 }

@@ -8,7 +8,31 @@ use keda_core::secret::Secret;
 use crate::client::azure::{self, StorageAccount};
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the length of a queue in Azure Storage.
+/// Scale on the number of messages in a queue of Azure Storage.
+///
+/// What counts is Azure's approximate number of messages, those included that a consumer is working on. The replicas
+/// are that number divided by `queueLength`. The target leaves zero when it is above `activationQueueLength`.
+///
+/// With `queueLengthStrategy: visibleonly` messages that are being worked on do not count, as long as fewer than 32
+/// others wait; from 32 on all count again. A queue that does not exist is an error and not 0.
+///
+/// Log in with a TriggerAuthentication: either the parameter `connection`, the connection string of the storage
+/// account, or `podIdentity` with the provider `azure-workload`, and then `accountName` in the metadata. The identity
+/// needs the role `Storage Queue Data Reader`.
+///
+/// ```yaml
+/// type: azure-queue
+/// metadata:
+///   queueName: mails
+///   accountName: shopstorage
+///   queueLength: "30"
+///   activationQueueLength: "3"
+/// authenticationRef:
+///   name: mails-identity
+/// ---
+/// podIdentity:
+///   provider: azure-workload
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
@@ -22,10 +46,12 @@ pub struct AzureQueue {
     /// Messages that one replica is expected to handle.
     #[meta(trigger, default = "5")]
     queue_length: i64,
-    /// Connection string of the storage account, where there is no workload identity.
+    /// Connection string of the storage account; needed without a workload identity. It belongs into a Secret and not
+    /// into the metadata.
     #[meta(auth, trigger, env, optional)]
     connection: Secret,
-    /// Which messages count: `all`, or up to 32 of those that nobody works on (`visibleonly`).
+    /// Which messages count: `all`, or with `visibleonly` those that nobody works on, as long as there are fewer than
+    /// 32.
     #[meta(trigger, default = "all", one_of("all", "visibleonly"))]
     queue_length_strategy: String,
     #[meta(group)]

@@ -8,47 +8,85 @@ use keda_core::secret::Secret;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the jobs of GitHub Actions that wait or run on one's own runners.
+///
+/// The value is the number of jobs, queued or in progress, whose labels your runners all have. One replica is wanted
+/// per `targetWorkflowQueueLength` jobs, and the target leaves zero when there are as many as that: there is no
+/// activation parameter. As jobs in progress count too, runners that work are not taken for idle; those that take one
+/// job and end go into a ScaledJob.
+///
+/// Log in with a `personalAccessToken` that may read the repositories and their actions, or as a GitHub App with
+/// `applicationID`, `installationID` and `appKey`, which has the higher rate limit and wins when both are given.
+/// Reading the actions and the metadata of repositories is enough for this trigger; to register runners takes more.
+///
+/// - A job without labels counts too, and the labels `self-hosted`, `linux` and `x64` are taken for granted; see
+///   `noDefaultLabels`.
+/// - Each reading asks for the runs of every repository and for the jobs of every run. Give `repos`, switch on
+///   `enableEtags` and choose a longer `pollingInterval` before the rate limit is reached; at the limit, the last
+///   number stays.
+/// - A repository that is not found counts 0 jobs, as does one that the token cannot see.
+///
+/// ```yaml
+/// type: github-runner
+/// metadata:
+///   owner: shop
+///   runnerScope: org
+///   repos: storefront,billing
+///   labels: gpu
+///   targetWorkflowQueueLength: "1"
+///   enableEtags: "true"
+///   applicationID: "123456"
+///   installationID: "7654321"
+/// authenticationRef:
+///   name: github-app
+/// ---
+/// secretTargetRef:
+///   - parameter: appKey
+///     name: github-app
+///     key: private-key.pem
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct GithubRunner {
-    /// Address of the API; that of a GitHub Enterprise Server ends in `/api/v3`.
+    /// Address of the API, without a slash at the end; that of a GitHub Enterprise Server is `https://host/api/v3`.
     #[meta(name = "githubApiURL", trigger, env, default = "https://api.github.com")]
     github_api_url: String,
-    /// The organisation, enterprise or user.
+    /// Name of the organisation, enterprise or user that owns the repositories.
     #[meta(trigger, env)]
     owner: String,
     /// What the owner is: an organisation, an enterprise, or a user with repositories.
     #[meta(trigger, env, one_of("org", "ent", "repo"))]
     runner_scope: String,
-    /// Personal access token, in place of a GitHub App.
+    /// Personal access token, in place of a GitHub App; one of both is needed.
     #[meta(auth, optional)]
     personal_access_token: Secret,
-    /// The repositories; by default all of the owner's.
+    /// Names of the repositories, such as `storefront,billing`, without their owner; all of the owner's when not given,
+    /// which takes many more requests.
     #[meta(trigger, env, optional)]
     repos: Vec<String>,
-    /// Labels of the runners, beside the default ones.
+    /// Labels that the runners have beside the default ones, such as `gpu,large`. A job counts when all its labels are
+    /// among them.
     #[meta(trigger, env, optional)]
     labels: Vec<String>,
     /// Whether the runners lack the labels `self-hosted`, `linux` and `x64`.
     #[meta(trigger, env, default = "false")]
     no_default_labels: bool,
-    /// Whether to ask only for what has changed, which spares the rate limit.
+    /// Whether to ask only for what has changed, which spares the rate limit: an answer without changes does not count.
     #[meta(trigger, env, default = "false")]
     enable_etags: bool,
-    /// Whether jobs without labels count for runners without labels only.
+    /// Whether jobs without labels count for runners without `labels` only; otherwise they count for all.
     #[meta(trigger, env, default = "false")]
     match_unlabeled_jobs_with_unlabeled_runners: bool,
     /// Jobs that one replica is expected to handle, and from which on the target leaves zero.
     #[meta(trigger, env, default = "1")]
     target_workflow_queue_length: i64,
-    /// Id of the GitHub App.
+    /// Id of the GitHub App; needs `installationID` and `appKey`.
     #[meta(name = "applicationID", trigger, env, optional)]
     application_id: i64,
-    /// Id of the GitHub App's installation.
+    /// Id of the GitHub App's installation; needs `applicationID` and `appKey`.
     #[meta(name = "installationID", trigger, env, optional)]
     installation_id: i64,
-    /// PEM of the GitHub App's private key.
+    /// PEM of the GitHub App's private key; needs `applicationID` and `installationID`.
     #[meta(auth, optional)]
     app_key: Secret,
 }

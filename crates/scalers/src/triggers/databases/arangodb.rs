@@ -6,33 +6,72 @@ use keda_core::metric::{MetricSpec, Target};
 use crate::client::authentication::Authentication;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the number that a query gives.
+/// Scale on the number that an AQL query gives in ArangoDB.
+///
+/// The query must give exactly one document of the form `{"value": number}`, so end it with something like
+/// `RETURN {value: …}`; more documents than one, or none, are an error. One replica is wanted per `queryValue` of that
+/// number. The target leaves zero when the number is above `activationQueryValue`.
+///
+/// Before the query runs, the database `dbName` and the collection `collection` must exist; otherwise the reading
+/// fails. The query itself may use other collections too. `queryValue` has to be given: its default of 0 is refused,
+/// except under a formula (`scalingModifiers`).
+///
+/// Log in with `authModes: basic` and the parameters `username` and `password` of a TriggerAuthentication, or with
+/// `authModes: bearer` and `bearerToken`. The other modes are accepted and have no effect. The user needs read access
+/// to the database and its collections.
+///
+/// ```yaml
+/// type: arangodb
+/// metadata:
+///   endpoints: http://arangodb.shop.svc:8529
+///   dbName: shop
+///   collection: parcels
+///   query: |
+///     FOR parcel IN parcels
+///       FILTER parcel.state == "unlabelled"
+///       COLLECT WITH COUNT INTO unlabelled
+///       RETURN {value: unlabelled}
+///   queryValue: "25"
+///   activationQueryValue: "5"
+///   authModes: basic
+/// authenticationRef:
+///   name: arangodb-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: arangodb-login
+///     key: username
+///   - parameter: password
+///     name: arangodb-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct ArangoDb {
-    /// Addresses of the servers, as URLs.
+    /// Addresses of the servers as URLs, such as `http://arangodb.shop.svc:8529`, with commas and no blanks between
+    /// them. The next is tried where one cannot be reached.
     #[meta(auth, trigger)]
     endpoints: Vec<String>,
-    /// How to log in; only the modes basic and bearer have an effect.
+    /// How to log in; only the modes `basic` and `bearer` have an effect.
     #[meta(group)]
     authentication: Authentication,
-    /// The database.
+    /// The database that the query runs in.
     #[meta(trigger, auth)]
     db_name: String,
-    /// A collection that has to exist.
+    /// A collection of the database that has to exist.
     #[meta(trigger)]
     collection: String,
-    /// The query in AQL: one document `{"value": number}`.
+    /// The query in AQL. It must give one document `{"value": number}`.
     #[meta(trigger)]
     query: String,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the query; it must not be 0.
     #[meta(trigger, default = "0")]
     query_value: f64,
-    /// Value above which the target leaves zero.
+    /// Result of the query above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_query_value: f64,
-    /// Whether to take any certificate of the server.
+    /// Whether to take any certificate of an `https://` server.
     #[meta(trigger, default = "false")]
     unsafe_ssl: bool,
     /// Of no effect: connections are shared.

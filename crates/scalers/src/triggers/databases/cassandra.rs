@@ -11,51 +11,84 @@ use crate::trigger::{Specs, Trigger};
 const CONSISTENCIES: [&str; 9] =
     ["ANY", "ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_QUORUM", "EACH_QUORUM", "LOCAL_ONE"];
 
-/// Scale on the whole number that a query gives.
+/// Scale on the whole number that a CQL query gives in Cassandra.
+///
+/// What counts is the one column of the first row, such as that of `SELECT COUNT(*)`; no row and null count as 0. Only
+/// whole numbers can be read: text, float and decimal columns are an error, and so is a second column. One replica is
+/// wanted per `targetQueryValue` of the number. The target leaves zero when the number is above
+/// `activationTargetQueryValue`.
+///
+/// The connection has no keyspace of its own, so the query must name it: `SELECT … FROM shop.orders`. `keyspace` only
+/// names the metric. Counting a large table is slow in Cassandra; count within one partition, or keep a counter.
+///
+/// `username` stands in the metadata, `password` is read from a TriggerAuthentication only; both must be given even
+/// where the cluster lets everybody in. For TLS give `tls: enable` with `cert` and `key` there as well, and `ca` for an
+/// authority of your own; `tls` in the metadata is not read. The user needs the right `SELECT` on the table.
+///
+/// ```yaml
+/// type: cassandra
+/// metadata:
+///   clusterIPAddress: cassandra.shop.svc:9042
+///   consistency: local_quorum
+///   keyspace: shop
+///   query: SELECT COUNT(*) FROM shop.pending_refunds WHERE warehouse = 'north'
+///   targetQueryValue: "50"
+///   activationTargetQueryValue: "10"
+///   username: autoscaler
+/// authenticationRef:
+///   name: cassandra-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: cassandra-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Cassandra {
-    /// The user.
+    /// User to log in as.
     #[meta(trigger)]
     username: String,
-    /// The password.
+    /// Password of the user.
     #[meta(auth)]
     password: Secret,
-    /// Whether to use TLS: `enable` or `disable`.
+    /// Whether to use TLS: `enable`, which needs `cert` and `key`, or `disable`.
     #[meta(auth, default = "disable", one_of("enable", "disable"))]
     tls: String,
-    /// PEM of the client's certificate.
+    /// PEM of the client's certificate, for TLS; needs `key`.
     #[meta(auth)]
     cert: Option<Secret>,
-    /// PEM of the client's key.
+    /// PEM of the client's key, for TLS; needs `cert`.
     #[meta(auth)]
     key: Option<Secret>,
-    /// PEM of additional certificates to trust.
+    /// PEM of certificates to trust beside the system's, for TLS.
     #[meta(auth)]
     ca: Option<Secret>,
-    /// Address of one server, as `host` or `host:port`.
+    /// Address of one server of the cluster, as `host:port`, or as `host` with `port` beside it. It names the other
+    /// servers, so a list is not taken.
     #[meta(name = "clusterIPAddress", trigger)]
     cluster_address: String,
-    /// Port of the server, where its address has none.
+    /// Port of the server, such as `9042`; needed where `clusterIPAddress` has none.
     #[meta(trigger, optional)]
     port: i64,
-    /// How many replicas have to answer, such as `one` or `local_quorum`.
+    /// How many copies have to answer: `any`, `one`, `two`, `three`, `quorum`, `all`, `local_quorum`, `each_quorum` or
+    /// `local_one`, in any case of letters.
     #[meta(trigger, default = "one")]
     consistency: String,
-    /// Version of the protocol.
+    /// Version of the native protocol that the servers speak.
     #[meta(trigger, default = "4")]
     protocol_version: i64,
     /// Keyspace that the metric is named after; the query has to name it too.
     #[meta(trigger)]
     keyspace: String,
-    /// The query: one whole number in the one column of its first row; no row counts as 0.
+    /// The query in CQL: one whole number in the one column of its first row. No row counts as 0.
     #[meta(trigger)]
     query: String,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, as a whole number in the unit of the query.
     #[meta(trigger)]
     target_query_value: i64,
-    /// Value above which the target leaves zero.
+    /// Whole number above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_target_query_value: i64,
 }

@@ -9,24 +9,56 @@ use keda_core::secret::Secret;
 use crate::client::certificates::Certificates;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the number that a query gives.
+/// Scale on the number that a query gives in ClickHouse.
+///
+/// What counts is the one column of the first row: a number, or text that is one. No row counts as 0; NULL, a Bool and
+/// a second column are an error. One replica is wanted per `targetQueryValue` of the number, which must not be 0 unless
+/// a formula uses the trigger. The target leaves zero when the number is above `activationTargetQueryValue`.
+///
+/// Give the connection whole as `connectionString`, or in parts with `host` and what of `port`, `username`, `password`
+/// and `database` differs from the defaults; `connectionString` wins over all parts. The parts stand for the native
+/// protocol, whose port is 9000, or 9440 with TLS; an `http://` or `https://` connection string uses the HTTP
+/// interface.
+///
+/// `password` and `connectionString` come from a TriggerAuthentication or from a variable of the target's container.
+/// `tls: "true"`, `unsafeSsl` and the certificates are read from a TriggerAuthentication only: in the metadata they are
+/// of no effect. The user needs the right `SELECT` on what the query reads.
+///
+/// ```yaml
+/// type: clickhouse
+/// metadata:
+///   host: clickhouse.analytics.svc
+///   username: autoscaler
+///   database: analytics
+///   query: SELECT count() FROM imports WHERE finished_at IS NULL
+///   targetQueryValue: "20"
+///   activationTargetQueryValue: "2"
+/// authenticationRef:
+///   name: clickhouse-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: clickhouse-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct ClickHouse {
-    /// The whole connection, as `clickhouse://user:password@host:port/database` or `http://…`.
+    /// The whole connection, as `clickhouse://user:password@host:9000/database` or
+    /// `http://user:password@host:8123/database`, in place of `host` and what belongs to it.
     #[meta(auth, env, optional)]
     connection_string: Secret,
-    /// Host of the server.
+    /// Host of the server, such as `clickhouse.analytics.svc`; needed without `connectionString`.
     #[meta(trigger, auth, optional)]
     host: String,
-    /// Port of the server; 9000 when not given.
+    /// Port of the server's native protocol; 9000 when not given.
     #[meta(trigger, auth, optional)]
     port: String,
-    /// The user; `default` when not given.
+    /// User to log in as; `default` when not given.
     #[meta(trigger, auth, env, optional)]
     username: String,
-    /// The password.
+    /// Password of the user; an empty one when not given.
     #[meta(auth, env, optional)]
     password: Secret,
     /// The database; `default` when not given.
@@ -35,27 +67,28 @@ pub struct ClickHouse {
     /// The query: one number in the one column of its first row; no row counts as 0.
     #[meta(trigger)]
     query: String,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the query; it must not be 0.
     #[meta(trigger)]
     target_query_value: f64,
-    /// Value above which the target leaves zero.
+    /// Result of the query above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_target_query_value: f64,
-    /// Most connections to keep while they have nothing to do.
+    /// Most connections to keep open while they have nothing to do; the client's own limit when not given or 0.
     #[meta(trigger, auth, optional)]
     max_idle_conns: i64,
-    /// Most connections at a time.
+    /// Most connections to have open at a time; the client's own limit when not given or 0.
     #[meta(trigger, auth, optional)]
     max_open_conns: i64,
-    /// How long a connection may be used.
+    /// How long a connection may be used before it is replaced, such as `30m`; a bare number is in milliseconds. The
+    /// client's own limit when not given or 0.
     #[meta(trigger, auth, optional)]
     conn_max_lifetime: Duration,
-    /// Whether to use TLS.
+    /// Whether to use TLS. Certificates count only where it is on.
     #[meta(auth, default = "false")]
     tls: bool,
     #[meta(group)]
     certificates: Certificates,
-    /// Whether to take any certificate of the server.
+    /// Whether to take any certificate of the server, with `tls`.
     #[meta(auth, default = "false")]
     unsafe_ssl: bool,
 }

@@ -7,36 +7,70 @@ use keda_core::secret::Secret;
 
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the number of documents that a query gives.
+/// Scale on the number of documents that a Mango query finds in CouchDB.
+///
+/// What counts is the number of documents in the answer. One replica is wanted per `queryValue` of them, which must be
+/// given and not be 0 unless a formula uses the trigger. The target leaves zero when the number is above
+/// `activationQueryValue`.
+///
+/// CouchDB gives at most 25 documents for a query, and of `query` only `selector` and `fields` are passed on, so a
+/// larger `limit` has no effect: the number never exceeds 25. Choose `queryValue` and `activationQueryValue`
+/// accordingly small. Ask for few `fields`, such as `_id`, to keep answers short.
+///
+/// Give `host`, `port`, `username`, `password` and `dbName`, all five of them, for a server without TLS; or
+/// `connectionString` as a URL with `dbName` beside it, which is the only way to use `https://`. Use the user `admin`:
+/// KEDA logs in as that one, whatever `username` says. Put the password into a Secret, and name it in a
+/// TriggerAuthentication.
+///
+/// ```yaml
+/// type: couchdb
+/// metadata:
+///   host: couchdb.shop.svc
+///   port: "5984"
+///   username: admin
+///   dbName: invoices
+///   query: '{"selector": {"state": "draft"}, "fields": ["_id"]}'
+///   queryValue: "5"
+///   activationQueryValue: "1"
+/// authenticationRef:
+///   name: couchdb-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: couchdb-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct CouchDb {
-    /// Address of the server as a URL, in place of host and port.
+    /// Address of the server as a URL, such as `https://couchdb.shop.svc:6984`, in place of `host` and `port`. User and
+    /// password may stand in it.
     #[meta(auth, trigger, env, optional)]
     connection_string: Secret,
-    /// Host of the server.
+    /// Host of the server; needed without `connectionString`.
     #[meta(auth, trigger, optional)]
     host: String,
-    /// Port of the server.
+    /// Port of the server, such as `5984`; needed without `connectionString`.
     #[meta(auth, trigger, optional)]
     port: String,
-    /// The user.
+    /// User to log in as; needed without `connectionString`.
     #[meta(auth, trigger, optional)]
     username: String,
-    /// The password.
+    /// Password of the user; needed without `connectionString`.
     #[meta(auth, trigger, env, optional)]
     password: Secret,
-    /// The database.
+    /// The database; without it the reading fails, even where `connectionString` is given.
     #[meta(auth, trigger, optional)]
     db_name: String,
-    /// The query, as JSON with `selector` and `fields`.
+    /// The query as JSON with `selector` and `fields`, such as `{"selector": {"state": "draft"}, "fields": ["_id"]}`;
+    /// without it the reading fails. Other keys are left out.
     #[meta(trigger, optional)]
     query: String,
-    /// Documents that one replica is expected to handle.
+    /// Documents that one replica is expected to handle; it must not be 0, and above 25 it is never reached.
     #[meta(trigger, optional)]
     query_value: i64,
-    /// Documents above which the target leaves zero.
+    /// Number of documents above which the target leaves zero; with 25 or more it never does.
     #[meta(trigger, default = "0")]
     activation_query_value: i64,
 }

@@ -9,32 +9,63 @@ use keda_core::names::normalize;
 use crate::client::elastic::ElasticServer;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on what an anomaly detection job foresees for a moment to come.
+/// Scale on what an anomaly detection job of Elasticsearch foresees for a moment to come.
+///
+/// What counts is the prediction for the time `lookAhead` from now. One replica is wanted per `targetValue` of it; the
+/// target leaves zero when it is above `activationTargetValue`. So replicas are ready before the load is there: choose
+/// a `lookAhead` longer than they take to start.
+///
+/// The forecasts are made on the way: KEDA asks the job for one that reaches twice as far as `lookAhead`, and for a new
+/// one when half of it is over. Until the first is ready, and where none fits, the value is 0. The job must be open and
+/// have seen enough data to forecast; machine learning needs a fitting licence of Elasticsearch. For a job that splits
+/// its data, `partitionFieldValue` or `byFieldValue` say which part is meant.
+///
+/// Log in either with `addresses`, `username` and `password`, or at Elastic's cloud with `cloudID` and `apiKey`; the
+/// two exclude each other. The user or key needs the right to manage machine learning (`manage_ml`) and to read the
+/// indices `.ml-anomalies-*`.
+///
+/// ```yaml
+/// type: elastic-forecast
+/// metadata:
+///   addresses: https://elasticsearch.shop.svc:9200
+///   username: autoscaler
+///   jobID: checkout-requests
+///   lookAhead: 15m
+///   targetValue: "200"
+///   activationTargetValue: "20"
+/// authenticationRef:
+///   name: elasticsearch-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: elasticsearch-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct ElasticForecast {
     #[meta(group)]
     server: ElasticServer,
-    /// The anomaly detection job.
+    /// Id of the anomaly detection job, which must be open.
     #[meta(name = "jobID", trigger)]
     job: String,
-    /// How far ahead to look.
+    /// How far ahead to look, such as `15m`; more than 0. A bare number is in milliseconds.
     #[meta(trigger, default = "10m")]
     look_ahead: Duration,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the prediction; more than 0.
     #[meta(trigger)]
     target_value: f64,
-    /// Value above which the target leaves zero.
+    /// Prediction above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_target_value: f64,
-    /// Which of the indices `.ml-anomalies-…` to search, as a pattern.
+    /// Which of the indices `.ml-anomalies-…` to search: the end of their names, as a pattern such as `shared`.
     #[meta(trigger, default = "*")]
     index: String,
-    /// Value of the job's partition field that the forecast is for.
+    /// Value of the job's partition field that the forecast is for; any when not given.
     #[meta(trigger, optional)]
     partition_field_value: String,
-    /// Value of the job's by field that the forecast is for.
+    /// Value of the job's by field that the forecast is for; any when not given.
     #[meta(trigger, optional)]
     by_field_value: String,
 }

@@ -6,7 +6,44 @@ use crate::client::elastic::ElasticServer;
 use crate::client::search::Search;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on a number in the answer to a search.
+/// Scale on a number in the answer to a search in Elasticsearch.
+///
+/// The search is either `query`, the body of a search as JSON, or `searchTemplateName`, a template on the server with
+/// its `parameters`. What counts is the one number in its answer that `valueLocation` leads to, such as
+/// `hits.total.value` or `aggregations.waiting.value`; text that is a number will do. One replica is wanted per
+/// `targetValue` of it. The target leaves zero when it is above `activationTargetValue`.
+///
+/// Elasticsearch counts hits only up to 10,000, unless the search says `"track_total_hits": true`. `"size": 0` keeps
+/// the documents themselves out of the answer. Several indices are separated with `;`. With `ignoreNullValues` a
+/// mistyped `valueLocation` reads as 0 and goes unnoticed.
+///
+/// Log in either with `addresses`, `username` and `password`, all three of them, or at Elastic's cloud with `cloudID`
+/// and `apiKey`; the two ways exclude each other, so `apiKey` cannot be used with `addresses`. The user or key needs
+/// the privilege `read` on the indices. Put password or key into a Secret, and name it in a TriggerAuthentication.
+///
+/// ```yaml
+/// type: elasticsearch
+/// metadata:
+///   addresses: https://elasticsearch.shop.svc:9200
+///   username: autoscaler
+///   index: orders-eu;orders-us
+///   query: |
+///     {
+///       "size": 0,
+///       "track_total_hits": true,
+///       "query": {"term": {"state": "unpacked"}}
+///     }
+///   valueLocation: hits.total.value
+///   targetValue: "40"
+///   activationTargetValue: "4"
+/// authenticationRef:
+///   name: elasticsearch-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: elasticsearch-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 pub struct Elasticsearch {

@@ -8,33 +8,68 @@ use keda_core::secret::Secret;
 use crate::client::certificates::Certificates;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the number in a key.
+/// Scale on the number that a key of etcd holds.
+///
+/// What counts is the value of `watchKey`, which must be the text of a number such as `42`. One replica is wanted per
+/// `value` of it. The target leaves zero when it is above `activationValue`. A key that does not exist, or whose value
+/// is no number, is an error.
+///
+/// The key is also watched, so the target leaves zero as soon as the key changes, without waiting for the next
+/// `pollingInterval`. For that `watchProgressNotifyInterval` should be what the server's flag
+/// `--experimental-watch-progress-notify-interval` says: a watch that is silent for twice as long is taken for dead and
+/// started anew.
+///
+/// Log in with a TriggerAuthentication: `username` with `password`, or `tls: enable` with the certificate `cert` and
+/// its key `key`; `ca` is for an authority of your own. Certificates without `tls: enable` have no effect, and there is
+/// no way to skip the check of the server's certificate. The user needs the right to read the key. A cluster without
+/// authentication needs none of it.
+///
+/// ```yaml
+/// type: etcd
+/// metadata:
+///   endpoints: etcd-0.shop.svc:2379,etcd-1.shop.svc:2379
+///   watchKey: /shop/deliveries/waiting
+///   value: "15"
+///   activationValue: "2"
+/// authenticationRef:
+///   name: etcd-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: etcd-login
+///     key: username
+///   - parameter: password
+///     name: etcd-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Etcd {
-    /// Addresses of the servers, as `host:port` or URLs.
+    /// Addresses of the servers, as `host:port` or URLs such as `https://etcd-0.shop.svc:2379`, with commas between
+    /// them.
     #[meta(trigger)]
     endpoints: Vec<String>,
-    /// The key.
+    /// The key, such as `/shop/deliveries/waiting`; its value must be the text of a number.
     #[meta(trigger)]
     watch_key: String,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the key's number.
     #[meta(trigger)]
     value: f64,
-    /// Value above which the target leaves zero.
+    /// Number in the key above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_value: f64,
-    /// How often the server says that a watch still lives, in seconds.
+    /// How often the server says that a silent watch still lives, in seconds; more than 0. It should be what the
+    /// server's flag says.
     #[meta(trigger, default = "600")]
     watch_progress_notify_interval: i64,
-    /// The user.
+    /// User to log in as; needs `password`.
     #[meta(auth, env, optional)]
     username: String,
-    /// The password.
+    /// Password of the user; needs `username`.
     #[meta(auth, env, optional)]
     password: Secret,
-    /// Whether to use TLS: `enable` or `disable`.
+    /// Whether to use TLS: `enable` or `disable`. Certificates count only where it is on.
     #[meta(auth, default = "disable")]
     tls: String,
     #[meta(group)]

@@ -7,12 +7,48 @@ use keda_core::secret::Secret;
 
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the number that a query gives.
+/// Scale on the number that a query gives in InfluxDB 2 or 3.
+///
+/// One replica is wanted per `thresholdValue` of the number, which must not be 0 unless a formula uses the trigger. The
+/// target leaves zero when the number is above `activationThresholdValue`. Which number it is, and what must be given,
+/// depends on `influxVersion`:
+///
+/// - `2` needs `organizationName` and a query in Flux. What counts is `_value` of the first record, a number; no record
+///   is an error. So sum up several series with `group()` and a function such as `sum()`.
+/// - `3` needs `database`, `metricKey` and a query in InfluxQL, or in SQL with `queryType: FlightSQL`. What counts is
+///   the column `metricKey` of the last row; no row counts as 0.
+///
+/// Log in with the parameter `authToken` of a TriggerAuthentication, or with a variable of the target's container that
+/// `authTokenFromEnv` names. `authToken` in the plain metadata is refused. The token needs to read the bucket or
+/// database. `unsafeSsl` is of no effect with version 3.
+///
+/// ```yaml
+/// type: influxdb
+/// metadata:
+///   serverURL: http://influxdb.shop.svc:8086
+///   organizationName: shop
+///   query: |
+///     from(bucket: "sensors")
+///       |> range(start: -5m)
+///       |> filter(fn: (r) => r._measurement == "belt" and r._field == "parcels")
+///       |> group()
+///       |> sum()
+///   thresholdValue: "100"
+///   activationThresholdValue: "10"
+/// authenticationRef:
+///   name: influxdb-token
+/// ---
+/// secretTargetRef:
+///   - parameter: authToken
+///     name: influxdb-token
+///     key: token
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct InfluxDb {
-    /// The token in plain metadata, which is refused.
+    /// Removed: a token in the plain metadata is refused. Give it in a TriggerAuthentication, or with
+    /// `authTokenFromEnv`.
     #[meta(
         name = "authToken",
         trigger,
@@ -20,19 +56,20 @@ pub struct InfluxDb {
         deprecated = "The 'authToken' setting from triggerMetadata is DEPRECATED and is removed in v2.20 - Use 'authToken' from resolvedEnv or authParams instead"
     )]
     plain_auth_token: Secret,
-    /// Token to log in with.
+    /// Token to log in with, which must be allowed to read what the query reads. Nothing is sent when it is not given.
     #[meta(env, auth, optional)]
     auth_token: Secret,
-    /// The organization; InfluxDB 2 needs it.
+    /// The organization; InfluxDB 2 needs it, InfluxDB 3 does not.
     #[meta(trigger, env, auth, optional)]
     organization_name: String,
     /// The query: Flux for InfluxDB 2, in the language of `queryType` for InfluxDB 3.
     #[meta(trigger)]
     query: String,
-    /// Version of InfluxDB.
+    /// Version of InfluxDB, which decides what else must be given.
     #[meta(trigger, default = "2", one_of("2", "3"))]
     influx_version: String,
-    /// Language of a query of InfluxDB 3: `InfluxQL` or `FlightSQL`, in any case of letters.
+    /// Language of a query of InfluxDB 3: `InfluxQL`, or `FlightSQL` for SQL, in any case of letters. Of no effect with
+    /// InfluxDB 2.
     #[meta(trigger, default = "InfluxQL")]
     query_type: String,
     /// The database; InfluxDB 3 needs it.
@@ -41,16 +78,16 @@ pub struct InfluxDb {
     /// Column of the result that has the number; InfluxDB 3 needs it.
     #[meta(trigger, optional)]
     metric_key: String,
-    /// Address of the server, as a URL.
+    /// Address of the server as a URL, such as `http://influxdb.shop.svc:8086`.
     #[meta(name = "serverURL", trigger, auth)]
     server_url: String,
     /// Whether to take any certificate of the server; only of InfluxDB 2.
     #[meta(trigger, optional)]
     unsafe_ssl: bool,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the query; it must be given and not be 0.
     #[meta(trigger, optional)]
     threshold_value: f64,
-    /// Value above which the target leaves zero.
+    /// Result of the query above which the target leaves zero; 0 when not given.
     #[meta(trigger, optional)]
     activation_threshold_value: f64,
 }

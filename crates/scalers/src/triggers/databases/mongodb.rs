@@ -8,45 +8,80 @@ use keda_core::secret::Secret;
 use crate::client::certificates::Certificates;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the number of documents that a filter takes.
+/// Scale on the number of documents that a filter takes in a collection of MongoDB.
+///
+/// What counts is the number of documents of `collection` that `query` takes. One replica is wanted per `queryValue` of
+/// them. The target leaves zero when the number is above `activationQueryValue`.
+///
+/// `query` is a filter in canonical extended JSON: a date is `{"$date": {"$numberLong": "1735689600000"}}`, in
+/// milliseconds, and not a text. It is only read when the source is asked, so mistakes show then; the empty filter `{}`
+/// is refused. An index on the fields of the filter keeps the count cheap, as it runs at every reading.
+///
+/// Give the connection whole as `connectionString`, or in parts with `host`, `port`, `username` and `password`, all of
+/// them; only with `scheme: mongodb+srv` there is no port. `dbName` is needed either way. In parts, the user must be
+/// one of the database `dbName`; a user of `admin` needs a connection string with `?authSource=admin`. The user needs
+/// the role `read` on the database.
+///
+/// TLS comes from the connection string (`tls=true`), or from `tls: enable` in the TriggerAuthentication, with `ca`, or
+/// `cert` and `key`, beside it. Connection string and password belong into a Secret that a TriggerAuthentication names.
+///
+/// ```yaml
+/// type: mongodb
+/// metadata:
+///   dbName: shop
+///   collection: thumbnails
+///   query: '{"state": "requested", "attempts": {"$lt": 3}}'
+///   queryValue: "30"
+///   activationQueryValue: "5"
+/// authenticationRef:
+///   name: mongodb-connection
+/// ---
+/// secretTargetRef:
+///   - parameter: connectionString
+///     name: mongodb-connection
+///     key: uri
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct MongoDb {
-    /// The whole connection, as `mongodb://…` or `mongodb+srv://…`.
+    /// The whole connection, such as `mongodb://user:password@mongodb.shop.svc:27017/?authSource=admin`, in place of
+    /// `host` and what belongs to it.
     #[meta(auth, trigger, env, optional)]
     connection_string: Secret,
-    /// `mongodb`, or `mongodb+srv` where the name of the host leads to the servers.
+    /// `mongodb`, or `mongodb+srv` where a DNS record of the host names the servers; of no effect with
+    /// `connectionString`.
     #[meta(auth, trigger, default = "mongodb")]
     scheme: String,
-    /// Host of the server.
+    /// Host of the server, such as `mongodb.shop.svc`; needed without `connectionString`.
     #[meta(auth, trigger, optional)]
     host: String,
-    /// Port of the server.
+    /// Port of the server, such as `27017`; needed without `connectionString`, except for `mongodb+srv`.
     #[meta(auth, trigger, optional)]
     port: String,
-    /// The user.
+    /// User to log in as; needed without `connectionString`.
     #[meta(auth, trigger, optional)]
     username: String,
-    /// The password.
+    /// Password of the user; needed without `connectionString`.
     #[meta(auth, trigger, env, optional)]
     password: Secret,
-    /// The database.
+    /// The database of the collection, whatever the connection string names.
     #[meta(auth, trigger)]
     db_name: String,
-    /// The collection.
+    /// The collection whose documents are counted.
     #[meta(trigger)]
     collection: String,
-    /// The filter, as extended JSON.
+    /// The filter as canonical extended JSON, such as `{"state": "requested"}`; it must not be empty.
     #[meta(trigger)]
     query: String,
     /// Documents that one replica is expected to handle.
     #[meta(trigger)]
     query_value: f64,
-    /// Documents above which the target leaves zero.
+    /// Number of documents above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_query_value: f64,
-    /// Whether to use the certificates: `enable` or `disable`.
+    /// Whether to use the certificates: `enable`, which needs `ca`, or `cert` and `key`, or `disable`. A connection
+    /// string can ask for TLS by itself.
     #[meta(auth, default = "disable", one_of("enable", "disable"))]
     tls: String,
     #[meta(group)]

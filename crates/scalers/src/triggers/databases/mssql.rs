@@ -6,36 +6,69 @@ use keda_core::secret::Secret;
 
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the number that a query gives.
+/// Scale on the number that a query gives in SQL Server or Azure SQL.
+///
+/// What counts is the first column of the first row: a number, or text that is one. No row counts as 0; NULL and a bit
+/// are an error, so use `COALESCE` around a sum. One replica is wanted per `targetValue` of the number, which must not
+/// be 0 unless a formula uses the trigger. The target leaves zero when the number is above `activationTargetValue`.
+///
+/// Give the connection whole as `connectionString`, or in parts with `host` and what is needed of `port`, `username`,
+/// `password` and `database`; `connectionString` wins over all parts, and is the only way to say how TLS is used
+/// (`encrypt`, `trustservercertificate`).
+///
+/// Log in with user and password, which is of no effect without a user, or with the `podIdentity` of the provider
+/// `azure-workload`, for which `host` and `database` are enough; other providers are refused. Connection string and
+/// password come from a TriggerAuthentication or from a variable of the target's container, never from the plain
+/// metadata. The user needs the right `SELECT` on what the query reads.
+///
+/// ```yaml
+/// type: mssql
+/// metadata:
+///   host: sqlserver.shop.svc
+///   port: "1433"
+///   database: Claims
+///   username: autoscaler
+///   query: SELECT COUNT(*) FROM dbo.OpenClaims WHERE AssignedTo IS NULL
+///   targetValue: "10"
+///   activationTargetValue: "1"
+/// authenticationRef:
+///   name: sqlserver-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: sqlserver-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct SqlServer {
-    /// The whole connection, as `sqlserver://…` or `key=value;…`.
+    /// The whole connection, as `sqlserver://user:password@host:1433?database=name` or `Server=host;Database=name;…`,
+    /// in place of `host` and what belongs to it.
     #[meta(auth, env, optional)]
     connection_string: Secret,
-    /// The user.
+    /// User to log in as; not used with a pod identity.
     #[meta(auth, trigger, optional)]
     username: String,
-    /// The password.
+    /// Password of the user; of no effect without `username`.
     #[meta(auth, env, optional)]
     password: Secret,
-    /// Host of the server.
+    /// Host of the server, such as `sqlserver.shop.svc`; needed without `connectionString`.
     #[meta(auth, trigger, optional)]
     host: String,
-    /// Port of the server.
+    /// Port of the server; 1433 when not given or 0.
     #[meta(auth, trigger, optional)]
     port: i64,
-    /// The database.
+    /// The database; the user's own when not given.
     #[meta(auth, trigger, optional)]
     database: String,
-    /// The query: one number in one column of its first row; no row counts as 0.
+    /// The query: one number in the first column of its first row. No row counts as 0.
     #[meta(trigger)]
     query: String,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the query; it must not be 0.
     #[meta(trigger)]
     target_value: f64,
-    /// Value above which the target leaves zero.
+    /// Result of the query above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_target_value: f64,
 }

@@ -7,36 +7,68 @@ use keda_core::secret::Secret;
 
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the number that a query gives.
+/// Scale on the number that a query gives in MySQL or MariaDB.
+///
+/// What counts is the first column of the first row: a number, or text that is one. No row and NULL are an error, so
+/// aggregate, and put `COALESCE(…, 0)` around a sum. One replica is wanted per `queryValue` of the number. The target
+/// leaves zero when the number is above `activationQueryValue`.
+///
+/// Give the connection whole as `connectionString`, or in parts with `host`, `port`, `username`, `password` and
+/// `dbName`. The connection string wins over all parts and is the only way to use TLS (`?tls=true`). Of the parts none
+/// is demanded: one that is missing shows only when the server is asked. In a connection string user and password stand
+/// as they are, without percent signs for special characters.
+///
+/// Connection string and password come from a TriggerAuthentication or from a variable of the target's container; in
+/// the plain metadata they are of no effect. The user needs the right `SELECT` on what the query reads.
+///
+/// ```yaml
+/// type: mysql
+/// metadata:
+///   host: mysql.shop.svc
+///   port: "3306"
+///   username: autoscaler
+///   dbName: shop
+///   query: SELECT COUNT(*) FROM letters WHERE sent_at IS NULL
+///   queryValue: "60"
+///   activationQueryValue: "10"
+/// authenticationRef:
+///   name: mysql-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: mysql-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct MySql {
-    /// The whole connection, as `user:password@tcp(host:port)/database?parameters`.
+    /// The whole connection, as `user:password@tcp(host:port)/database?parameters`, in place of `host` and what belongs
+    /// to it. The slash before the database is needed.
     #[meta(auth, env, optional)]
     connection_string: Secret,
-    /// The user.
+    /// User to log in as.
     #[meta(trigger, auth, env, optional)]
     username: String,
-    /// The password.
+    /// Password of the user.
     #[meta(auth, env, optional)]
     password: Secret,
-    /// Host of the server.
+    /// Host of the server, such as `mysql.shop.svc`; needed without `connectionString`.
     #[meta(trigger, auth, optional)]
     host: String,
-    /// Port of the server.
+    /// Port of the server, such as `3306`; needed without `connectionString`.
     #[meta(trigger, auth, optional)]
     port: String,
-    /// The database.
+    /// The database; the metric is named after it.
     #[meta(trigger, auth, optional)]
     db_name: String,
-    /// The query: one number in one column of its first row.
+    /// The query: one number in the first column of its first row. No row is an error.
     #[meta(trigger)]
     query: String,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the query.
     #[meta(trigger)]
     query_value: f64,
-    /// Value above which the target leaves zero.
+    /// Result of the query above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_query_value: f64,
     /// Of no effect: the metric is named after the database.

@@ -7,33 +7,68 @@ use crate::client::search::Search;
 use crate::client::tls::TlsOptions;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on a number in the answer to a search.
+/// Scale on a number in the answer to a search in OpenSearch.
+///
+/// The search is either `query`, the body of a search as JSON, or `searchTemplateName`, a template on the server with
+/// its `parameters`. What counts is the one number in its answer that `valueLocation` leads to, such as
+/// `hits.total.value` or `aggregations.waiting.value`; text that is a number will do. One replica is wanted per
+/// `targetValue` of it. The target leaves zero when it is above `activationTargetValue`.
+///
+/// OpenSearch counts hits only up to 10,000, unless the search says `"track_total_hits": true`. `"size": 0` keeps the
+/// documents themselves out of the answer. Several indices are separated with `;`. With `ignoreNullValues` a mistyped
+/// `valueLocation` reads as 0 and goes unnoticed.
+///
+/// Log in with `username` and `password`, or with `enableTLS: "true"` and the certificate `clientCert` with its key
+/// `clientKey`, in which case user and password have no effect. `enableTLS` is not needed for `https://` addresses as
+/// such; `caCert` is for an authority of your own and counts either way. Requests cannot be signed for AWS. The user
+/// needs to read the indices. Put what is secret into a Secret, and name it in a TriggerAuthentication.
+///
+/// ```yaml
+/// type: opensearch
+/// metadata:
+///   addresses: https://opensearch.shop.svc:9200
+///   username: autoscaler
+///   index: returns
+///   searchTemplateName: returns-by-state
+///   parameters: state:received;warehouse:north
+///   valueLocation: hits.total.value
+///   targetValue: "30"
+///   activationTargetValue: "3"
+/// authenticationRef:
+///   name: opensearch-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: opensearch-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct OpenSearch {
-    /// Addresses of the servers, as URLs.
+    /// Addresses of the servers as URLs, such as `https://opensearch.shop.svc:9200`, with commas between them; they are
+    /// asked in turn.
     #[meta(auth, trigger)]
     addresses: Vec<String>,
     /// Whether to take any certificate of the server.
     #[meta(trigger, default = "false")]
     unsafe_ssl: bool,
-    /// Whether to log in with a certificate, in place of user and password.
+    /// Whether to log in with the certificate `clientCert` and its key `clientKey`, in place of user and password.
     #[meta(name = "enableTLS", trigger, auth, default = "false")]
     enable_tls: bool,
-    /// The user.
+    /// User to log in as; needed without `enableTLS`, of no effect with it.
     #[meta(auth, trigger, optional)]
     username: String,
-    /// The password.
+    /// Password of the user; needed without `enableTLS`, of no effect with it.
     #[meta(auth, env, trigger, optional)]
     password: Secret,
-    /// PEM of additional certificates to trust.
+    /// PEM of certificates to trust beside the system's.
     #[meta(name = "caCert", auth, trigger)]
     ca: Option<Secret>,
-    /// PEM of the client's certificate.
+    /// PEM of the client's certificate; needed with `enableTLS`, of no effect without it.
     #[meta(name = "clientCert", auth, trigger)]
     cert: Option<Secret>,
-    /// PEM of the client's key.
+    /// PEM of the client's key; needed with `enableTLS`, of no effect without it.
     #[meta(name = "clientKey", auth, trigger)]
     key: Option<Secret>,
     #[meta(group)]

@@ -13,38 +13,74 @@ use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
 /// The one name that this trigger's metric has.
 const METRIC: &str = "postgresql";
 
-/// Scale on the number that a query gives.
+/// Scale on the number that a query gives in PostgreSQL.
+///
+/// What counts is the one column of the first row: a number, or text that is one. No row, NULL and a second column are
+/// an error, so aggregate, and put `COALESCE(…, 0)` around a sum. One replica is wanted per `targetQueryValue` of the
+/// number, which must be given and not be 0 unless a formula uses the trigger. The target leaves zero when the number
+/// is above `activationTargetQueryValue`. A query may take 30 seconds; it runs at every reading, so give it an index.
+///
+/// Give the connection whole as `connection`, or in parts with `host`, `port`, `userName`, `dbName` and `sslmode`, all
+/// five of them, and `password`. `connection` and `password` come from a TriggerAuthentication or from a variable of
+/// the target's container (`connectionFromEnv`, `passwordFromEnv`); in the plain metadata they are of no effect.
+/// Variables such as `PGHOST` are not read.
+///
+/// `sslmode: require` encrypts and takes any certificate. `verify-full` checks it, and needs `sslrootcert` with a file
+/// that KEDA itself can read, which only `connection` can say. The user needs the right `SELECT` on what the query
+/// reads. Logging in with the `podIdentity` `azure-workload` is not supported yet.
+///
+/// ```yaml
+/// type: postgresql
+/// metadata:
+///   host: postgres.shop.svc
+///   port: "5432"
+///   userName: autoscaler
+///   dbName: shop
+///   sslmode: require
+///   query: SELECT COUNT(*) FROM exports WHERE state IN ('queued', 'running')
+///   targetQueryValue: "8"
+///   activationTargetQueryValue: "1"
+/// authenticationRef:
+///   name: postgres-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: postgres-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 pub struct PostgreSql {
-    /// The query: one number in one column of its first row.
+    /// The query: one number in the one column of its first row. No row is an error.
     #[meta(trigger)]
     query: String,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the query; it must be given and not be 0.
     #[meta(trigger, optional)]
     target_query_value: f64,
-    /// Value above which the target leaves zero.
+    /// Result of the query above which the target leaves zero; 0 when not given.
     #[meta(trigger, optional)]
     activation_target_query_value: f64,
-    /// The whole connection, as `postgresql://…` or `key=value …`.
+    /// The whole connection, as `postgresql://user:password@host:5432/database?sslmode=require` or
+    /// `host=… port=… user=…`, in place of `host` and what belongs to it.
     #[meta(auth, env, optional)]
     connection: Secret,
-    /// Host of the server.
+    /// Host of the server, such as `postgres.shop.svc`; needed without `connection`.
     #[meta(auth, trigger, optional)]
     host: String,
-    /// Port of the server.
+    /// Port of the server, such as `5432`; needed without `connection`.
     #[meta(auth, trigger, optional)]
     port: String,
-    /// The user.
+    /// User to log in as; needed without `connection`.
     #[meta(auth, trigger, optional)]
     user_name: String,
-    /// The database.
+    /// The database; needed without `connection`.
     #[meta(auth, trigger, optional)]
     db_name: String,
-    /// Whether and how to use TLS: `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`.
+    /// Whether and how to use TLS: `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`; needed
+    /// without `connection`.
     #[meta(name = "sslmode", auth, trigger, optional)]
     ssl_mode: String,
-    /// The password.
+    /// Password of the user; none when not given.
     #[meta(auth, env, optional)]
     password: Secret,
 }

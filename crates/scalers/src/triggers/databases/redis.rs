@@ -10,19 +10,92 @@ use crate::client::Sources;
 use crate::client::redis::{Redis, RedisOptions};
 use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
-/// Scale on the length of a list in Redis.
+/// Scale on the length of a list, set, sorted set or hash in Redis.
+///
+/// What counts is the number of elements under the key `listName`: of a list its entries, of a set or sorted set its
+/// members, of a hash its fields. A key that does not exist counts as 0; a string or a stream is an error (for streams
+/// there is `redis-streams`). One replica is wanted per `listLength` of them. The target leaves zero when the number is
+/// above `activationListLength`.
+///
+/// The type says how the servers are set up:
+///
+/// - `redis` asks one server, the first of `address`.
+/// - `redis-cluster` finds the server that has the key; `addresses` are some of the cluster's servers, and
+///   `databaseIndex` is of no effect.
+/// - `redis-sentinel` asks the sentinels in `addresses` for the master that they call `sentinelMaster`.
+///
+/// In place of addresses, `hosts` and `ports` can be given, as many of one as of the other. Log in with `password`, and
+/// `username` where the servers have users; sentinels may have their own `sentinelUsername` and `sentinelPassword`. The
+/// user needs the commands `PING`, `TYPE`, `LLEN`, `SCARD`, `ZCARD` and `HLEN` on the key (KEDA itself also `EVAL`).
+/// TLS is switched on either by `enableTLS: "true"` in the metadata or by `tls: enable` in the TriggerAuthentication,
+/// never both; without it certificates and `unsafeSsl` are of no effect.
+///
+/// ```yaml
+/// type: redis
+/// metadata:
+///   address: redis.shop.svc:6379
+///   listName: emails
+///   listLength: "50"
+///   activationListLength: "5"
+/// authenticationRef:
+///   name: redis-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: redis-login
+///     key: password
+/// ```
+///
+/// ```yaml
+/// type: redis-cluster
+/// metadata:
+///   addresses: redis-0.shop.svc:6379,redis-1.shop.svc:6379,redis-2.shop.svc:6379
+///   listName: emails
+///   listLength: "50"
+///   activationListLength: "5"
+/// authenticationRef:
+///   name: redis-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: redis-login
+///     key: username
+///   - parameter: password
+///     name: redis-login
+///     key: password
+/// ```
+///
+/// ```yaml
+/// type: redis-sentinel
+/// metadata:
+///   addresses: sentinel-0.shop.svc:26379,sentinel-1.shop.svc:26379
+///   sentinelMaster: mymaster
+///   listName: outbox
+///   listLength: "50"
+///   activationListLength: "5"
+/// authenticationRef:
+///   name: redis-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: redis-login
+///     key: password
+///   - parameter: sentinelPassword
+///     name: redis-login
+///     key: sentinel-password
+/// ```
 #[derive(Debug, Metadata)]
 pub struct RedisList {
     /// Elements that one replica is expected to handle.
     #[meta(trigger, default = "5")]
     list_length: i64,
-    /// Length above which the target leaves zero.
+    /// Number of elements above which the target leaves zero; 0 when not given.
     #[meta(trigger, optional)]
     activation_list_length: i64,
-    /// The key of the list.
+    /// The key of the list, set, sorted set or hash.
     #[meta(trigger)]
     list_name: String,
-    /// Number of the database; a cluster has only one.
+    /// Number of the database; 0 when not given. A cluster has only that one.
     #[meta(trigger, optional)]
     database_index: i64,
     #[meta(group)]

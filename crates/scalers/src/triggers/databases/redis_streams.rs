@@ -8,31 +8,110 @@ use crate::client::redis::RedisOptions;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the entries of a stream in Redis.
+///
+/// What counts depends on `consumerGroup` and `lagCount`, and so does the parameter that says how much of it one
+/// replica is expected to handle:
+///
+/// - without `consumerGroup`, all entries of the stream: `streamLength`. Acknowledging does not shorten a stream; the
+///   consumers have to delete or trim.
+/// - with `consumerGroup`, the entries that the group was given and has not acknowledged yet: `pendingEntriesCount`. At
+///   zero replicas nobody is given anything, so this number alone does not wake a target.
+/// - with `consumerGroup` and `lagCount`, the entries that the group has not been given yet: `lagCount`. It needs Redis
+///   7, and is the one to scale from zero with. After entries were deleted from the middle of a stream Redis may not
+///   know the number; it then counts as 0.
+///
+/// The target leaves zero when the number is above `activationLagCount`, whatever is counted. A stream that does not
+/// exist counts as 0; in the second way it is an error, as is a group that does not exist. In the third way all entries
+/// count for such a group.
+///
+/// `redis-streams` asks one server, the first of `address`; `redis-cluster-streams` finds the server of a cluster that
+/// has the stream; `redis-sentinel-streams` asks the sentinels in `addresses` for the master that they call
+/// `sentinelMaster`. Log in with `password`, and `username` where the servers have users, who need the commands `PING`,
+/// `XLEN`, `XPENDING`, `XINFO` and `INFO`. TLS is switched on either by `enableTLS: "true"` in the metadata or by
+/// `tls: enable` in the TriggerAuthentication, never both.
+///
+/// ```yaml
+/// type: redis-streams
+/// metadata:
+///   address: redis.shop.svc:6379
+///   stream: orders
+///   consumerGroup: invoicing
+///   lagCount: "20"
+///   activationLagCount: "2"
+/// authenticationRef:
+///   name: redis-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: redis-login
+///     key: password
+/// ```
+///
+/// ```yaml
+/// type: redis-cluster-streams
+/// metadata:
+///   addresses: redis-0.shop.svc:6379,redis-1.shop.svc:6379,redis-2.shop.svc:6379
+///   stream: orders
+///   consumerGroup: invoicing
+///   lagCount: "20"
+///   activationLagCount: "2"
+/// authenticationRef:
+///   name: redis-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: redis-login
+///     key: username
+///   - parameter: password
+///     name: redis-login
+///     key: password
+/// ```
+///
+/// ```yaml
+/// type: redis-sentinel-streams
+/// metadata:
+///   addresses: sentinel-0.shop.svc:26379,sentinel-1.shop.svc:26379
+///   sentinelMaster: mymaster
+///   stream: orders
+///   consumerGroup: invoicing
+///   pendingEntriesCount: "20"
+/// authenticationRef:
+///   name: redis-login
+/// ---
+/// secretTargetRef:
+///   - parameter: password
+///     name: redis-login
+///     key: password
+///   - parameter: sentinelPassword
+///     name: redis-login
+///     key: sentinel-password
+/// ```
 #[derive(Debug, Metadata)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct RedisStream {
-    /// Entries delivered to the consumer group and not yet acknowledged that one replica is expected to handle.
+    /// Entries delivered to the consumer group and not yet acknowledged that one replica is expected to handle. Counts
+    /// with `consumerGroup` and without `lagCount`.
     #[meta(trigger, default = "5")]
     pending_entries_count: i64,
-    /// Entries of the stream that one replica is expected to handle, where no consumer group is given.
+    /// Entries of the stream that one replica is expected to handle. Counts without `consumerGroup`.
     #[meta(trigger, default = "5")]
     stream_length: i64,
-    /// Entries not yet delivered to the consumer group that one replica is expected to handle; counted in place of
-    /// pending ones when given.
+    /// Entries not yet delivered to the consumer group that one replica is expected to handle; with it these count in
+    /// place of pending ones. Needs `consumerGroup` and Redis 7.
     #[meta(trigger, optional)]
     lag_count: i64,
-    /// The stream.
+    /// The key of the stream.
     #[meta(trigger)]
     stream: String,
-    /// The consumer group; the length of the stream counts without it.
+    /// The consumer group; without it the length of the stream counts.
     #[meta(trigger, optional)]
     consumer_group: String,
-    /// Number of the database; a cluster has only one.
+    /// Number of the database; 0 when not given. A cluster has only that one.
     #[meta(trigger, optional)]
     database_index: i64,
     #[meta(group)]
     options: RedisOptions,
-    /// Entries above which the target leaves zero, whatever is counted.
+    /// Number of entries above which the target leaves zero, whatever is counted.
     #[meta(trigger, default = "0")]
     activation_lag_count: i64,
 }

@@ -6,30 +6,60 @@ use keda_core::secret::Secret;
 
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the number of documents that a query finds.
+/// Scale on the number of documents that a query finds in Solr.
+///
+/// What counts is `numFound` in the answer to `query` on `collection`: all documents that fit, not only those that are
+/// returned. One replica is wanted per `targetQueryValue` of them, which must not be 0 unless a formula uses the
+/// trigger. The target leaves zero when the number is above `activationTargetQueryValue`.
+///
+/// Without `query` all documents of the collection count. `host` is the address of the server without `/solr`, which is
+/// added to it.
+///
+/// `username` and `password` must be given even where the server lets everybody in; they are sent with HTTP basic
+/// authentication, and belong into a Secret that a TriggerAuthentication names. The user needs to read the collection.
+///
+/// ```yaml
+/// type: solr
+/// metadata:
+///   host: http://solr.shop.svc:8983
+///   collection: reviews
+///   query: state:unchecked
+///   targetQueryValue: "100"
+///   activationTargetQueryValue: "10"
+/// authenticationRef:
+///   name: solr-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: solr-login
+///     key: username
+///   - parameter: password
+///     name: solr-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Solr {
-    /// Address of the server, as a URL.
+    /// Address of the server as a URL without `/solr`, such as `http://solr.shop.svc:8983`.
     #[meta(trigger)]
     host: String,
-    /// The collection.
+    /// The collection, or the core, that is searched.
     #[meta(trigger)]
     collection: String,
-    /// Documents that one replica is expected to handle.
+    /// Documents that one replica is expected to handle; it must not be 0.
     #[meta(trigger)]
     target_query_value: f64,
-    /// Documents above which the target leaves zero.
+    /// Number of documents above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_target_query_value: f64,
-    /// The query; all documents when not given.
+    /// The query as in Solr's parameter `q`, such as `state:unchecked`; all documents when not given.
     #[meta(trigger, optional)]
     query: String,
-    /// The user.
+    /// User to log in as.
     #[meta(auth, trigger)]
     username: String,
-    /// The password.
+    /// Password of the user.
     #[meta(auth, trigger)]
     password: Secret,
 }

@@ -23,7 +23,51 @@ use messages::{
     IsActiveResponse, MetricValue, ScaledObjectRef,
 };
 
-/// Scale on what a gRPC server says, which is sent all metadata of the trigger.
+/// Scale on what a gRPC server of your own says, which is sent all metadata of the trigger.
+///
+/// The server implements the service `externalscaler.ExternalScaler`. `GetMetricSpec` names its metrics and their
+/// targets per replica, `GetMetrics` gives the value of one (several are added up), and `IsActive` tells whether the
+/// target leaves zero. With `external-push` it also says so by itself: `StreamIsActive` wakes the target without
+/// waiting for the next reading, and the optional `StreamMetricSpec` changes metrics and targets.
+///
+/// Each call has the name and namespace of the object and all the trigger's metadata. Keys that you invent are fine; of
+/// one that ends in `FromEnv` the server gets the variable's value under the same key. What comes from the
+/// TriggerAuthentication is not sent, so secrets reach the server by variables of the target or by ways of its own.
+///
+/// - There is no login but TLS: a `caCert`, or both `tlsClientCert` and `tlsClientKey`, switch it on as well as
+///   `enableTLS`. Otherwise the connection is not encrypted, and `unsafeSsl` alone changes nothing.
+/// - Pod identities are not used.
+/// - A target that may go to zero and must wake at once wants `external-push`; `external` is only asked at each
+///   `pollingInterval`.
+///
+/// ```yaml
+/// type: external
+/// metadata:
+///   scalerAddress: order-scaler.shop.svc:9090
+///   region: north
+///   ordersPerReplica: "20"
+/// authenticationRef:
+///   name: order-scaler
+/// ---
+/// secretTargetRef:
+///   - parameter: caCert
+///     name: order-scaler
+///     key: ca.crt
+///   - parameter: tlsClientCert
+///     name: order-scaler
+///     key: tls.crt
+///   - parameter: tlsClientKey
+///     name: order-scaler
+///     key: tls.key
+/// ```
+///
+/// ```yaml
+/// type: external-push
+/// metadata:
+///   scalerAddress: order-scaler.shop.svc:9090
+///   region: north
+///   ordersPerReplica: "20"
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 pub struct External {
@@ -33,16 +77,16 @@ pub struct External {
     /// Whether to talk over TLS; with a `caCert` or a client's certificate that is so anyway.
     #[meta(name = "enableTLS", trigger, optional)]
     enable_tls: bool,
-    /// Whether to take any certificate of the server.
+    /// Whether to take any certificate of the server; it does not switch TLS on.
     #[meta(trigger, optional)]
     unsafe_ssl: bool,
-    /// PEM of additional roots.
+    /// PEM of certificates to trust beside the system's; it switches TLS on.
     #[meta(auth)]
     ca_cert: Option<Secret>,
-    /// PEM of the client's certificate.
+    /// PEM of the client's certificate; of no effect without `tlsClientKey`.
     #[meta(auth)]
     tls_client_cert: Option<Secret>,
-    /// PEM of the client's key.
+    /// PEM of the client's key; of no effect without `tlsClientCert`.
     #[meta(auth)]
     tls_client_key: Option<Secret>,
     #[meta(group)]
@@ -53,9 +97,22 @@ pub struct External {
 #[derive(Debug)]
 struct Forwarded(BTreeMap<String, Secret>);
 
+/// Which keys these are.
+#[derive(Metadata)]
+#[expect(dead_code, reason = "only its table is used")]
+struct ForwardedKeys {
+    /// Whatever the server wants to know.
+    #[meta(name = "*", trigger, optional)]
+    any: String,
+}
+
 impl Metadata for Forwarded {
     fn parameters() -> Vec<&'static Parameter> {
         Vec::new()
+    }
+
+    fn unlisted() -> Vec<&'static Parameter> {
+        ForwardedKeys::parameters()
     }
 
     fn read(reader: &mut Reader<'_>) -> Self {

@@ -8,23 +8,53 @@ use crate::client::gcp::GcpOptions;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the number that a query in Spanner gives.
+///
+/// What counts is the first column of the first row. The replicas are that number divided by `targetValue`. The target
+/// leaves zero when it is above `activationValue`.
+///
+/// The column must be an `INT64`; use `CAST` for anything else. No row counts as 0. The query runs at each reading, in
+/// a transaction that only reads, so it should have an index that fits. `targetValue` must be above 0 even where a
+/// formula (`scalingModifiers`) uses the trigger.
+///
+/// Log in with a TriggerAuthentication: either `podIdentity` with the provider `gcp`, which is KEDA's own service
+/// account, or the parameter `GoogleApplicationCredentials`, the key of a service account as JSON. Without one,
+/// `credentialsFromEnv` names a variable of the target's container that holds such a key. The service account needs the
+/// role `roles/spanner.databaseReader` on the database.
+///
+/// ```yaml
+/// type: gcp-spanner
+/// metadata:
+///   projectId: ticket-shop
+///   instanceId: main
+///   databaseId: bookings
+///   query: SELECT COUNT(*) FROM Bookings@{FORCE_INDEX=BookingsByState} WHERE State = 'NEW'
+///   targetValue: "25"
+///   activationValue: "5"
+/// authenticationRef:
+///   name: bookings-reader
+/// ---
+/// secretTargetRef:
+///   - parameter: GoogleApplicationCredentials
+///     name: bookings-reader
+///     key: key.json
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Spanner {
-    /// The project that has the instance.
+    /// Id of the project that has the instance, such as `ticket-shop`.
     #[meta(trigger)]
     project_id: String,
-    /// The instance that has the database.
+    /// Id of the instance that has the database.
     #[meta(trigger)]
     instance_id: String,
-    /// The database.
+    /// Id of the database.
     #[meta(trigger)]
     database_id: String,
-    /// The query: one whole number in the first column of its first row.
+    /// The query, in SQL: an `INT64` in the first column of its first row.
     #[meta(trigger)]
     query: String,
-    /// What one replica is expected to handle.
+    /// The part of the number that one replica is expected to handle; above 0.
     #[meta(trigger, default = "5")]
     target_value: f64,
     /// Value above which the target leaves zero.

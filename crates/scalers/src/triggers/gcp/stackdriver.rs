@@ -51,39 +51,76 @@ const REDUCERS: [&str; 14] = [
     "percentile_05",
 ];
 
-/// Scale on the newest value of a time series in Cloud Monitoring.
+/// Scale on the newest value of a time series in Cloud Monitoring (once called Stackdriver).
+///
+/// What counts is the newest point of the last `filterDuration` minutes, a whole number or a float. The replicas are
+/// that value divided by `targetValue`. The target leaves zero when it is above `activationTargetValue`.
+///
+/// Only the first time series that `filter` selects is looked at. To make one of several, and to turn counters into
+/// rates, give `alignmentPeriodSeconds` with `alignmentAligner` (what is made of one series) and `alignmentReducer`
+/// (what is made of all). Without the period these two have no effect, even if they are misspelt.
+///
+/// Values arrive minutes late, so no series may be found within the default of 2 minutes; that is an error unless
+/// `valueIfNull` is given. KEDA has deprecated this trigger in favour of `prometheus`, pointed at the Prometheus
+/// interface of Cloud Monitoring; it goes on working.
+///
+/// Log in with a TriggerAuthentication: either `podIdentity` with the provider `gcp`, which is KEDA's own service
+/// account, or the parameter `GoogleApplicationCredentials`, the key of a service account as JSON. Without one,
+/// `credentialsFromEnv` names a variable of the target's container that holds such a key. The service account needs the
+/// role `roles/monitoring.viewer` in the project.
+///
+/// ```yaml
+/// type: gcp-stackdriver
+/// metadata:
+///   projectId: ticket-shop
+///   filter: metric.type="loadbalancing.googleapis.com/https/request_count" AND resource.labels.url_map_name="shop"
+///   filterDuration: "5"
+///   alignmentPeriodSeconds: "60"
+///   alignmentAligner: rate
+///   alignmentReducer: sum
+///   targetValue: "40"
+///   activationTargetValue: "0.5"
+///   valueIfNull: "0"
+/// authenticationRef:
+///   name: ticket-shop-monitoring
+/// ---
+/// podIdentity:
+///   provider: gcp
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Stackdriver {
-    /// The project that has the time series.
+    /// Id of the project that has the time series, such as `ticket-shop`.
     #[meta(trigger)]
     project_id: String,
-    /// The filter that selects the time series, such as `metric.type="…"`.
+    /// The filter of Cloud Monitoring that selects the time series, such as `metric.type="…" AND
+    /// resource.labels.…="…"`; the project is added to it.
     #[meta(
         trigger,
         announce = "This scaler is deprecated. More info -> 'https://keda.sh/blog/2025-09-15-gcp-deprecations'"
     )]
     filter: String,
-    /// What one replica is expected to handle.
+    /// The part of the value that one replica is expected to handle.
     #[meta(trigger, default = "5")]
     target_value: f64,
     /// Value above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_target_value: f64,
-    /// Value that is taken where there is no time series; without it, that is an error.
+    /// Value that is taken where there is no time series, such as `0`; without it, that is an error.
     #[meta(trigger)]
     value_if_null: Option<f64>,
-    /// Length of the time that is looked at, in minutes; 2 where it is not above 0.
+    /// Length of the time that is looked at, in minutes; 2 where it is not given or not above 0.
     #[meta(trigger, optional)]
     filter_duration: i64,
     /// Length of the periods that values are aligned to, in seconds, at least 60; without it values stay as they are.
     #[meta(trigger, optional)]
     alignment_period_seconds: i64,
-    /// What is made of the values of one time series in a period, such as `mean`.
+    /// What is made of the values of one time series in a period, such as `mean`, `rate` or `percentile_95`; needs
+    /// `alignmentPeriodSeconds`.
     #[meta(trigger, optional)]
     alignment_aligner: String,
-    /// What is made of several time series, such as `sum`.
+    /// What is made of several time series, such as `sum` or `max`; needs `alignmentPeriodSeconds`.
     #[meta(trigger, optional)]
     alignment_reducer: String,
     #[meta(group)]

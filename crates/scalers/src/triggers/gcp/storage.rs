@@ -8,26 +8,56 @@ use crate::client::gcp::GcpOptions;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the number of objects in a bucket of Cloud Storage.
+///
+/// What counts is the number of objects that are not empty, in the whole bucket or under `blobPrefix`. The replicas are
+/// that number divided by `targetObjectCount`. The target leaves zero when it is above `activationTargetObjectCount`.
+///
+/// The trigger does not know which objects are done: the workers must delete or move them. Counting ends at
+/// `maxBucketItemsToScan`, so with the defaults of 1000 and 100 there are never more than 10 replicas.
+///
+/// Objects of size 0 do not count, and neither do the marks that stand for folders. A bucket that does not exist counts
+/// as 0 and is no error, so check its name.
+///
+/// Log in with a TriggerAuthentication: either `podIdentity` with the provider `gcp`, which is KEDA's own service
+/// account, or the parameter `GoogleApplicationCredentials`, the key of a service account as JSON. Without one,
+/// `credentialsFromEnv` names a variable of the target's container that holds such a key. The service account needs the
+/// role `roles/storage.objectViewer` on the bucket.
+///
+/// ```yaml
+/// type: gcp-storage
+/// metadata:
+///   bucketName: ticket-shop-uploads
+///   blobPrefix: new/
+///   targetObjectCount: "20"
+///   activationTargetObjectCount: "2"
+///   maxBucketItemsToScan: "2000"
+/// authenticationRef:
+///   name: uploads-reader
+/// ---
+/// podIdentity:
+///   provider: gcp
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Storage {
-    /// Name of the bucket.
+    /// Name of the bucket, without `gs://`.
     #[meta(trigger)]
     bucket_name: String,
-    /// Objects that one replica is expected to handle.
+    /// Objects that one replica is expected to handle; above 0.
     #[meta(trigger, default = "100")]
     target_object_count: i64,
     /// Number of objects above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_target_object_count: i64,
-    /// Number of objects at which counting ends.
+    /// Number of objects at which counting ends; the value is never higher.
     #[meta(trigger, default = "1000")]
     max_bucket_items_to_scan: i64,
-    /// What divides names into folders, of which only the top one is counted, such as `/`.
+    /// What divides names into folders, such as `/`; with it objects in folders below `blobPrefix` do not count.
+    /// Without it all of them do.
     #[meta(trigger, optional)]
     blob_delimiter: String,
-    /// What the names of objects that count begin with.
+    /// What the names of objects that count begin with, such as `new/`.
     #[meta(trigger, optional)]
     blob_prefix: String,
     #[meta(group)]

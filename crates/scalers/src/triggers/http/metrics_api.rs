@@ -21,34 +21,69 @@ use crate::format::prometheus_text::Selector;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
 
 /// Scale on a number that an HTTP endpoint gives.
+///
+/// The endpoint is asked with GET at each reading and must answer with 200. The value is the number at `valueLocation`
+/// of the answer; one replica is wanted per `targetValue` of it, and the target leaves zero when it is above
+/// `activationTargetValue`. In JSON and YAML a text such as `"10Ki"` counts too, as a Kubernetes quantity. By `format`:
+///
+/// - `json`: a gjson path, such as `queues.0.length`.
+/// - `yaml` and `xml`: names with dots between them, such as `stats.queue.length`; in lists of YAML also positions.
+/// - `prometheus`: a selector, such as `queue_length{queue="orders"}`. The first sample with these labels is taken,
+///   which must be a counter or gauge; `!=` and `=~` count as `=`.
+///
+/// `authModes` says how to log in, if at all: `apiKey` wants `apiKey`, `basic` wants `username` and `password`,
+/// `bearer` wants `bearerToken`, and `tls` wants `cert` and `key`; `ca` counts only with `tls`. `custom` and `oauth`
+/// are checked but not sent, as in KEDA, and pod identities are not used. The endpoint must be reachable for KEDA, not
+/// only for the target.
+///
+/// ```yaml
+/// type: metrics-api
+/// metadata:
+///   url: https://orders.shop.svc/stats
+///   valueLocation: queue.length
+///   targetValue: "50"
+///   activationTargetValue: "5"
+///   authModes: bearer
+/// authenticationRef:
+///   name: stats-login
+/// ---
+/// secretTargetRef:
+///   - parameter: bearerToken
+///     name: stats-login
+///     key: token
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 pub struct MetricsApi {
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle. Needed, and not 0, unless a formula in `scalingModifiers` uses the
+    /// trigger.
     #[meta(trigger, optional)]
     target_value: f64,
     /// Value above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_target_value: f64,
-    /// Address of the endpoint.
+    /// Address of the endpoint, such as `http://orders.shop.svc:8080/stats`.
     #[meta(trigger)]
     url: String,
     /// Format of the answer.
     #[meta(trigger, default = "json", one_of("prometheus", "json", "xml", "yaml"))]
     format: String,
-    /// Where the number is: a gjson path for `json`, names with dots for `yaml` and `xml`, a selector for `prometheus`.
+    /// Where the number is: a gjson path for `json`, names with dots between them for `yaml` and `xml`, a selector for
+    /// `prometheus`.
     #[meta(trigger)]
     value_location: String,
     /// Whether to take any certificate of the server.
     #[meta(trigger, default = "false")]
     unsafe_ssl: bool,
-    /// Time limit of a request.
+    /// Time limit of a request, such as `5s`; a number without a unit is in milliseconds. When not given it is that of
+    /// all requests.
     #[meta(trigger, optional)]
     timeout: Duration,
-    /// Whether to ask every endpoint behind the Kubernetes Service in the address, and aggregate.
+    /// Whether to ask every endpoint behind the Kubernetes Service in the address, and aggregate; it cannot be used
+    /// yet.
     #[meta(trigger, default = "false")]
     aggregate_from_kube_service_endpoints: bool,
-    /// How to aggregate.
+    /// How to make one number of those of all endpoints, with `aggregateFromKubeServiceEndpoints`.
     #[meta(trigger, default = "average", one_of("average", "sum", "max", "min"))]
     #[expect(dead_code, reason = "checked as KEDA does; of use only where a Kubernetes Service can be asked")]
     aggregation_type: String,

@@ -9,13 +9,43 @@ use crate::client::Sources;
 use crate::trigger::{Scaler, Specs, Trigger};
 
 /// Scale on the CPU or memory that the pods use.
+///
+/// The HPA reads this metric by itself, from the metrics server of the cluster, and takes the average over all pods.
+/// `metricType` of the trigger is needed, and says what `value` is:
+///
+/// - `Utilization`: per cent of what the containers request, such as `"70"`. Each container must have a request, or a
+///   limit that stands for it.
+/// - `AverageValue`: an amount per pod, such as `500m` of CPU or `400Mi` of memory.
+///
+/// There is no activation: pods that do not run use nothing, so the trigger never brings the target up from zero. It
+/// takes another trigger that is not `cpu` or `memory` to scale to zero, and then only those others decide on it. An
+/// object without one must set `minReplicaCount` to 1 or more, as its default is 0.
+///
+/// Of all metrics of an object the HPA obeys the one that wants the most replicas. Formulas (`scalingModifiers`),
+/// ScaledJobs and `useCachedMetrics` do not work with this trigger. No login is needed.
+///
+/// ```yaml
+/// type: cpu
+/// metricType: Utilization
+/// metadata:
+///   value: "70"
+/// ```
+///
+/// ```yaml
+/// type: memory
+/// metricType: AverageValue
+/// metadata:
+///   value: 400Mi
+///   containerName: web
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 pub struct ResourceMetrics {
-    /// The target: per cent of the request, or an amount per pod, as `metricType` says.
+    /// The target: a whole number of per cent of the request such as `70`, or an amount per pod such as `500m` or
+    /// `400Mi`, as `metricType` says.
     #[meta(trigger)]
     value: String,
-    /// The container to look at; all of them by default.
+    /// Name of the container to look at, so that sidecars do not count; all of them by default.
     #[meta(trigger)]
     container_name: Option<String>,
     /// Removed: `metricType` of the trigger says it.
@@ -31,10 +61,14 @@ pub struct ResourceMetrics {
 
 impl ResourceMetrics {
     fn check(&mut self, reader: &mut Reader<'_>) {
-        if !reader.has_errors()
-            && let Err(message) = self.target(&reader.context().metric_type)
-        {
-            reader.error_at("value", message);
+        let metric_type = &reader.context().metric_type;
+        match self.target(metric_type) {
+            _ if reader.has_errors() => {}
+            Ok(_) => {}
+            Err(message) if matches!(metric_type.as_str(), "Utilization" | "AverageValue") => {
+                reader.error_at("value", message);
+            }
+            Err(message) => reader.error_beside("metricType", message),
         }
     }
 

@@ -15,19 +15,39 @@ use crate::format::label_selector;
 use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// Scale on the number of pods, or of nodes with such pods, in the object's namespace.
+///
+/// What counts is the number of pods that `podSelector` matches and that have not ended; pods that wait or are being
+/// deleted count too. With `groupByNode` it is the number of different nodes that they are on. The replicas are that
+/// number divided by `value`, so `"1"` makes the target as large as the workload that it follows, and `"10"` a tenth of
+/// it. The target leaves zero when the number is above `activationValue`.
+///
+/// `value` must be given, although it has a default: a target of 0 is refused, except where a formula
+/// (`scalingModifiers`) uses the trigger. The selector must not match the target's own pods, as more of them would then
+/// call for more. Pods of other namespaces cannot be counted.
+///
+/// No login is needed: the operator asks the cluster with its own rights. Under `keda up` there is no cluster, and each
+/// reading fails.
+///
+/// ```yaml
+/// type: kubernetes-workload
+/// metadata:
+///   podSelector: app=checkout,tier in (web, worker)
+///   value: "5"
+///   activationValue: "2"
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 pub struct KubernetesWorkload {
-    /// Label selector of the pods, such as `app=shop,tier in (a, b)`.
+    /// Label selector of the pods, such as `app=shop,tier in (web, worker)`.
     #[meta(trigger)]
     pod_selector: String,
-    /// Pods, or nodes, that one replica is expected to handle.
+    /// Pods, or nodes, that one replica is expected to handle, such as `5`; above 0.
     #[meta(trigger, default = "0")]
     value: f64,
-    /// Number above which the target leaves zero.
+    /// Number of pods, or nodes, above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_value: f64,
-    /// Whether to count the nodes that the pods are on.
+    /// Whether to count the nodes that the pods are on; pods without a node do not count then.
     #[meta(trigger, default = "false")]
     group_by_node: bool,
 }

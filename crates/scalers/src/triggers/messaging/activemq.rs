@@ -9,18 +9,51 @@ use crate::client::jolokia::Properties;
 use crate::client::request_uri::RequestUri;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the length of a queue in ActiveMQ Classic.
+/// Scale on the messages in a queue of ActiveMQ Classic.
+///
+/// The value is the `QueueSize` of one queue: all messages that no consumer has acknowledged yet, so also those that
+/// are being handled. It is read through Jolokia, the HTTP bridge of the broker's web console. One replica is wanted
+/// per `targetQueueSize` messages, and the target leaves zero when there are more than `activationTargetQueueSize`.
+///
+/// Say where the queue is with `managementEndpoint`, `brokerName` and `destinationName`, or give the whole address in
+/// `restAPITemplate`; only that one can begin with `https://`. Log in with `username` and `password` of a user of the
+/// console, who may read through Jolokia (HTTP Basic). Pod identities and client certificates are not used.
+///
+/// - The console refuses requests whose `Origin` its `jolokia-access.xml` does not allow: give an allowed one in
+///   `corsHeader`, if the default is not among them.
+/// - A queue that the broker does not know is an error, not a queue without messages.
+///
+/// ```yaml
+/// type: activemq
+/// metadata:
+///   managementEndpoint: activemq.shop.svc:8161
+///   brokerName: shop
+///   destinationName: orders
+///   targetQueueSize: "50"
+///   activationTargetQueueSize: "5"
+/// authenticationRef:
+///   name: activemq-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: activemq-login
+///     key: username
+///   - parameter: password
+///     name: activemq-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct ActiveMq {
-    /// Address of the web console, as `host:port`.
+    /// Address of the web console, as `host:port`, without a scheme: it is asked over plain HTTP. Needed without
+    /// `restAPITemplate`.
     #[meta(trigger, optional)]
     management_endpoint: String,
-    /// The queue.
+    /// Name of the queue. Needed without `restAPITemplate`.
     #[meta(trigger, optional)]
     destination_name: String,
-    /// Name of the broker.
+    /// Name of the broker, as in its `brokerName` setting. Needed without `restAPITemplate`.
     #[meta(trigger, optional)]
     broker_name: String,
     /// User of the web console.
@@ -29,10 +62,12 @@ pub struct ActiveMq {
     /// Password of the web console.
     #[meta(auth, env, trigger)]
     password: Secret,
-    /// The `Origin` that is sent; `http://` and the address of the web console by default.
+    /// The `Origin` header to send, such as `http://localhost`; `http://` and `managementEndpoint` when not given.
     #[meta(trigger, optional)]
     cors_header: String,
-    /// The whole address to read, in place of web console, queue and broker.
+    /// The whole address to read: `https://host:8162/api/jolokia/read/` and right after it
+    /// `org.apache.activemq:type=Broker,brokerName=b,destinationType=Queue,destinationName=q/QueueSize`. It takes the
+    /// place of `managementEndpoint`, `brokerName` and `destinationName`, which are then ignored.
     #[meta(name = "restAPITemplate", trigger, optional)]
     rest_api_template: String,
     /// Messages that one replica is expected to handle.

@@ -6,38 +6,78 @@ use keda_core::metric::{MetricSpec, Target};
 use crate::client::kafka::options::{ConsumerGroup, Security};
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the lag of a consumer group in Kafka.
+/// Scale on the lag of a consumer group in Kafka, by the rules of KEDA's second, experimental Kafka scaler.
+///
+/// Take `kafka` unless you need several topics in one trigger: it counts the same, knows more logins and is stricter
+/// about mistakes. The value is the lag: the messages between the group's committed offsets and the ends of the
+/// partitions, all added up. One replica is wanted per `lagThreshold` messages, but no more replicas than there are
+/// partitions, unless `allowIdleConsumers` is on. The target leaves zero when the lag is above
+/// `activationLagThreshold`.
+///
+/// The user needs the right to describe the group and its topics. Logins by `sasl`:
+///
+/// - `plaintext`, `scram_sha256` and `scram_sha512` want `username` and `password`.
+/// - `aws_msk_iam` wants `awsRegion`, `tls: enable`, and the pod identity `aws`, or in the TriggerAuthentication either
+///   `awsRoleArn`, or `awsAccessKeyID` and `awsSecretAccessKey`.
+///
+/// Give `sasl` and `tls` in the metadata or in the TriggerAuthentication, never in both. Without `topic` the group must
+/// have active members, and all topics of the cluster count, also those that it does not read. A topic that does not
+/// exist counts 0.
+///
+/// ```yaml
+/// type: apache-kafka
+/// metadata:
+///   bootstrapServers: b-1.shop.example:9098,b-2.shop.example:9098
+///   consumerGroup: billing
+///   topic: orders,refunds
+///   lagThreshold: "100"
+///   activationLagThreshold: "5"
+///   sasl: aws_msk_iam
+///   tls: enable
+///   awsRegion: eu-central-1
+/// authenticationRef:
+///   name: billing-identity
+/// ---
+/// podIdentity:
+///   provider: aws
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct ApacheKafka {
     #[meta(group)]
     group: ConsumerGroup,
-    /// The topics; all of the cluster when not given.
+    /// The topics, such as `orders,refunds`; all of the cluster when not given.
     #[meta(name = "topic", trigger, env, optional)]
     topics: Vec<String>,
-    /// Partitions to count, such as `1,3-5`; all when not given.
+    /// Numbers and ranges of the partitions to count, such as `1,3-5`; all when not given. Of no effect without
+    /// `topic`.
     #[meta(trigger, optional, range = "-")]
     partition_limitation: Vec<i64>,
-    /// Where the group starts to read a partition that it has never read.
+    /// Where the group starts to read a partition that it has never read, as in the consumers' `auto.offset.reset`.
+    /// Such a partition counts 1 with `latest`, and all its messages with `earliest`.
     #[meta(trigger, default = "latest", one_of("earliest", "latest"))]
     offset_reset_policy: String,
-    /// Whether there may be more replicas than partitions.
+    /// Whether there may be more replicas than partitions, though those have nothing to read. Excludes
+    /// `limitToPartitionsWithLag`.
     #[meta(trigger, optional)]
     allow_idle_consumers: bool,
-    /// Whether to leave out partitions whose offset has not moved since the last reading.
+    /// Whether to leave out partitions whose committed offset has not moved since the last reading, as where a message
+    /// cannot be handled. They still keep the target above zero.
     #[meta(trigger, optional)]
     exclude_persistent_lag: bool,
-    /// Whether a partition that was never read counts 0 in place of 1 or all of it.
+    /// Whether a partition that the group has never read counts 0, in place of what `offsetResetPolicy` makes of it.
     #[meta(trigger, optional)]
     scale_to_zero_on_invalid_offset: bool,
-    /// Whether there may be only as many replicas as partitions with lag.
+    /// Whether there may be only as many replicas as partitions with lag. Needs `topic` and excludes
+    /// `allowIdleConsumers`.
     #[meta(trigger, optional)]
     limit_to_partitions_with_lag: bool,
-    /// Whether to round up to replicas that all have as many partitions.
+    /// Whether to round up to a number of replicas that all get as many partitions: of ten partitions 1, 2, 5 or 10
+    /// replicas.
     #[meta(trigger, optional)]
     ensure_even_distribution_of_partitions: bool,
-    /// How to log in; `gssapi` cannot be used yet.
+    /// How to log in; `gssapi` cannot be used yet. Give it in the metadata or the TriggerAuthentication, not in both.
     #[meta(
         trigger,
         auth,

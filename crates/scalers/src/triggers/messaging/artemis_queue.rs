@@ -10,21 +10,57 @@ use crate::client::jolokia::Properties;
 use crate::client::request_uri::RequestUri;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the length of a queue in ActiveMQ Artemis.
+/// Scale on the messages in a queue of ActiveMQ Artemis.
+///
+/// The value is the `MessageCount` of one anycast queue, which includes messages that are being delivered. It is read
+/// through Jolokia, the HTTP bridge of the broker's web console. One replica is wanted per `queueLength` messages, and
+/// the target leaves zero when there are more than `activationQueueLength`.
+///
+/// Say where the queue is with `managementEndpoint`, `brokerName`, `brokerAddress` and `queueName`, or give the whole
+/// address in `restApiTemplate`; only that one can say `https://` or a multicast queue. Log in with `username` and
+/// `password` of a user of the console (HTTP Basic), and with `cert` and `key` too where a proxy before it wants a
+/// certificate. Pod identities are not used.
+///
+/// - By default the target leaves zero at the eleventh message only: set `activationQueueLength` to `0` for the first.
+/// - The console refuses requests whose `Origin` its `jolokia-access.xml` does not allow: give an allowed one in
+///   `corsHeader`.
+/// - `ca` is used only together with `cert` and `key`.
+///
+/// ```yaml
+/// type: artemis-queue
+/// metadata:
+///   managementEndpoint: artemis.shop.svc:8161
+///   brokerName: shop
+///   brokerAddress: orders
+///   queueName: orders
+///   queueLength: "50"
+///   activationQueueLength: "0"
+/// authenticationRef:
+///   name: artemis-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: artemis-login
+///     key: username
+///   - parameter: password
+///     name: artemis-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct ArtemisQueue {
-    /// Address of the web console, as `host:port`.
+    /// Address of the web console, as `host:port`, without a scheme: it is asked over plain HTTP. Needed without
+    /// `restApiTemplate`.
     #[meta(trigger, optional)]
     management_endpoint: String,
-    /// The queue.
+    /// Name of the queue. Needed without `restApiTemplate`.
     #[meta(trigger, optional)]
     queue_name: String,
-    /// Name of the broker.
+    /// Name of the broker, as in its `broker.xml`. Needed without `restApiTemplate`.
     #[meta(trigger, optional)]
     broker_name: String,
-    /// Address of the queue inside the broker.
+    /// Address of the queue inside the broker, which often has the queue's name. Needed without `restApiTemplate`.
     #[meta(trigger, optional)]
     broker_address: String,
     /// User of the web console.
@@ -33,7 +69,10 @@ pub struct ArtemisQueue {
     /// Password of the web console.
     #[meta(auth, trigger, env)]
     password: Secret,
-    /// The whole address to read, in place of web console, queue, broker and its address.
+    /// The whole address to read, which takes the place of `managementEndpoint`, `brokerName`, `brokerAddress` and
+    /// `queueName`: `https://host:8161/console/jolokia/read/org.apache.activemq.artemis:` and right after it
+    /// `broker="b",component=addresses,address="a",subcomponent=queues,routing-type="anycast",queue="q"/MessageCount`.
+    /// The quotes stand as they are, not as `%22`.
     #[meta(trigger, optional)]
     rest_api_template: String,
     /// Messages that one replica is expected to handle.
@@ -42,10 +81,10 @@ pub struct ArtemisQueue {
     /// Messages above which the target leaves zero.
     #[meta(trigger, default = "10")]
     activation_queue_length: i64,
-    /// The `Origin` that is sent; `http://` and the address of the web console by default.
+    /// The `Origin` header to send, such as `http://localhost`; `http://` and `managementEndpoint` when not given.
     #[meta(trigger, optional)]
     cors_header: String,
-    /// Whether to take any certificate of the server.
+    /// Whether to take any certificate of the server; of use only where `restApiTemplate` says `https://`.
     #[meta(trigger, default = "false")]
     unsafe_ssl: bool,
     #[meta(group)]

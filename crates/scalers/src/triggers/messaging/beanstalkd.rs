@@ -8,26 +8,47 @@ use keda_core::names::{normalize, query_escape};
 
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the number of jobs in a tube.
+/// Scale on the jobs in a tube of beanstalkd.
+///
+/// The value is the number of jobs that are ready or reserved, so those that wait and those that a worker holds, with
+/// `includeDelayed` also the delayed ones. Buried jobs never count. One replica is wanted per `value` jobs, and the
+/// target leaves zero when there are more than `activationValue`.
+///
+/// The server has no login and no TLS: only its address is needed, and KEDA must be able to reach it.
+///
+/// - The port must be given, although beanstalkd has a usual one (11300).
+/// - The default `timeout` of 30 is in milliseconds: give a longer one with a unit, such as `5s`, where the network is
+///   slow.
+/// - A tube that does not exist counts 0: the server forgets tubes that nobody uses. A wrong name is not noticed.
+///
+/// ```yaml
+/// type: beanstalkd
+/// metadata:
+///   server: beanstalkd.shop.svc:11300
+///   tube: resize-images
+///   value: "20"
+///   activationValue: "2"
+///   timeout: 5s
+/// ```
 #[derive(Debug, Metadata)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Tube {
-    /// Address of the server, as `host:port`.
+    /// Address of the server, as `host:port`; the port must be there.
     #[meta(trigger)]
     server: String,
-    /// The tube.
+    /// Name of the tube, such as `default`.
     #[meta(trigger)]
     tube: String,
     /// Jobs that one replica is expected to handle.
     #[meta(trigger)]
     value: f64,
-    /// Jobs above which the target leaves zero.
+    /// Jobs above which the target leaves zero; 0 when not given.
     #[meta(trigger, optional)]
     activation_value: f64,
-    /// Whether to count delayed jobs too.
+    /// Whether to count delayed jobs too, which nobody can reserve before their time.
     #[meta(trigger, optional)]
     include_delayed: bool,
-    /// Time limit of the connection, such as `30s`; milliseconds without a unit.
+    /// Most time to connect, such as `5s`; a number without a unit is in milliseconds.
     #[meta(trigger, default = "30")]
     timeout: Duration,
 }

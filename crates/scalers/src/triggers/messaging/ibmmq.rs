@@ -10,29 +10,61 @@ use crate::client::request_uri::RequestUri;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the depth of queues in IBM MQ.
+///
+/// The value is the current depth (`CURDEPTH`) of a local queue, asked for over the administrative REST API of the
+/// mqweb server; of several queues it is what `operation` says. One replica is wanted per `queueDepth` messages, and
+/// the target leaves zero when the value is above `activationQueueDepth`.
+///
+/// Log in with `username` and `password` of a user of the mqweb server who may run `DISPLAY QLOCAL` through the API
+/// (HTTP Basic), and with `cert` and `key` too where the server asks for a certificate. Pod identities are not used.
+///
+/// - Several queues count as the longest one by default: set `operation` to `sum` where the replicas read all of them.
+/// - One queue that does not exist, or cannot be read, makes the whole reading fail.
+/// - `ca` is used only together with `cert` and `key`; for a server whose certificate is unknown there is `unsafeSsl`.
+///
+/// ```yaml
+/// type: ibmmq
+/// metadata:
+///   host: https://ibmmq.shop.svc:9443/ibmmq/rest/v2/admin/action/qmgr/SHOP/mqsc
+///   queueNames: ORDERS.IN,REFUNDS.IN
+///   operation: sum
+///   queueDepth: "50"
+///   activationQueueDepth: "5"
+/// authenticationRef:
+///   name: ibmmq-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: ibmmq-login
+///     key: username
+///   - parameter: password
+///     name: ibmmq-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct IbmMq {
-    /// Address of the queue manager's MQSC API, such as `https://h:9443/ibmmq/rest/v2/admin/action/qmgr/QM1/mqsc`.
+    /// Address of the queue manager's MQSC resource, such as
+    /// `https://host:9443/ibmmq/rest/v2/admin/action/qmgr/QM1/mqsc`, where `QM1` is the queue manager.
     #[meta(trigger)]
     host: String,
-    /// The queues.
+    /// Names of the local queues, such as `ORDERS.IN,REFUNDS.IN`; each is asked for by a request of its own.
     #[meta(names("queueName", "queueNames"), trigger)]
     queue_names: Vec<String>,
-    /// Messages that one replica is expected to handle.
+    /// Messages that one replica is expected to handle; with several queues, of the one number that `operation` makes.
     #[meta(trigger, default = "20")]
     queue_depth: i64,
     /// Messages above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_queue_depth: i64,
-    /// How to make one number of several queues.
+    /// How to make one number of several queues: the longest, the average (rounded down), or all added up.
     #[meta(trigger, default = "max", one_of("max", "avg", "sum"))]
     operation: String,
-    /// User of the API.
+    /// User of the mqweb server.
     #[meta(auth, env, trigger)]
     username: String,
-    /// Password of the API.
+    /// Password of the user.
     #[meta(auth, env, trigger)]
     password: Secret,
     /// Whether to take any certificate of the server.

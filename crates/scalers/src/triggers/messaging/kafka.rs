@@ -10,40 +10,86 @@ use crate::client::kafka::options::{ConsumerGroup, Security};
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the lag of a consumer group in Kafka.
+///
+/// The value is the lag: the messages between the group's committed offsets and the ends of the partitions, all added
+/// up. One replica is wanted per `lagThreshold` messages, but no more replicas than there are partitions, unless
+/// `allowIdleConsumers` is on. The target leaves zero when the lag is above `activationLagThreshold`.
+///
+/// The user needs the right to describe the group and its topics. With `tls: enable`, `ca` names an authority of your
+/// own, and `cert` and `key` are the client's certificate. Logins by `sasl`:
+///
+/// - `plaintext`, `scram_sha256` and `scram_sha512` want `username` and `password`.
+/// - `oauthbearer` wants `username` and `password` (client and its secret) and `oauthTokenEndpointUri`; with
+///   `saslTokenProvider: aws_msk_iam` instead `awsRegion`, `tls: enable`, and the pod identity `aws`, or in the
+///   TriggerAuthentication either `awsRoleArn`, or `awsAccessKeyID` and `awsSecretAccessKey`.
+/// - `gssapi` wants `username`, `realm`, `kerberosConfig`, and either `password` or `keytab`.
+///
+/// A partition that the group has never read counts 1 with `offsetResetPolicy: latest`, which keeps one replica until
+/// there is a commit. Without `topic` all topics count that the group has committed offsets for; before its first
+/// commit these are all of the cluster. A trigger that may go to zero should name its topic.
+///
+/// ```yaml
+/// type: kafka
+/// metadata:
+///   bootstrapServers: kafka-0.shop.svc:9093,kafka-1.shop.svc:9093
+///   consumerGroup: billing
+///   topic: orders
+///   lagThreshold: "100"
+///   activationLagThreshold: "5"
+///   sasl: scram_sha512
+///   tls: enable
+/// authenticationRef:
+///   name: kafka-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: kafka-login
+///     key: username
+///   - parameter: password
+///     name: kafka-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Kafka {
     #[meta(group)]
     group: ConsumerGroup,
-    /// The topic; all that the group reads when not given.
+    /// The topic; all that the group has committed offsets for when not given.
     #[meta(trigger, env, optional)]
     topic: String,
-    /// Partitions to count, such as `1,3-5`; all when not given.
+    /// Numbers and ranges of the partitions to count, such as `1,3-5`; all when not given. Of no effect without
+    /// `topic`.
     #[meta(trigger, optional)]
     partition_limitation: String,
-    /// Where the group starts to read a partition that it has never read.
+    /// Where the group starts to read a partition that it has never read, as in the consumers' `auto.offset.reset`.
+    /// Such a partition counts 1 with `latest`, and all its messages with `earliest`.
     #[meta(trigger, default = "latest", one_of("latest", "earliest"))]
     offset_reset_policy: String,
-    /// Whether there may be more replicas than partitions.
+    /// Whether there may be more replicas than partitions, though those have nothing to read. Excludes
+    /// `limitToPartitionsWithLag`.
     #[meta(trigger, default = "false")]
     allow_idle_consumers: bool,
-    /// Whether to leave out partitions whose offset has not moved since the last reading.
+    /// Whether to leave out partitions whose committed offset has not moved since the last reading, as where a message
+    /// cannot be handled. They still keep the target above zero.
     #[meta(trigger, default = "false")]
     exclude_persistent_lag: bool,
-    /// Whether a partition that was never read counts 0 in place of 1 or all of it.
+    /// Whether a partition that the group has never read counts 0, in place of what `offsetResetPolicy` makes of it.
     #[meta(trigger, default = "false")]
     scale_to_zero_on_invalid_offset: bool,
-    /// Whether there may be only as many replicas as partitions with lag.
+    /// Whether there may be only as many replicas as partitions with lag. Needs `topic`; excludes `allowIdleConsumers`
+    /// and `ensureEvenDistributionOfPartitions`.
     #[meta(trigger, default = "false")]
     limit_to_partitions_with_lag: bool,
-    /// Whether to round up to replicas that all have as many partitions.
+    /// Whether to round up to a number of replicas that all get as many partitions: of ten partitions 1, 2, 5 or 10
+    /// replicas. Needs `topic`; excludes `limitToPartitionsWithLag`.
     #[meta(trigger, default = "false")]
     ensure_even_distribution_of_partitions: bool,
-    /// Whether to ask for the metadata of all topics, not only of this one.
+    /// Whether to ask the brokers about all topics, not only about `topic`; `false` spares work in large clusters and
+    /// needs `topic`.
     #[meta(trigger, default = "true")]
     full_metadata: bool,
-    /// Version of the brokers, such as `2.5.0`; 1.0.0 when not given.
+    /// Version of the brokers, as `2.5.0` or `0.11.0.2`; 1.0.0 when not given.
     #[meta(trigger, optional)]
     version: String,
     #[meta(group)]
@@ -51,7 +97,7 @@ pub struct Kafka {
     /// Whether to take any certificate of the brokers.
     #[meta(trigger, default = "false")]
     unsafe_ssl: bool,
-    /// How to log in.
+    /// How to log in; `none` when not given. With `oauthbearer`, `saslTokenProvider` says where its token is from.
     #[meta(
         trigger,
         auth,
@@ -59,31 +105,34 @@ pub struct Kafka {
         one_of("none", "plaintext", "scram_sha256", "scram_sha512", "oauthbearer", "gssapi")
     )]
     sasl: String,
-    /// Who gives the token of `oauthbearer`: a server of OAuth 2.0, or AWS.
+    /// Who gives the token of `oauthbearer`: `bearer`, a server of OAuth 2.0, which is the default, or `aws_msk_iam`,
+    /// AWS.
     #[meta(trigger, auth, optional, one_of("bearer", "aws_msk_iam"))]
     sasl_token_provider: String,
-    /// Scopes of the token, with commas between them.
+    /// Scopes to ask for with `oauthbearer`, such as `kafka.read,kafka.describe`; none when not given.
     #[meta(auth, optional)]
     scopes: String,
-    /// Where tokens are given.
+    /// Address of the server of OAuth 2.0 that gives the tokens, such as `https://login.example/oauth2/token`; needed
+    /// with `oauthbearer`, but not for AWS.
     #[meta(auth, optional)]
     oauth_token_endpoint_uri: String,
-    /// What else is sent with the token, as `key=value` with commas between them.
+    /// SASL extensions that are sent with the token of `oauthbearer`, such as
+    /// `logicalCluster=lkc-1,identityPoolId=pool-2`.
     #[meta(auth, optional)]
     oauth_extensions: Secret,
-    /// Content of the Kerberos keytab.
+    /// Content of the Kerberos keytab of `gssapi`, in place of `password`.
     #[meta(auth, optional)]
     keytab: Secret,
-    /// Kerberos realm.
+    /// Kerberos realm of `gssapi`, such as `SHOP.EXAMPLE`.
     #[meta(auth, optional)]
     realm: String,
-    /// Content of `krb5.conf`.
+    /// Content of the `krb5.conf` of `gssapi`.
     #[meta(auth, optional)]
     kerberos_config: String,
-    /// Name of the service in Kerberos; `kafka` when not given.
+    /// Name of the brokers' service in Kerberos; `kafka` when not given.
     #[meta(auth, optional)]
     kerberos_service_name: String,
-    /// Whether to turn off FAST pre-authentication.
+    /// Whether to turn off FAST pre-authentication with `gssapi`, as some Active Directories need it.
     #[meta(name = "kerberosDisableFAST", auth, default = "false")]
     kerberos_disable_fast: bool,
 }

@@ -7,20 +7,44 @@ use keda_core::names::normalize;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the lag of a consumer in NATS JetStream.
+///
+/// The value is the number of messages of the stream that the consumer has yet to be given, and those that it has not
+/// acknowledged yet (`num_pending` and `num_ack_pending`). One replica is wanted per `lagThreshold` messages, and the
+/// target leaves zero when there are more than `activationLagThreshold`.
+///
+/// The server is asked over HTTP at its monitoring port (usually 8222), which must be switched on and reachable for
+/// KEDA. There is no login; pod identities are not used. Give the account of the stream by name or by id: a server
+/// without accounts has one, `$G`.
+///
+/// - The consumer must exist, also while the target is at zero, so it must be durable: one that is not found is an
+///   error.
+/// - In a cluster only the consumer's leader knows its lag, and KEDA looks for it on every node. Give the headless
+///   Service of the servers as endpoint, so that `nats-0.nats-headless.shop.svc:8222` and its siblings can be reached.
+///
+/// ```yaml
+/// type: nats-jetstream
+/// metadata:
+///   natsServerMonitoringEndpoint: nats-headless.shop.svc:8222
+///   account: $G
+///   stream: ORDERS
+///   consumer: billing
+///   lagThreshold: "50"
+///   activationLagThreshold: "5"
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct NatsJetStream {
-    /// Name of the account.
+    /// Name of the account that the stream is in, such as `$G`; this or `accountID` is needed.
     #[meta(auth, trigger, optional)]
     account: String,
-    /// Id of the account; its name by default.
+    /// Id of the account, where it is not the name; `account` when not given.
     #[meta(name = "accountID", auth, trigger, optional)]
     account_id: String,
-    /// The stream.
+    /// Name of the stream.
     #[meta(trigger)]
     stream: String,
-    /// The consumer.
+    /// Name of the stream's durable consumer.
     #[meta(trigger)]
     consumer: String,
     /// Messages that one replica is expected to handle.
@@ -29,10 +53,10 @@ pub struct NatsJetStream {
     /// Messages above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_lag_threshold: i64,
-    /// Whether to ask with HTTPS.
+    /// Whether to ask with HTTPS; the server's certificate must then be one that KEDA trusts.
     #[meta(trigger, optional, default = "false")]
     use_https: bool,
-    /// Address of the server's monitoring port, as `host:port`.
+    /// Address of the server's monitoring port, as `host:port` without a scheme.
     #[meta(auth, trigger)]
     nats_server_monitoring_endpoint: String,
 }

@@ -7,11 +7,33 @@ use keda_core::names::normalize;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the depth of a channel in NSQ.
+///
+/// The value is the number of messages that wait in the channel, added up over all nodes (`nsqd`) that the lookup
+/// servers name for the topic; messages in flight are not in it. One replica is wanted per `depthThreshold` messages,
+/// and the target leaves zero when there are more than `activationDepthThreshold`.
+///
+/// There is no login. KEDA asks the lookup servers, and then every node at the address that it announces
+/// (`--broadcast-address` and its HTTP port), so those must be reachable too; one that does not answer makes the whole
+/// reading fail.
+///
+/// - Where a node has the topic but not the channel yet, the depth of the topic counts: the channel will be given it
+///   all.
+/// - A paused channel counts 0, and so does a topic that no lookup server knows.
+///
+/// ```yaml
+/// type: nsq
+/// metadata:
+///   nsqLookupdHTTPAddresses: nsqlookupd-0.nsq.shop.svc:4161,nsqlookupd-1.nsq.shop.svc:4161
+///   topic: orders
+///   channel: billing
+///   depthThreshold: "50"
+///   activationDepthThreshold: "5"
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Nsq {
-    /// Addresses of the lookup servers, as `host:port`.
+    /// HTTP addresses of the lookup servers (`nsqlookupd`), such as `a.example:4161,b.example:4161`, without a scheme.
     #[meta(name = "nsqLookupdHTTPAddresses", trigger, env)]
     lookup_addresses: Vec<String>,
     /// The topic.
@@ -20,16 +42,16 @@ pub struct Nsq {
     /// The channel.
     #[meta(trigger, env)]
     channel: String,
-    /// Messages that one replica is expected to handle.
+    /// Messages that one replica is expected to handle; more than 0.
     #[meta(trigger, env, default = "10")]
     depth_threshold: i64,
-    /// Messages above which the target leaves zero.
+    /// Messages above which the target leaves zero; not negative.
     #[meta(trigger, env, default = "0")]
     activation_depth_threshold: i64,
-    /// Whether to ask lookup servers and nodes with HTTPS.
+    /// Whether to ask with HTTPS, both the lookup servers and the nodes at their announced HTTP ports.
     #[meta(trigger, env, default = "false")]
     use_https: bool,
-    /// Whether to take any certificate of the servers.
+    /// Whether to take any certificate of lookup servers and nodes.
     #[meta(trigger, env, default = "false")]
     unsafe_ssl: bool,
 }

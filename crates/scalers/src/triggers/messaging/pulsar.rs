@@ -9,17 +9,50 @@ use crate::client::authentication::Authentication;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the backlog of a subscription in Pulsar.
+///
+/// The value is the `msgBacklog` of the subscription, the messages that it has not acknowledged yet, from the admin
+/// REST API. One replica is wanted per `msgBacklogThreshold` messages, whatever `metricType` says, and the target
+/// leaves zero when there are more than `activationMsgBacklogThreshold`.
+///
+/// The role needs the right to read the statistics of the topic. `authModes` says how to log in, if at all:
+///
+/// - `bearer` wants `bearerToken`, and `basic` wants `username` and `password`.
+/// - `oauth` wants `oauthTokenURI` and `clientID`, and mostly `clientSecret` and `scopes`.
+/// - `tls` wants `cert` and `key`, alone or with one of the others. `ca` counts only where some mode is on.
+/// - `custom` and `apiKey` have no effect here, and neither have pod identities.
+///
+/// A topic with partitions needs `isPartitionedTopic: "true"`, or it is not found; only persistent topics can be asked
+/// for. The subscription must exist: one that is not there is an error, not a backlog of 0.
+///
+/// ```yaml
+/// type: pulsar
+/// metadata:
+///   adminURL: https://pulsar.shop.svc:8443
+///   topic: persistent://shop/orders/created
+///   subscription: billing
+///   isPartitionedTopic: "true"
+///   msgBacklogThreshold: "100"
+///   activationMsgBacklogThreshold: "5"
+///   authModes: bearer
+/// authenticationRef:
+///   name: pulsar-login
+/// ---
+/// secretTargetRef:
+///   - parameter: bearerToken
+///     name: pulsar-login
+///     key: token
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Pulsar {
-    /// Address of the admin API.
+    /// Address of the admin API, such as `http://pulsar.shop.svc:8080`, without a slash at the end.
     #[meta(name = "adminURL", trigger, env)]
     admin_url: String,
-    /// The topic, such as `persistent://tenant/namespace/topic`.
+    /// The topic, as `persistent://tenant/namespace/topic` or `tenant/namespace/topic`.
     #[meta(trigger, env)]
     topic: String,
-    /// The subscription.
+    /// Name of the subscription.
     #[meta(trigger, env)]
     subscription: String,
     /// Messages that one replica is expected to handle.
@@ -28,10 +61,10 @@ pub struct Pulsar {
     /// Messages above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_msg_backlog_threshold: i64,
-    /// Whether the topic has partitions.
+    /// Whether the topic has partitions, all of which then count together.
     #[meta(trigger, default = "false")]
     is_partitioned_topic: bool,
-    /// The old way to say `authModes: tls`: `enable`.
+    /// The old way to say `authModes: tls`: `enable`. It counts only with `cert` or `key` in the TriggerAuthentication.
     #[meta(trigger, optional)]
     tls: String,
     #[meta(group)]
@@ -73,16 +106,16 @@ struct PulsarAuthentication(Authentication);
 /// What was once given in the metadata, and counts where the TriggerAuthentication does not have it.
 #[derive(Debug, Metadata)]
 struct OldParameters {
-    /// The old place of where OAuth 2.0 tokens are given.
+    /// The old place of where OAuth 2.0 tokens are given; the TriggerAuthentication's counts first.
     #[meta(name = "oauthTokenURI", trigger, optional)]
     token_uri: String,
-    /// The old place of the client of the OAuth 2.0 token.
+    /// The old place of the client of the OAuth 2.0 token; the TriggerAuthentication's counts first.
     #[meta(name = "clientID", trigger, optional)]
     client_id: String,
-    /// The old place of the scopes of the token.
+    /// The old place of the scopes of the token; the TriggerAuthentication's count first.
     #[meta(trigger, optional)]
     scope: String,
-    /// The old place of more form fields of the request for a token, as a query string.
+    /// The old place of `endpointParams`, more form fields of the request for a token, as a query string.
     #[meta(name = "EndpointParams", trigger, optional)]
     endpoint_params: String,
 }

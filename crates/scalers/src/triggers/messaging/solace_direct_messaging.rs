@@ -9,11 +9,44 @@ use keda_core::secret::Secret;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on what a Solace broker sends to the clients whose names match.
+///
+/// Each target that is given is a metric of its own, and the HPA follows the one that wants most replicas. Its value is
+/// the rate at which the broker sends to the clients of the VPN, in bytes or in messages, now or averaged over a
+/// minute, all clients added up. What waits in the clients' direct queues (`D-1`) is added `queuedMessagesFactor`
+/// times, so that a backlog counts more than traffic that flows. At least one target must be above 0.
+///
+/// Log in with `username` and `password` of a user of the SEMP API who may show clients (HTTP Basic); they come from a
+/// TriggerAuthentication or from variables, not from the metadata. Pod identities are not used.
+///
+/// - The trigger is always active, also where no client matches: it keeps the target above zero, and the activation
+///   parameters have no effect.
+/// - The pattern needs no `*`: the broker looks for it anywhere in the names.
+///
+/// ```yaml
+/// type: solace-direct-messaging
+/// metadata:
+///   solaceSempBaseURL: https://solace-a.shop.example:943,https://solace-b.shop.example:943
+///   messageVpn: shop
+///   clientNamePattern: price-feed
+///   aggregatedClientTxMsgRateTarget: "600"
+///   queuedMessagesFactor: "5"
+/// authenticationRef:
+///   name: solace-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: solace-login
+///     key: username
+///   - parameter: password
+///     name: solace-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct SolaceDirectMessaging {
-    /// Addresses of the brokers' SEMP API, each tried when those before it fail.
+    /// Addresses of the brokers' SEMP API, such as `https://a.example:943,https://b.example:943`; each is tried when
+    /// those before it fail.
     #[meta(name = "solaceSempBaseURL", trigger)]
     addresses: Vec<String>,
     /// User of the SEMP API.
@@ -22,16 +55,16 @@ pub struct SolaceDirectMessaging {
     /// Password of the SEMP API.
     #[meta(auth, env)]
     password: Secret,
-    /// The message VPN.
+    /// Name of the message VPN; clients of others do not count.
     #[meta(trigger)]
     message_vpn: String,
-    /// What the names of the clients have in them; no `*`.
+    /// What the names of the clients have in them, such as `price-feed`; no `*`.
     #[meta(trigger)]
     client_name_pattern: String,
     /// Whether to take any certificate of the server.
     #[meta(name = "unsafeSSL", trigger, default = "false")]
     unsafe_ssl: bool,
-    /// How much a waiting message counts, from 1 to 100 times a sent one.
+    /// How much a message that waits counts, from 1 to 100 times one that is sent.
     #[meta(trigger, default = "3")]
     queued_messages_factor: i64,
     /// Bytes per second that one replica is expected to handle.

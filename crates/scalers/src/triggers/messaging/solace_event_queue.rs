@@ -10,17 +10,51 @@ use crate::trigger::{Specs, Trigger};
 const MEGABYTE: i64 = 1024 * 1024;
 
 /// Scale on the messages in a Solace queue.
+///
+/// Each target that is given is a metric of its own, and the HPA follows the one that wants most replicas:
+///
+/// - `messageCountTarget`: the messages in the queue.
+/// - `messageSpoolUsageTarget`: the megabytes that they take.
+/// - `messageReceiveRateTarget`: the messages that the queue receives per second, on average.
+///
+/// At least one of them must be above 0. The target leaves zero when any of the three figures is above its activation
+/// parameter, also one without a target: by default with the first message.
+///
+/// Log in with `username` and `password` of a user of the SEMP API (version 2) who may read the VPN and the queue (HTTP
+/// Basic). Pod identities are not used, and the certificate of an `https://` address must be one that KEDA trusts.
+///
+/// ```yaml
+/// type: solace-event-queue
+/// metadata:
+///   solaceSempBaseURL: https://solace-a.shop.example:943,https://solace-b.shop.example:943
+///   messageVpn: shop
+///   queueName: orders
+///   messageCountTarget: "100"
+///   messageReceiveRateTarget: "50"
+///   activationMessageCountTarget: "10"
+/// authenticationRef:
+///   name: solace-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: solace-login
+///     key: username
+///   - parameter: password
+///     name: solace-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct SolaceEventQueue {
-    /// Addresses of the brokers' SEMP API, each tried when those before it fail.
+    /// Addresses of the brokers' SEMP API, such as `https://a.example:943,https://b.example:943`; each is tried when
+    /// those before it fail, or when the VPN is not up there.
     #[meta(name = "solaceSempBaseURL", trigger)]
     addresses: Vec<String>,
-    /// The message VPN.
+    /// Name of the message VPN.
     #[meta(trigger)]
     message_vpn: String,
-    /// The queue.
+    /// Name of the queue.
     #[meta(trigger)]
     queue_name: String,
     /// User of the SEMP API.
@@ -29,13 +63,13 @@ pub struct SolaceEventQueue {
     /// Password of the SEMP API.
     #[meta(auth, trigger, env)]
     password: Secret,
-    /// Messages in the queue that one replica is expected to handle.
+    /// Messages in the queue that one replica is expected to handle. One of the three targets is needed.
     #[meta(trigger, optional)]
     message_count_target: i64,
-    /// Megabytes of spooled messages that one replica is expected to handle.
+    /// Megabytes (of 1024 times 1024 bytes) of spooled messages that one replica is expected to handle.
     #[meta(trigger, optional)]
     message_spool_usage_target: i64,
-    /// Messages per second that one replica is expected to handle.
+    /// Messages received per second that one replica is expected to handle.
     #[meta(trigger, optional)]
     message_receive_rate_target: i64,
     /// Messages above which the target leaves zero.
@@ -44,7 +78,7 @@ pub struct SolaceEventQueue {
     /// Megabytes of spooled messages above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_message_spool_usage_target: i64,
-    /// Messages per second above which the target leaves zero.
+    /// Messages received per second above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_message_receive_rate_target: i64,
 }

@@ -8,12 +8,46 @@ use keda_core::secret::Secret;
 use crate::client::certificates::Certificates;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the backlog of a task queue.
+/// Scale on the backlog of a task queue in Temporal.
+///
+/// The value is the server's approximate number of tasks that wait in the queue for a worker, over all kinds of tasks
+/// or those in `queueTypes`; tasks that a worker has taken do not count. One replica is wanted per `targetQueueSize`
+/// tasks, and the target leaves zero when there are more than `activationTargetQueueSize`.
+///
+/// With `workerDeploymentName` and `workerDeploymentBuildId` only the tasks of that version of the workers count;
+/// without them those of workers without versions. The older `buildId`, `selectAllActive` and `selectUnversioned` are
+/// going away, and cannot be combined with them.
+///
+/// Log in with `apiKey`, or with the client's certificate in `cert` and `key`, or with both. Pod identities are not
+/// used.
+///
+/// - With neither, the connection is not encrypted, whatever `enableTLS` says. `ca` and `unsafeSsl` count only with a
+///   certificate.
+/// - Fast workers keep the queue empty, and the target would go to zero under them: `includeRunningWorkflowCount` keeps
+///   it up while workflows run.
+///
+/// ```yaml
+/// type: temporal
+/// metadata:
+///   endpoint: shop.a1b2c.tmprl.example:7233
+///   namespace: shop.a1b2c
+///   taskQueue: billing
+///   targetQueueSize: "10"
+///   activationTargetQueueSize: "2"
+///   includeRunningWorkflowCount: "true"
+/// authenticationRef:
+///   name: temporal-login
+/// ---
+/// secretTargetRef:
+///   - parameter: apiKey
+///     name: temporal-login
+///     key: api-key
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Temporal {
-    /// Address of the server, as `host:port`.
+    /// Address of the server's gRPC frontend, as `host:port`, such as `temporal-frontend.shop.svc:7233`.
     #[meta(trigger, env)]
     endpoint: String,
     /// The namespace in Temporal.
@@ -25,13 +59,14 @@ pub struct Temporal {
     /// Tasks that one replica is expected to handle.
     #[meta(trigger, default = "5")]
     target_queue_size: i64,
-    /// The task queue.
+    /// Name of the task queue that the workers poll.
     #[meta(trigger, env)]
     task_queue: String,
-    /// Which kinds of tasks to count: `workflow`, `activity` and `nexus`; all when not given.
+    /// Which kinds of tasks to count, such as `workflow,activity`, of `workflow`, `activity` and `nexus`; all when not
+    /// given.
     #[meta(trigger, optional)]
     queue_types: Vec<String>,
-    /// Build whose tasks to count, by the old rules of versions.
+    /// Build whose tasks to count, by the old rules of versions. Excludes `workerDeploymentName`.
     #[meta(
         trigger,
         env,
@@ -39,47 +74,49 @@ pub struct Temporal {
         announce = "The 'buildId' setting is DEPRECATED and will be removed in v2.21 because Temporal Server is dropping support for the Rules-Based Versioning APIs - Use 'workerDeploymentName' and 'workerDeploymentBuildId' instead"
     )]
     build_id: String,
-    /// Deployment of workers whose tasks to count.
+    /// Worker deployment whose tasks to count, such as `billing`; needs `workerDeploymentBuildId`.
     #[meta(trigger, env, optional)]
     worker_deployment_name: String,
-    /// Version of the deployment of workers.
+    /// Build of the worker deployment whose tasks to count, such as `v42`; needs `workerDeploymentName`.
     #[meta(trigger, env, optional)]
     worker_deployment_build_id: String,
-    /// Whether to count the tasks of all builds in use, by the old rules of versions.
+    /// Whether to count the tasks of all builds in use, by the old rules of versions. Excludes `workerDeploymentName`.
     #[meta(
         trigger,
         default = "false",
         announce = "The 'selectAllActive' setting is DEPRECATED and will be removed in v2.21 because Temporal Server is dropping support for the Rules-Based Versioning APIs - Use 'workerDeploymentName' and 'workerDeploymentBuildId' instead"
     )]
     select_all_active: bool,
-    /// Whether to count the tasks of no build, by the old rules of versions.
+    /// Whether to count the tasks of no build, by the old rules of versions. Excludes `workerDeploymentName`.
     #[meta(
         trigger,
         default = "false",
         announce = "The 'selectUnversioned' setting is DEPRECATED and will be removed in v2.21 because Temporal Server is dropping support for the Rules-Based Versioning APIs - Remove it if your workers are unversioned. Or use 'workerDeploymentName' and 'workerDeploymentBuildId' if you're migrating to Worker Deployment Versioning"
     )]
     select_unversioned: bool,
-    /// Whether workflows that run keep the target above zero.
+    /// Whether workflows that run keep the target above zero; the value stays the backlog.
     #[meta(trigger, default = "false")]
     include_running_workflow_count: bool,
-    /// Task queue of those workflows; `taskQueue` when not given.
+    /// Task queue of those workflows, as where `taskQueue` is one of activities; `taskQueue` when not given. Needs
+    /// `includeRunningWorkflowCount`.
     #[meta(trigger, env, optional)]
     workflow_task_queue_for_count: String,
-    /// Key to log in with.
+    /// Key to log in with, sent as a bearer token.
     #[meta(auth, env, optional)]
     api_key: Secret,
     /// Least time that a connection may take to be made, in seconds.
     #[meta(trigger, default = "5")]
     min_connect_timeout: i64,
-    /// Whether to use TLS with a key; with a certificate it is always used, with neither never.
+    /// Whether to use TLS with an `apiKey`; with a certificate it is always used, with neither never.
     #[meta(name = "enableTLS", trigger, default = "true")]
     enable_tls: bool,
-    /// Whether to take any certificate of the server.
+    /// Whether to take any certificate of the server; counts only with `cert` and `key`.
     #[meta(trigger, optional)]
     unsafe_ssl: bool,
     #[meta(group)]
     certificates: Certificates,
-    /// Name that the server's certificate is for, where it is not that of the address.
+    /// Name that the server's certificate is for, where it is not that of `endpoint`, such as
+    /// `frontend.temporal.example`.
     #[meta(trigger, optional)]
     tls_server_name: String,
 }
@@ -171,7 +208,7 @@ mod tests {
         let metadata = [("endpoint", "t:7233"), ("taskQueue", queue)].into_iter().chain(more.iter().copied());
         let inputs = Inputs::from_metadata(metadata).with_authentication(authentication.iter().copied());
         let (trigger, problems) = parse::<Temporal>(&inputs, &Context::default());
-        let problems = problems.into_iter().filter(|problem| problem.rule != "deprecated-parameter");
+        let problems = problems.into_iter().filter(|problem| problem.rule.id != "deprecated-parameter");
         (trigger, problems.map(|problem| problem.message).collect())
     }
 

@@ -13,62 +13,106 @@ use crate::trigger::{Specs, Trigger};
 const NOT_GIVEN: f64 = -1.0;
 
 /// Scale on a query of Datadog, or on a DatadogMetric that its Cluster Agent serves.
+///
+/// One replica is wanted per `targetValue` (also called `queryValue`) of the number; a target of -1 counts as not
+/// given. `useClusterAgentProxy` says where the number comes from:
+///
+/// - `false`: KEDA sends `query` to Datadog. What counts is the last point with a value in the last `age` seconds; of
+///   several series `queryAggregator` makes one number, without it they are an error. The target leaves zero when the
+///   number is above `activationQueryValue`. Needs `apiKey` and `appKey` of a user who may query metrics.
+/// - `true`: KEDA asks the Cluster Agent for the DatadogMetric `datadogMetricName` in `datadogMetricNamespace`, which
+///   spares requests to Datadog. The target leaves zero when the number is above `activationTargetValue`. Needs
+///   `datadogNamespace` and `datadogMetricsService`, the Cluster Agent's service for metrics, and with
+///   `authMode: bearer` a `token`.
+///
+/// `datadogSite`, the keys, `token` and the place of the Cluster Agent are parameters of a TriggerAuthentication; in
+/// the metadata they are not read. `query` must have a scope in braces, if only `{*}`. The last point is often
+/// incomplete: `lastAvailablePointOffset: "1"` takes the one before. Datadog limits requests, and every reading is one;
+/// a longer `pollingInterval` and `useCachedMetrics` help. A time without points is an error unless
+/// `metricUnavailableValue` is given.
+///
+/// ```yaml
+/// type: datadog
+/// useCachedMetrics: true
+/// metadata:
+///   query: sum:shop.carts.open{env:production}.rollup(avg, 30)
+///   targetValue: "40"
+///   activationQueryValue: "4"
+///   age: "180"
+///   lastAvailablePointOffset: "1"
+///   metricUnavailableValue: "0"
+/// authenticationRef:
+///   name: datadog-keys
+/// ---
+/// secretTargetRef:
+///   - parameter: apiKey
+///     name: datadog-keys
+///     key: api-key
+///   - parameter: appKey
+///     name: datadog-keys
+///     key: app-key
+///   - parameter: datadogSite
+///     name: datadog-keys
+///     key: site
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Datadog {
-    /// Namespace of the Cluster Agent.
+    /// Namespace of the Cluster Agent; needed with `useClusterAgentProxy`.
     #[meta(auth, optional)]
     datadog_namespace: String,
-    /// Service of the Cluster Agent.
+    /// Name of the Cluster Agent's service for metrics; needed with `useClusterAgentProxy`.
     #[meta(auth, optional)]
     datadog_metrics_service: String,
-    /// Port of the Cluster Agent's service.
+    /// Port of the Cluster Agent's service for metrics.
     #[meta(auth, default = "8443")]
     datadog_metrics_service_port: i64,
     /// Whether to take any certificate of the Cluster Agent.
     #[meta(auth, default = "false")]
     unsafe_ssl: bool,
-    /// How to log in to the Cluster Agent: `bearer`, or not at all.
+    /// How to log in to the Cluster Agent: `bearer`, which needs `token`; not at all when not given.
     #[meta(auth, optional)]
     auth_mode: String,
-    /// Token of the bearer mode.
+    /// Token of the `bearer` mode, of a service account that may read external metrics.
     #[meta(auth, optional)]
     token: Secret,
-    /// Name of the DatadogMetric.
+    /// Name of the DatadogMetric; needed with `useClusterAgentProxy`.
     #[meta(trigger, optional)]
     datadog_metric_name: String,
-    /// Namespace of the DatadogMetric.
+    /// Namespace of the DatadogMetric; needed with `useClusterAgentProxy`.
     #[meta(trigger, optional)]
     datadog_metric_namespace: String,
-    /// Value of a DatadogMetric above which the target leaves zero.
+    /// Value of a DatadogMetric above which the target leaves zero; for a query there is `activationQueryValue`.
     #[meta(trigger, default = "0")]
     activation_target_value: f64,
-    /// API key.
+    /// API key of Datadog; needed without `useClusterAgentProxy`.
     #[meta(auth, optional)]
     api_key: Secret,
-    /// Application key.
+    /// Application key of Datadog, which may query metrics; needed without `useClusterAgentProxy`.
     #[meta(auth, optional)]
     app_key: Secret,
-    /// Site of Datadog.
+    /// Site of Datadog that has the account, such as `datadoghq.eu` or `us5.datadoghq.com`.
     #[meta(auth, default = "datadoghq.com")]
     datadog_site: String,
-    /// The query, with its scope in braces.
+    /// The query, with its scope in braces on one line, such as `sum:shop.carts.open{env:production}`; needed without
+    /// `useClusterAgentProxy`.
     #[meta(trigger, optional)]
     query: String,
-    /// How to make one number of several series.
+    /// How to make one number of the last points of several series: their average or the largest; without it several
+    /// series are an error.
     #[meta(trigger, optional, one_of("average", "max"))]
     query_aggregator: String,
-    /// Value of the query above which the target leaves zero.
+    /// Value of the query above which the target leaves zero; for a DatadogMetric there is `activationTargetValue`.
     #[meta(trigger, default = "0")]
     activation_query_value: f64,
-    /// Length of the time window, in seconds.
+    /// Length of the time window of the query, in seconds; less than 60 is seldom enough for a point.
     #[meta(trigger, default = "90")]
     age: i64,
-    /// How long ago the time window ends, in seconds.
+    /// How long ago the time window ends, in seconds, where points come late.
     #[meta(trigger, default = "0")]
     time_window_offset: i64,
-    /// How many points to go back from the last one that has a value.
+    /// How many points to go back from the last one that has a value, such as `1` where the last is not complete yet.
     #[meta(trigger, default = "0")]
     last_available_point_offset: i64,
     /// Whether to ask the Cluster Agent for a DatadogMetric, in place of Datadog for a query.
@@ -77,16 +121,16 @@ pub struct Datadog {
     /// Of no effect: the metric is named after the query.
     #[meta(trigger, optional)]
     hpa_metric_name: String,
-    /// Value where Datadog has none; without it that is an error.
+    /// Value that is taken where Datadog has none, such as `0`; without it that is an error.
     #[meta(trigger)]
     metric_unavailable_value: Option<f64>,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the number; it must be given, and -1 counts as not given.
     #[meta(names("targetValue", "queryValue"), trigger, default = "-1")]
     target_value: f64,
-    /// Time limit of a request.
+    /// Time limit of a request, such as `10s`; a bare number is in milliseconds. That of KEDA when not given or 0.
     #[meta(trigger, optional)]
     timeout: Duration,
-    /// `average` or `global`, of no effect.
+    /// `average` or `global`, of no effect: `metricType` beside the metadata takes its place. Excludes that one.
     #[meta(trigger, optional, announce = "type is deprecated in favor of metricType, and has no effect")]
     r#type: String,
 }
@@ -205,7 +249,7 @@ mod tests {
         let inputs =
             Inputs::from_metadata(metadata.iter().copied()).with_authentication(authentication.iter().copied());
         let (trigger, problems) = parse::<Datadog>(&inputs, context);
-        let told = problems.into_iter().filter(|problem| problem.rule != "deprecated-parameter");
+        let told = problems.into_iter().filter(|problem| problem.rule.id != "deprecated-parameter");
         (trigger, told.map(|problem| problem.message).collect())
     }
 

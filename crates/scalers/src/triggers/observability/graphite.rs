@@ -7,32 +7,65 @@ use keda_core::secret::Secret;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the last point of a series of Graphite.
+///
+/// What counts is the last point with a value of the one series that `query` gives. Several series are an error, so
+/// make one of them with a function such as `sumSeries`; an empty answer counts as 0, as for a metric that does not
+/// exist. A window without any value is an error: a longer `queryTime` helps. One replica is wanted per `threshold` of
+/// the number, which is 100 where nothing is said. The target leaves zero when the number is above
+/// `activationThreshold`.
+///
+/// `queryTime` says how far back to look, such as `-5Minutes`, and cannot have blanks.
+///
+/// Where the server wants a login, give `authMode: basic` in the metadata, and `username` and `password` in a
+/// TriggerAuthentication. There is no other way to log in, and the certificate of an `https://` server is always
+/// checked.
+///
+/// ```yaml
+/// type: graphite
+/// metadata:
+///   serverAddress: http://graphite.monitoring.svc:8080
+///   query: sumSeries(shop.*.uploads.waiting)
+///   queryTime: -5Minutes
+///   threshold: "30"
+///   activationThreshold: "3"
+///   authMode: basic
+/// authenticationRef:
+///   name: graphite-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: graphite-login
+///     key: username
+///   - parameter: password
+///     name: graphite-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Graphite {
-    /// Address of the server.
+    /// Address of the server as a URL without `/render`, such as `http://graphite.monitoring.svc:8080`.
     #[meta(trigger)]
     server_address: String,
-    /// The query, which must give one series.
+    /// The query, as in Graphite's parameter `target`; it must give one series.
     #[meta(trigger)]
     query: String,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the query.
     #[meta(trigger, default = "100")]
     threshold: f64,
-    /// Value above which the target leaves zero.
+    /// Result of the query above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_threshold: f64,
-    /// Start of the time window, such as `-10Minutes`.
+    /// Start of the time window, as in Graphite's parameter `from`, such as `-10Minutes`; without blanks.
     #[meta(trigger)]
     query_time: String,
-    /// Whether a user must be given.
+    /// How to log in; `basic` demands a `username`.
     #[meta(trigger, optional, one_of("basic"))]
     auth_mode: String,
-    /// The user.
+    /// User to log in as; needed with `authMode`.
     #[meta(auth, optional)]
     username: String,
-    /// The password.
+    /// Password of the user.
     #[meta(auth, optional)]
     password: Secret,
 }

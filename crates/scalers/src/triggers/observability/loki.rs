@@ -6,27 +6,64 @@ use keda_core::metric::{MetricSpec, Target};
 use crate::client::authentication::Authentication;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the result of a LogQL query.
+/// Scale on the result of a LogQL query of Loki.
+///
+/// The query is an instant one that makes a number of the logs, such as with `rate` or `count_over_time`, and its
+/// result must be a single element, so put `sum(…)` around it. A query that gives log lines counts as empty. One
+/// replica is wanted per `threshold` of the number. The target leaves zero when the number is above
+/// `activationThreshold`.
+///
+/// An empty result counts as 0 by default, which is also what a mistyped label gives. With `ignoreNullValues: "false"`
+/// it is an error, so that `fallback` can step in.
+///
+/// `serverAddress` may be just the server, as the path `/loki/api/v1/query` is added where it is missing; a path before
+/// it is kept. Where the server has tenants, give `tenantName`.
+///
+/// Log in with `authModes: basic` (`username`, `password`), `bearer` (`bearerToken`) or `custom` (`customAuthHeader`,
+/// `customAuthValue`) and a TriggerAuthentication that has the parameters in brackets. The modes `tls`, `oauth` and
+/// `apiKey` are accepted and have no effect, and neither has `ca`; there is no pod identity.
+///
+/// ```yaml
+/// type: loki
+/// metadata:
+///   serverAddress: http://loki-gateway.monitoring.svc
+///   tenantName: shop
+///   query: sum(count_over_time({app="storefront"} |= "quote requested" [2m]))
+///   threshold: "60"
+///   activationThreshold: "5"
+///   authModes: basic
+/// authenticationRef:
+///   name: loki-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: loki-login
+///     key: username
+///   - parameter: password
+///     name: loki-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Loki {
-    /// Address of the server; it may have a path.
+    /// Address of the server as a URL, such as `http://loki-gateway.monitoring.svc`; it may have a path, to which that
+    /// of the query API is added.
     #[meta(trigger)]
     server_address: String,
-    /// The LogQL query; its result must be a single element.
+    /// The LogQL query, which makes a number of the logs; its result must be a single element.
     #[meta(trigger)]
     query: String,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the query.
     #[meta(trigger)]
     threshold: f64,
-    /// Value above which the target leaves zero.
+    /// Result of the query above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_threshold: f64,
-    /// The tenant, where the server has several.
+    /// The tenant, where the server has several; it is sent as the header `X-Scope-OrgID`.
     #[meta(trigger, optional)]
     tenant_name: String,
-    /// Whether an empty result counts as 0.
+    /// Whether an empty result counts as 0; otherwise it is an error.
     #[meta(trigger, default = "true")]
     ignore_null_values: bool,
     /// Whether to take any certificate of the server.

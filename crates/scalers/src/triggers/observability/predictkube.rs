@@ -10,35 +10,67 @@ use crate::client::authentication::Authentication;
 use crate::client::request_uri::RequestUri;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on a forecast of a PromQL query.
+/// Scale on a forecast of a PromQL query, made by the service PredictKube.
+///
+/// At every reading the observations of `query` in the last `historyTimeWindow`, one per `queryStep`, are taken from
+/// Prometheus and sent to PredictKube, which foresees the value for the time `predictHorizon` from now. So the
+/// observations leave the cluster, and KEDA must be able to reach `api.predictkube.com`.
+///
+/// What counts is the larger of the forecast and the last observation. One replica is wanted per `threshold` of it,
+/// which must not be 0 unless a formula uses the trigger. The target leaves zero when the last observation is above
+/// `activationThreshold`; a forecast alone does not wake it. The query should give one series, and the window at least
+/// a week or two, so that there is a pattern to find.
+///
+/// `apiKey` of a TriggerAuthentication is the key of PredictKube, a JWT. For a Prometheus that wants a login, name the
+/// way in `authModes` and add its parameters there: `basic` (`username`, `password`), `bearer` (`bearerToken`), `tls`
+/// (`cert`, `key`), and `ca` for an authority of your own. The other modes have no effect.
+///
+/// ```yaml
+/// type: predictkube
+/// metadata:
+///   prometheusAddress: http://prometheus.monitoring.svc:9090
+///   query: sum(rate(nginx_ingress_controller_requests{exported_service="storefront"}[2m]))
+///   predictHorizon: 30m
+///   queryStep: 2m
+///   historyTimeWindow: 14d
+///   threshold: "150"
+///   activationThreshold: "5"
+/// authenticationRef:
+///   name: predictkube-key
+/// ---
+/// secretTargetRef:
+///   - parameter: apiKey
+///     name: predictkube-key
+///     key: key
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct PredictKube {
-    /// Address of the Prometheus server.
+    /// Address of the Prometheus server as a URL, such as `http://prometheus.monitoring.svc:9090`.
     #[meta(trigger)]
     prometheus_address: String,
     #[meta(group)]
     authentication: Authentication,
-    /// The PromQL query.
+    /// The PromQL query; it should give one series.
     #[meta(trigger)]
     query: String,
-    /// How far ahead to look, such as `2h`.
+    /// How far ahead to look, such as `2h`; several times `queryStep`.
     #[meta(trigger)]
     predict_horizon: LongDuration,
     /// Time between two observations, such as `2m`.
     #[meta(trigger)]
     query_step: LongDuration,
-    /// Time from which observations are taken, such as `7d`.
+    /// Time from which observations are taken, such as `7d` or `2w`.
     #[meta(trigger)]
     history_time_window: LongDuration,
     /// Key of PredictKube, a JWT.
     #[meta(auth)]
     api_key: Secret,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the query; it must be given and not be 0.
     #[meta(trigger, optional)]
     threshold: f64,
-    /// Last observation above which the target leaves zero.
+    /// Last observation above which the target leaves zero; 0 when not given.
     #[meta(trigger, optional)]
     activation_threshold: f64,
 }

@@ -21,45 +21,82 @@ use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 const METRIC_NAME: &str = "prometheus";
 
-/// Scale on the result of a PromQL query.
+/// Scale on the result of a PromQL query, of Prometheus or of a server with the same API.
+///
+/// The query is an instant one, and its result must be a single element, so put `sum(…)` or the like around it; a
+/// scalar needs `vector(…)`. One replica is wanted per `threshold` of the number. The target leaves zero when the
+/// number is above `activationThreshold`. Let the query give a total over all replicas, of a metric that is there at
+/// zero replicas too, such as one of the ingress or of the queue before the target.
+///
+/// An empty result, NaN and infinity count as 0 by default, so a mistyped label scales the target in without a word.
+/// With `ignoreNullValues: "false"` they are an error, so that `fallback` can step in.
+///
+/// `serverAddress` may have a path but should not end in `/`. Where the server has tenants, as Mimir does, name one
+/// with `customHeaders: X-Scope-OrgID=shop`.
+///
+/// Log in by naming the ways in `authModes` and giving what they need in a TriggerAuthentication: `basic` (`username`,
+/// `password`), `bearer` (`bearerToken`), `custom` (`customAuthHeader`, `customAuthValue`), `tls` (`cert`, `key`);
+/// modes can be joined, as in `tls,basic`. `oauth` and `apiKey` are accepted and have no effect. `ca` only counts
+/// beside a mode, and then `unsafeSsl` does not. Signing for AWS (`awsRegion`) and pod identities are not supported
+/// yet.
+///
+/// ```yaml
+/// type: prometheus
+/// metadata:
+///   serverAddress: http://prometheus.monitoring.svc:9090
+///   query: sum(rate(nginx_ingress_controller_requests{exported_service="storefront"}[2m]))
+///   threshold: "100"
+///   activationThreshold: "5"
+///   authModes: bearer
+/// authenticationRef:
+///   name: prometheus-token
+/// ---
+/// secretTargetRef:
+///   - parameter: bearerToken
+///     name: prometheus-token
+///     key: token
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 pub struct Prometheus {
-    /// Address of the server; it may have a path.
+    /// Address of the server as a URL, such as `http://prometheus.monitoring.svc:9090`; it may have a path, without a
+    /// `/` at its end.
     #[meta(trigger)]
     server_address: String,
     /// The PromQL query; its result must be a single element.
     #[meta(trigger)]
     query: String,
-    /// More parameters of the request.
+    /// More parameters of the request as `key=value` with commas between them, such as
+    /// `dedup=true,partial_response=false`; neither key nor value can contain `,` or `=`.
     #[meta(trigger, optional)]
     query_parameters: Map,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the query.
     #[meta(trigger)]
     threshold: f64,
-    /// Value above which the target leaves zero.
+    /// Result of the query above which the target leaves zero; 0 when not given.
     #[meta(trigger, optional)]
     activation_threshold: f64,
-    /// Namespace that the query is limited to, where the server knows namespaces.
+    /// Namespace that the query is limited to, for servers that take one beside the query.
     #[meta(trigger, optional)]
     namespace: String,
-    /// More headers of the request.
+    /// More headers of the request as `name=value` with commas between them, such as `X-Scope-OrgID=shop`; neither name
+    /// nor value can contain `,` or `=`.
     #[meta(trigger, optional)]
     custom_headers: Map,
-    /// Whether an empty result counts as 0.
+    /// Whether an empty result, NaN and infinity count as 0; otherwise they are an error.
     #[meta(trigger, default = "true")]
     ignore_null_values: bool,
-    /// Whether to take any certificate of the server.
+    /// Whether to take any certificate of the server; of no effect with the mode `tls` or beside `ca`.
     #[meta(trigger, optional)]
     unsafe_ssl: bool,
-    /// Region of a managed service of AWS.
+    /// Region of a managed service of AWS, such as `eu-west-1`, for requests that are signed.
     #[meta(trigger, auth, optional)]
     aws_region: String,
     /// Who logs in at AWS where there is no pod identity: `pod`, with the trigger's own role or keys, or `operator`.
     #[meta(trigger, optional)]
     #[expect(dead_code, reason = "read once requests are signed for AWS")]
     identity_owner: String,
-    /// Time limit of a request.
+    /// Time limit of a request, such as `10s`; a bare number is in milliseconds. That of KEDA when not given or 0.
     #[meta(trigger, optional)]
     timeout: Duration,
     #[meta(group)]

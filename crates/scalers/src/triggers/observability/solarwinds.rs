@@ -8,32 +8,63 @@ use crate::client::request_uri::RequestUri;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on a metric of SolarWinds Observability.
+///
+/// What counts is the one number that `aggregation` makes of the measurements of `metricName` in the last `intervalS`
+/// seconds, as far as `filter` takes them. One replica is wanted per `targetValue` of it. The target leaves zero when
+/// it is above `activationValue`.
+///
+/// A time without measurements is an error and not 0, so choose `intervalS` longer than the metric's own interval.
+/// Words for `aggregation` are in capitals, and `intervalS` is a bare number of seconds.
+///
+/// `host` is the address of the API in the data center that has the account, such as
+/// `https://api.eu-01.cloud.solarwinds.com`. Log in with `apiToken`, a token for the full API, in a
+/// TriggerAuthentication; without it the object is accepted, but every reading is refused.
+///
+/// ```yaml
+/// type: solarwinds
+/// metadata:
+///   host: https://api.eu-01.cloud.solarwinds.com
+///   metricName: shop.uploads.waiting
+///   aggregation: MAX
+///   intervalS: "120"
+///   filter: "k8s.namespace.name:shop"
+///   targetValue: "25"
+///   activationValue: "2"
+/// authenticationRef:
+///   name: solarwinds-token
+/// ---
+/// secretTargetRef:
+///   - parameter: apiToken
+///     name: solarwinds-token
+///     key: token
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct SolarWinds {
-    /// Token of the API.
+    /// Token of the API; without it every reading is refused.
     #[meta(auth, optional)]
     api_token: Secret,
-    /// Address of the API.
+    /// Address of the API as a URL, such as `https://api.eu-01.cloud.solarwinds.com`.
     #[meta(trigger)]
     host: String,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the metric.
     #[meta(trigger)]
     target_value: f64,
-    /// Value above which the target leaves zero.
+    /// Result above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_value: f64,
-    /// Name of the metric.
+    /// Name of the metric, such as `k8s.pod.cpu.usage.seconds.rate`.
     #[meta(trigger)]
     metric_name: String,
-    /// How to make one number of the measurements.
+    /// How to make one number of the measurements in the time window.
     #[meta(trigger, one_of("COUNT", "MIN", "MAX", "AVG", "SUM", "LAST"))]
     aggregation: String,
     /// Length of the time window, in seconds.
     #[meta(trigger)]
     interval_s: i64,
-    /// Which measurements count.
+    /// Which measurements count, as `key:value` with blanks between them, such as `k8s.namespace.name:shop`; all when
+    /// not given.
     #[meta(trigger, optional)]
     filter: String,
 }

@@ -9,35 +9,66 @@ use crate::client::request_uri::RequestUri;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on a field of the first row of a saved search in Splunk.
+///
+/// What counts is the field `valueField` of the first row that the saved search `savedSearchName` gives; a search
+/// without rows, or without the field, is an error. So let the search end in a figure, as with `| stats count`. One
+/// replica is wanted per `targetValue` of the number. The target leaves zero when its whole part is above
+/// `activationValue`: 0.9 is not above 0. Both are whole numbers and must be given.
+///
+/// The search runs anew at every reading, so keep its time range short. It is looked for in the app `search` of the
+/// user `username`, who must own it or be allowed to use it; its name should have letters, digits, `-` and `_` only.
+///
+/// `host` is the address of the management API, usually on port 8089, and not that of the web interface. Log in with a
+/// TriggerAuthentication: always `username`, and either `apiToken` or `password`; both together are refused.
+///
+/// ```yaml
+/// type: splunk
+/// metadata:
+///   host: https://splunk.monitoring.svc:8089
+///   savedSearchName: waiting-returns
+///   valueField: count
+///   targetValue: "20"
+///   activationValue: "2"
+/// authenticationRef:
+///   name: splunk-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: splunk-login
+///     key: username
+///   - parameter: apiToken
+///     name: splunk-login
+///     key: token
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct Splunk {
-    /// Token of the API, in place of a password.
+    /// Token of the user for the API. Excludes `password`.
     #[meta(auth, optional)]
     api_token: Secret,
-    /// The password, in place of a token.
+    /// Password of the user. Excludes `apiToken`.
     #[meta(auth, optional)]
     password: Secret,
-    /// The user, to whom the saved search belongs.
+    /// User to whom the saved search belongs; needed with `apiToken` too.
     #[meta(auth)]
     username: String,
-    /// Address of the management API.
+    /// Address of the management API as a URL, such as `https://splunk.monitoring.svc:8089`.
     #[meta(trigger)]
     host: String,
     /// Whether to take any certificate of the server.
     #[meta(trigger, optional)]
     unsafe_ssl: bool,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, as a whole number in the unit of the field.
     #[meta(trigger)]
     target_value: i64,
-    /// Whole number above which the target leaves zero.
+    /// Whole number above which the target leaves zero; the part of the value after the point does not count.
     #[meta(trigger)]
     activation_value: i64,
-    /// Name of the saved search.
+    /// Name of the saved search, such as `waiting-returns`.
     #[meta(trigger)]
     saved_search_name: String,
-    /// The field that holds the value.
+    /// Field of the first row that holds the number, such as `count`.
     #[meta(trigger)]
     value_field: String,
 }

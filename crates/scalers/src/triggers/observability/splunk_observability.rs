@@ -7,21 +7,57 @@ use keda_core::secret::Secret;
 use crate::client::request_uri::RequestUri;
 use crate::trigger::{Specs, Trigger};
 
-/// Scale on the data points of a SignalFlow program over a time.
+/// Scale on the data points of a SignalFlow program in Splunk Observability Cloud.
+///
+/// Every reading runs the program `query` for `duration` seconds. What counts is what `queryAggregator` makes of all
+/// data points that it publishes in that time, of all its series together; no data point is an error. The target leaves
+/// zero when the number is above `activationTargetValue`.
+///
+/// The number is compared with `targetValue` as it is, and not divided by the replicas, whatever `metricType` says:
+/// where it is twice the target, the replicas are doubled. So it should be a figure that falls with more replicas, such
+/// as a latency or a load per replica.
+///
+/// A reading takes as long as `duration`. Keep that shorter than `pollingInterval`, and set `useCachedMetrics`, so that
+/// the HPA does not have to wait for it; it has to cover at least one resolution of the metric.
+///
+/// Log in with a TriggerAuthentication that has `accessToken`, a token that may use the API, and `realm`, which the
+/// profile in the web interface shows. All parameters must be given, activation and aggregator as well; a wrong word
+/// for the latter only shows at a reading.
+///
+/// ```yaml
+/// type: splunk-observability
+/// useCachedMetrics: true
+/// metadata:
+///   query: data('shop.checkout.latency', filter('env', 'production')).mean().publish()
+///   duration: "15"
+///   queryAggregator: avg
+///   targetValue: "350.5"
+///   activationTargetValue: "10"
+/// authenticationRef:
+///   name: splunk-observability
+/// ---
+/// secretTargetRef:
+///   - parameter: accessToken
+///     name: splunk-observability
+///     key: token
+///   - parameter: realm
+///     name: splunk-observability
+///     key: realm
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct SplunkObservability {
-    /// Access token of the organisation or of a user.
+    /// Access token of the organisation or of a user, which may use the API.
     #[meta(auth)]
     access_token: Secret,
     /// Realm of the organisation, such as `us1`.
     #[meta(auth)]
     realm: String,
-    /// The SignalFlow program.
+    /// The SignalFlow program; it must publish what counts.
     #[meta(trigger)]
     query: String,
-    /// How long to collect data points, in seconds.
+    /// How long to collect data points at each reading, in seconds.
     #[meta(trigger)]
     duration: i64,
     /// The target of the value as it is, whatever the number of replicas.

@@ -13,6 +13,44 @@ use crate::trigger::{Specs, Trigger};
 const ROW: &str = "query.";
 
 /// Scale on a search of logs, or on a query of metrics, of Sumo Logic.
+///
+/// One replica is wanted per `threshold` of the number that `queryAggregator` makes of the results in the last
+/// `timerange`; the target leaves zero when it is above `activationThreshold`. `queryType` says what is asked:
+///
+/// - `logs`: the search `query`, which must aggregate, as with `| count`. What counts is the field `resultField` of its
+///   records. No record counts as 0; a search that gives only messages is an error.
+/// - `metrics`: the query `query`, in time slices as long as `quantization`, each with the figure `rollup` of its
+///   points. It must give one time series. In place of `query` there can be several rows, such as `query.A` and
+///   `query.B`, where a row may refer to others as `#A`; `resultQueryRowID` then names the row that counts.
+///
+/// A bare number for `timerange` or `quantization` is in milliseconds, so write `15m`. A search of logs is a job that
+/// is waited for; with slow ones a longer `pollingInterval` and `useCachedMetrics` help.
+///
+/// `host` is the address of the API in the region of the account. Log in with a TriggerAuthentication that has
+/// `accessID` and `accessKey`, of a user who may search logs or query metrics.
+///
+/// ```yaml
+/// type: sumologic
+/// metadata:
+///   host: https://api.eu.sumologic.com
+///   queryType: logs
+///   query: _sourceCategory=shop/storefront "gift card ordered" | count as orders
+///   resultField: orders
+///   timerange: 5m
+///   queryAggregator: Sum
+///   threshold: "75"
+///   activationThreshold: "5"
+/// authenticationRef:
+///   name: sumologic-key
+/// ---
+/// secretTargetRef:
+///   - parameter: accessID
+///     name: sumologic-key
+///     key: id
+///   - parameter: accessKey
+///     name: sumologic-key
+///     key: key
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
@@ -20,10 +58,10 @@ pub struct SumoLogic {
     /// Id of the access key.
     #[meta(name = "accessID", auth)]
     access_id: Secret,
-    /// The access key.
+    /// The access key that belongs to `accessID`.
     #[meta(auth)]
     access_key: Secret,
-    /// Address of the API.
+    /// Address of the API as a URL, such as `https://api.eu.sumologic.com`, without a `/` at its end.
     #[meta(trigger)]
     host: String,
     /// Whether to take any certificate of the server.
@@ -32,43 +70,44 @@ pub struct SumoLogic {
     /// What to ask: a search of logs, or a query of metrics.
     #[meta(trigger, one_of("logs", "metrics"))]
     query_type: String,
-    /// The search, or the query where it has one row.
+    /// The search, or the query of metrics where it has one row. Excludes the rows `query.…`.
     #[meta(trigger, optional)]
     query: String,
-    /// The rows of a query of metrics: one key for each, with the id of the row in place of the star.
+    /// The rows of a query of metrics: one key for each, with the id of the row in place of the star, such as
+    /// `query.A`. Needs `resultQueryRowID`; excludes `query`.
     #[meta(name = "query.*", trigger, optional)]
     rows: Map,
-    /// Id of the row that gives the value.
+    /// Id of the row that gives the value, such as `B`; needed with rows, and in the same case of letters.
     #[meta(name = "resultQueryRowID", trigger, optional)]
     result_query_row_id: String,
-    /// Width of the time slices of a query of metrics.
+    /// Width of the time slices of a query of metrics, such as `1m`; needed for it. A bare number is in milliseconds.
     #[meta(trigger, optional)]
     quantization: Duration,
-    /// How to make one number of the points of a time slice.
+    /// How to make one number of the points of a time slice, in a query of metrics.
     #[meta(trigger, default = "Avg", one_of("Avg", "Sum", "Count", "Min", "Max"))]
     rollup: String,
-    /// Field of the logs' records that holds the value.
+    /// Field of the records that holds the value, such as `_count`; needed for a search of logs.
     #[meta(trigger, optional)]
     result_field: String,
-    /// Time between two questions for the result of a search of logs; 1s where it is 0.
+    /// Time between two questions for the result of a search of logs, such as `2s`; 1s when not given or 0.
     #[meta(trigger, optional)]
     logs_polling_interval: Duration,
-    /// How often to try a request; 3 times where it is 0.
+    /// How often to try a request; 3 times when not given or 0.
     #[meta(trigger, optional)]
     max_retries: i64,
-    /// Length of the time window, which ends now.
+    /// Length of the time window, which ends now, such as `15m`; a bare number is in milliseconds.
     #[meta(trigger)]
     timerange: Duration,
-    /// Time zone of the window's ends.
+    /// Time zone of the window's ends, such as `Europe/Rome`.
     #[meta(trigger, default = "UTC")]
     timezone: String,
-    /// Value above which the target leaves zero.
+    /// Result above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_threshold: f64,
     /// How to make one number of the records, or of the time slices.
     #[meta(trigger, default = "Avg", one_of("Latest", "Avg", "Sum", "Count", "Min", "Max"))]
     query_aggregator: String,
-    /// What one replica is expected to handle.
+    /// What one replica is expected to handle, in the unit of the result.
     #[meta(trigger)]
     threshold: f64,
 }
@@ -85,7 +124,7 @@ impl SumoLogic {
             }
         }
         if !rows.is_empty() {
-            // Whatever the ids are, these keys are known, and tell this query from others.
+            // Whatever the ids are, these keys tell this query from others.
             reader.all();
         }
         // A key that has the star itself holds all rows, as one text.

@@ -8,23 +8,59 @@ use crate::client::keystone::KeystoneLogin;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the last measure of a metric in OpenStack's Gnocchi.
+///
+/// What counts is the newest measure that `aggregationMethod` makes of a period of `granularity` seconds. The replicas
+/// are that number divided by `threshold`. The target leaves zero when it is above `activationThreshold`.
+///
+/// Both must be part of the metric's archive policy, or Gnocchi has no such measures. Where it has none in that period,
+/// the value is 0. `threshold` has no default and is needed, as Kubernetes refuses a target of 0.
+///
+/// Log in with a TriggerAuthentication that gives `authURL`, the address of Keystone without `/v3`, and either `userID`
+/// with `password`, or `appCredentialID` with `appCredentialSecret`. No pod identity can be used. The login needs the
+/// right to read measures of the metric.
+///
+/// ```yaml
+/// type: openstack-metric
+/// metadata:
+///   metricsURL: https://gnocchi.cloud.example:8041/v1/metric
+///   metricID: 003bb589-166d-439d-8c31-cbf098d863de
+///   aggregationMethod: mean
+///   granularity: "300"
+///   threshold: "1250"
+///   activationThreshold: "100"
+/// authenticationRef:
+///   name: metrics-login
+/// ---
+/// secretTargetRef:
+///   - parameter: authURL
+///     name: metrics-login
+///     key: auth-url
+///   - parameter: userID
+///     name: metrics-login
+///     key: user-id
+///   - parameter: password
+///     name: metrics-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct OpenStackMetric {
-    /// Address of the metrics, up to and including `/v1/metric`.
+    /// Address of the metrics, up to and including `/v1/metric`, such as
+    /// `https://gnocchi.cloud.example:8041/v1/metric`.
     #[meta(name = "metricsURL", trigger)]
     metrics_url: String,
-    /// Id of the metric.
+    /// Id of the metric, such as `003bb589-166d-439d-8c31-cbf098d863de`.
     #[meta(name = "metricID", trigger)]
     metric_id: String,
-    /// How Gnocchi makes one measure of several, such as `mean` or `last`.
+    /// How Gnocchi makes one measure of several, such as `mean`, `max` or `last`; one of the metric's archive policy.
     #[meta(trigger)]
     aggregation_method: String,
-    /// Time that one measure stands for, in seconds.
+    /// Time that one measure stands for, in seconds, such as `300`; one of the metric's archive policy, and at least 1.
     #[meta(trigger)]
     granularity: i64,
-    /// What one replica is expected to handle.
+    /// The part of the measure that one replica is expected to handle. Without it the target is 0, which Kubernetes
+    /// refuses.
     #[meta(trigger, optional)]
     threshold: f64,
     /// Value above which the target leaves zero.

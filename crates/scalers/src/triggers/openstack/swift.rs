@@ -8,14 +8,48 @@ use crate::client::keystone::KeystoneLogin;
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the number of objects in a container of OpenStack's Swift.
+///
+/// What counts is the number of objects in the whole container, folders included. The replicas are that number divided
+/// by `objectCount`. The target leaves zero when it is above `activationObjectCount`.
+///
+/// The trigger does not know which objects are done: the workers must delete or move them. `objectPrefix`,
+/// `objectDelimiter`, `objectLimit`, `onlyFiles` and `timeout` are accepted and choose nothing; give what should be
+/// counted a container of its own.
+///
+/// Log in with a TriggerAuthentication that gives `authURL`, the address of Keystone without `/v3`, and either `userID`
+/// with `password` and `projectID`, or `appCredentialID` with `appCredentialSecret`. No pod identity can be used. The
+/// login needs the right to read the container. The address of Swift comes from Keystone's catalogue, for `regionName`
+/// if that is given, unless `swiftURL` names it; that must end with a slash.
+///
+/// ```yaml
+/// type: openstack-swift
+/// metadata:
+///   containerName: uploads
+///   objectCount: "10"
+///   activationObjectCount: "2"
+/// authenticationRef:
+///   name: uploads-login
+/// ---
+/// secretTargetRef:
+///   - parameter: authURL
+///     name: uploads-login
+///     key: auth-url
+///   - parameter: appCredentialID
+///     name: uploads-login
+///     key: credential-id
+///   - parameter: appCredentialSecret
+///     name: uploads-login
+///     key: credential-secret
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
 pub struct OpenStackSwift {
-    /// Address of Swift with a slash at its end, in place of the one that Keystone knows.
+    /// Address of Swift with a slash at its end, such as `https://swift.cloud.example/v1/AUTH_shop/`; where it is not
+    /// given, the one that Keystone's catalogue has.
     #[meta(name = "swiftURL", trigger, optional)]
     swift_url: String,
-    /// Name of the container.
+    /// Name of the container, without a slash.
     #[meta(trigger)]
     container_name: String,
     /// Objects that one replica is expected to handle.
@@ -41,10 +75,10 @@ pub struct OpenStackSwift {
     only_files: bool,
     #[meta(group)]
     login: KeystoneLogin,
-    /// Project of the user.
+    /// Id of the user's project; needed with `userID`.
     #[meta(name = "projectID", auth, optional)]
     project_id: String,
-    /// Region whose Swift is asked, where Keystone knows several.
+    /// Region whose Swift is asked, such as `north-1`; where it is not given, the first that Keystone's catalogue has.
     #[meta(auth, optional)]
     region_name: String,
 }

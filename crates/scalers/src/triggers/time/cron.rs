@@ -13,19 +13,42 @@ use crate::client::Sources;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Scale to a fixed number of replicas between two schedules.
+///
+/// From each time that `start` names to the next that `end` names the value is `desiredReplicas`, and one replica is
+/// wanted per 1 of it; otherwise it is 0 and the trigger is not active. There is no activation parameter: the target
+/// leaves zero when the window opens. Nothing is asked, so there is no login. Other triggers may want more replicas at
+/// any time.
+///
+/// - Both schedules have five fields: minute, hour, day of the month, month, day of the week. Sunday is 0 and not 7;
+///   names such as `Mon` are fine, `@daily` is not. When both kinds of days are restricted, a day that matches either
+///   counts.
+/// - The window closes with a delay: the HPA waits for its stabilisation (5 minutes by default), and the last replica
+///   goes only after `cooldownPeriod`. What is left is `minReplicaCount`.
+/// - A time zone with daylight saving moves the window with the clocks; a start in the hour that is left out is missed.
+/// - `useCachedMetrics` is refused.
+///
+/// ```yaml
+/// type: cron
+/// metadata:
+///   timezone: Europe/Berlin
+///   start: 0 7 * * Mon-Fri
+///   end: 30 18 * * Mon-Fri
+///   desiredReplicas: "6"
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 pub struct Cron {
-    /// Name of the time zone in the IANA database, such as `Europe/Berlin`.
+    /// Name of the time zone in the IANA database, such as `Europe/Berlin` or `UTC`. A name that is unknown is noticed
+    /// at the first reading only.
     #[meta(trigger)]
     timezone: String,
-    /// When the window opens: minute, hour, day of the month, month, day of the week.
+    /// When the window opens: minute, hour, day of the month, month, day of the week, such as `0 7 * * Mon-Fri`.
     #[meta(trigger)]
     start: String,
-    /// When the window closes, in the same form.
+    /// When the window closes, in the same form, such as `30 18 * * Mon-Fri`; not the same as `start`.
     #[meta(trigger)]
     end: String,
-    /// Replicas inside the window.
+    /// Replicas inside the window; more than 0.
     #[meta(trigger)]
     desired_replicas: i64,
 }

@@ -11,6 +11,36 @@ use crate::client::azure::{self, StorageAccount};
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the number of blobs in a container of Azure Storage.
+///
+/// What counts is the number of blobs in the container, or in the folder `blobPrefix` of it. The replicas are that
+/// number divided by `blobCount`. The target leaves zero when it is above `activationBlobCount`.
+///
+/// The trigger does not know which blobs are done: the workers must delete them, or move them elsewhere. Each reading
+/// lists all of them, so it takes long with many.
+///
+/// Blobs in folders below count only with `recursive: "true"` or a `globPattern`. The delimiter is added to
+/// `blobPrefix`, so write `incoming` and not `incoming/`. In a pattern `*` stands for slashes too, and the prefix still
+/// applies.
+///
+/// Log in with a TriggerAuthentication: either the parameter `connection`, the connection string of the storage
+/// account, or `podIdentity` with the provider `azure-workload`, and then `accountName` in the metadata. The identity
+/// needs the role `Storage Blob Data Reader`.
+///
+/// ```yaml
+/// type: azure-blob
+/// metadata:
+///   blobContainerName: scans
+///   blobPrefix: incoming
+///   blobCount: "10"
+///   activationBlobCount: "2"
+/// authenticationRef:
+///   name: scans-storage
+/// ---
+/// secretTargetRef:
+///   - parameter: connection
+///     name: scans-storage
+///     key: connection-string
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
@@ -24,19 +54,22 @@ pub struct AzureBlob {
     /// Number of blobs above which the target leaves zero.
     #[meta(trigger, default = "0")]
     activation_blob_count: i64,
-    /// What separates folders in the names of blobs.
+    /// What separates folders in the names of blobs. It is not used with `recursive`.
     #[meta(trigger, default = "/")]
     blob_delimiter: String,
-    /// The folder whose blobs count; with `recursive` what their names begin with.
+    /// The folder whose blobs count, such as `incoming`, without the delimiter at its end; with `recursive`, what the
+    /// names of blobs begin with.
     #[meta(trigger, optional)]
     blob_prefix: String,
     /// Whether blobs in folders count too.
     #[meta(trigger, default = "false")]
     recursive: bool,
-    /// Pattern that the whole name of a blob must match to count, folders included.
+    /// Pattern that the whole name of a blob must match to count, folders included, such as `incoming/**.{csv,json}`.
+    /// It looks into all folders; `*` and `**` match any text, `?` one character.
     #[meta(trigger, optional)]
     glob_pattern: String,
-    /// Connection string of the storage account, where there is no workload identity.
+    /// Connection string of the storage account; needed without a workload identity. It belongs into a Secret and not
+    /// into the metadata.
     #[meta(names("connection", "connectionFromEnv"), auth, env, trigger, optional)]
     connection: Secret,
     #[meta(group)]

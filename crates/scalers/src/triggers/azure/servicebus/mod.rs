@@ -11,6 +11,35 @@ use crate::client::azure::{self, Cloud};
 use crate::trigger::{Specs, Trigger};
 
 /// Scale on the messages in a queue or a subscription of Azure's Service Bus.
+///
+/// What counts is the number of active messages, those included that a receiver has locked; dead letters and scheduled
+/// messages do not count. The replicas are that number divided by `messageCount`. The target leaves zero when it is
+/// above `activationMessageCount`.
+///
+/// Give either `queueName`, or `topicName` with `subscriptionName`. With `useRegex: "true"` the name of the queue or
+/// subscription is a regular expression that the whole name must match, and `operation` makes one number of all that
+/// match: `sum`, `max` or `avg`. None that match count as 0, while a single one that does not exist is an error.
+///
+/// Log in with a TriggerAuthentication: either the parameter `connection`, the connection string of the namespace, or
+/// `podIdentity` with the provider `azure-workload`, and then `namespace` in the metadata. The numbers are part of the
+/// management of the Service Bus: the connection string must be of a policy with the claim `Manage`, and the identity
+/// needs the role `Azure Service Bus Data Owner`.
+///
+/// ```yaml
+/// type: azure-servicebus
+/// metadata:
+///   topicName: orders
+///   subscriptionName: shipping
+///   messageCount: "25"
+///   activationMessageCount: "5"
+/// authenticationRef:
+///   name: shipping-bus
+/// ---
+/// secretTargetRef:
+///   - parameter: connection
+///     name: shipping-bus
+///     key: connection-string
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 #[expect(dead_code, reason = "read once the source is written")]
@@ -21,32 +50,36 @@ pub struct AzureServiceBus {
     /// Number of messages above which the target leaves zero.
     #[meta(trigger, optional)]
     activation_message_count: i64,
-    /// Name of the queue, or a regular expression for names with `useRegex`.
+    /// Name of the queue, or with `useRegex` a regular expression for names such as `orders-.*`. Excludes `topicName`
+    /// and `subscriptionName`.
     #[meta(trigger, optional)]
     queue_name: String,
-    /// Name of the topic, in place of a queue.
+    /// Name of the topic, in place of a queue; needs `subscriptionName`. It is never a regular expression.
     #[meta(trigger, optional)]
     topic_name: String,
-    /// Name of the topic's subscription, or a regular expression for names with `useRegex`.
+    /// Name of the topic's subscription, or with `useRegex` a regular expression for names.
     #[meta(trigger, optional)]
     subscription_name: String,
-    /// Connection string of the Service Bus, where there is no workload identity.
+    /// Connection string of the namespace, needed without a workload identity:
+    /// `Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…`.
     #[meta(auth, env, optional)]
     connection: Secret,
-    /// Namespace of the Service Bus, without the end of its host's name, with a workload identity.
+    /// Name of the Service Bus namespace, such as `shop-bus`, without `.servicebus.windows.net`; needed with a workload
+    /// identity.
     #[meta(trigger, optional)]
     namespace: String,
-    /// Whether the name of the queue or subscription is a regular expression.
+    /// Whether `queueName` or `subscriptionName` is a regular expression that the whole name must match.
     #[meta(trigger, optional)]
     use_regex: bool,
-    /// How to make one number of several queues or subscriptions.
+    /// How one number is made of several queues or subscriptions, with `useRegex`.
     #[meta(trigger, default = "sum", one_of("sum", "max", "avg"))]
     operation: String,
-    /// The Azure cloud, such as `AzureChinaCloud`, with a workload identity; `Private` for one whose endpoint is given
-    /// here.
+    /// The Azure cloud, such as `AzureChinaCloud`, or `Private` for one whose address is given in `endpointSuffix`; the
+    /// public cloud where it is not given. Only a workload identity needs it.
     #[meta(trigger, optional)]
     cloud: String,
-    /// What follows the namespace in the name of the host, in the cloud `Private`.
+    /// What follows the namespace in the name of the host, such as `servicebus.cloud.example`; needed in the cloud
+    /// `Private`, not looked at in another.
     #[meta(trigger, optional)]
     endpoint_suffix: String,
 }

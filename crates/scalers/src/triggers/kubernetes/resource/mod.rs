@@ -20,28 +20,53 @@ use crate::format::gjson;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Scale on a number that a ConfigMap or Secret in the object's namespace holds.
+///
+/// What counts is the number under `key`; whoever knows the load writes it there. The replicas are that number divided
+/// by `targetValue`. The target leaves zero when it is above `activationTargetValue`.
+///
+/// The text under the key is a plain number, or JSON or YAML in which `valueLocation` says where the number is. A plain
+/// number may be followed by anything, which is ignored: `12abc` counts as 12, and `1k` as 1. Amounts such as `500m` or
+/// `1k` need `valueType: quantity`, and then nothing else may follow, not even the end of a line.
+///
+/// An object or key that does not exist, or a text without a number, is an error and never 0. The object is in the
+/// namespace of the ScaledObject. No login is needed: the operator asks the cluster with its own rights. Under `keda
+/// up` there is no cluster, and each reading fails.
+///
+/// ```yaml
+/// type: kubernetes-resource
+/// metadata:
+///   resourceKind: ConfigMap
+///   resourceName: campaign
+///   key: plan.json
+///   format: json
+///   valueLocation: visitors.expected
+///   targetValue: "400"
+///   activationTargetValue: "50"
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 pub struct KubernetesResource {
-    /// Kind of the object.
+    /// Kind of the object that holds the number.
     #[meta(trigger, one_of("ConfigMap", "Secret"))]
     resource_kind: String,
-    /// Name of the object.
+    /// Name of the object, in the namespace of the ScaledObject.
     #[meta(trigger)]
     resource_name: String,
-    /// Key inside its data.
+    /// Key inside its `data`, such as `plan.json`.
     #[meta(trigger)]
     key: String,
-    /// What the text under the key is.
+    /// What the text under the key is; `json` and `yaml` need `valueLocation`.
     #[meta(trigger, default = "number", one_of("number", "json", "yaml"))]
     format: String,
-    /// Where the number is: a gjson path in JSON, names with dots between them in YAML.
+    /// Where the number is: in JSON a gjson path such as `jobs.#`, in YAML names with dots between them such as
+    /// `queues.0.length`. Needed with `json` and `yaml`, refused with `number`.
     #[meta(trigger, optional)]
     value_location: String,
-    /// How the number is written.
+    /// How the number is written: `quantity` is an amount of Kubernetes such as `500m` or `2Gi`, and `int64` cuts off
+    /// what follows the point.
     #[meta(trigger, default = "float64", one_of("float64", "int64", "quantity"))]
     value_type: String,
-    /// What one replica is expected to handle.
+    /// The part of the number that one replica is expected to handle; above 0.
     #[meta(trigger)]
     target_value: f64,
     /// Value above which the target leaves zero.

@@ -27,64 +27,109 @@ const DEFAULT_QUEUE_LENGTH: f64 = 20.0;
 const NO_MODE: &str = "Unknown";
 
 /// Scale on the length or the rates of a queue in RabbitMQ.
+///
+/// `mode` says what the value is, and one replica is wanted per `value` of it; without both it is a queue length of 20:
+///
+/// - `QueueLength`: the messages in the queue. Over AMQP these are the ready ones only; the management API counts those
+///   too that a consumer holds, unless `excludeUnacknowledged` is on.
+/// - `MessageRate`: messages published per second; `DeliverGetRate`: messages handed out per second.
+/// - `PublishedToDeliveredRatio`: the first divided by the second, so above 1 where the queue grows.
+/// - `ExpectedQueueConsumptionTime`: about the seconds until the queue is empty at the present rates.
+///
+/// The target leaves zero when the value is above `activationValue`; with `MessageRate` also when there are more
+/// messages than that, and with the last two when there is work but nothing is delivered. `DeliverGetRate` never wakes
+/// a target that is at zero.
+///
+/// The scheme of `host` decides whom to ask: `amqp://` and `amqps://` give lengths only, `http://` and `https://` are
+/// the management API, whose user needs the tag `management` and access to the virtual host. Log in with user and
+/// password in the address or with `username` and `password`; with a certificate (`tls: enable`, `cert` and `key`); at
+/// the API also with OAuth 2.0 (`oauthTokenURI`, `clientID`, `clientSecret`). Azure workload identity is not supported
+/// yet.
+///
+/// ```yaml
+/// type: rabbitmq
+/// metadata:
+///   host: amqp://rabbitmq.shop.svc:5672/shop
+///   queueName: orders
+///   mode: QueueLength
+///   value: "50"
+///   activationValue: "5"
+/// authenticationRef:
+///   name: rabbitmq-login
+/// ---
+/// secretTargetRef:
+///   - parameter: username
+///     name: rabbitmq-login
+///     key: username
+///   - parameter: password
+///     name: rabbitmq-login
+///     key: password
+/// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
 pub struct RabbitMq {
     /// Name of the queue, or a regular expression with `useRegex`.
     #[meta(trigger)]
     queue_name: String,
-    /// Address of the server: `amqp://user:password@host:5672/vhost`, or that of the management API.
+    /// Address of the server, such as `amqp://user:password@rabbitmq.shop.svc:5672/vhost`, or of its management API,
+    /// such as `http://rabbitmq.shop.svc:15672/vhost`. The last part of the path is the virtual host, `/` when it is
+    /// missing.
     #[meta(trigger, auth, env)]
     host: Secret,
-    /// How to ask: `amqp`, `http`, or `auto` for what the address says.
+    /// How to ask: `amqp`, `http`, or `auto` for what the scheme of `host` says.
     #[meta(trigger, auth, default = "auto")]
     protocol: String,
     /// What to scale on: `QueueLength`, `MessageRate`, `DeliverGetRate`, `PublishedToDeliveredRatio` or
-    /// `ExpectedQueueConsumptionTime`; all but the first need the management API.
+    /// `ExpectedQueueConsumptionTime`. All but the first need the management API. It needs `value`.
     #[meta(trigger, optional, default = "Unknown")]
     mode: String,
-    /// What one replica is expected to handle, in messages, messages per second, a ratio, or seconds.
+    /// What one replica is expected to handle, in messages, messages per second, a ratio, or seconds, as `mode` says.
+    /// It needs `mode`.
     #[meta(trigger, optional)]
     value: f64,
-    /// The old way to give `mode: QueueLength` and its value.
+    /// The old way to give `mode: QueueLength` and its `value`; it excludes both.
     #[meta(trigger, optional)]
     queue_length: f64,
-    /// Value above which the target leaves zero.
+    /// Value above which the target leaves zero, in the unit of `mode`; 0 when not given.
     #[meta(trigger, optional)]
     activation_value: f64,
-    /// The virtual host, in place of the address's.
+    /// Name of the virtual host, as it is and not escaped; that of the address when not given.
     #[meta(trigger, auth, optional)]
     vhost_name: String,
-    /// Whether the name of the queue is a regular expression.
+    /// Whether `queueName` is a regular expression, whose queues count together as `operation` says. Needs the
+    /// management API.
     #[meta(trigger, optional)]
     use_regex: bool,
-    /// Whether to leave out messages that a consumer has not acknowledged yet.
+    /// Whether to leave out messages that a consumer has not acknowledged yet. Needs the management API; AMQP never
+    /// counts them.
     #[meta(trigger, optional)]
     exclude_unacknowledged: bool,
-    /// Most queues that a regular expression may match.
+    /// Most queues that a regular expression may match; with more the reading fails.
     #[meta(trigger, default = "100")]
     page_size: i64,
-    /// How to make one number of several queues: `sum`, `avg` or `max`.
+    /// How to make one number of the queues that a regular expression matches: `sum`, `avg` or `max`.
     #[meta(trigger, default = "sum")]
     operation: String,
-    /// Time limit of a request to the management API.
+    /// Time limit of a request to the management API, such as `5s`; a number without a unit is in milliseconds. When
+    /// not given it is that of all requests. Not for AMQP.
     #[meta(trigger, optional)]
     timeout: Duration,
-    /// User, in place of the address's.
+    /// User, in place of the address's; it needs `password`.
     #[meta(auth, env, optional)]
     username: String,
-    /// Password, in place of the address's.
+    /// Password, in place of the address's; it needs `username`.
     #[meta(auth, env, optional)]
     password: Secret,
-    /// Whether to use the certificates: `enable` or `disable`.
+    /// Whether to use `ca`, `cert` and `key`: `enable` or `disable`. The connection itself is encrypted where the
+    /// address says `amqps://` or `https://`.
     #[meta(auth, default = "disable")]
     tls: String,
     #[meta(group)]
     certificates: Certificates,
-    /// Whether to take any certificate of the server.
+    /// Whether to take any certificate of the server; over AMQP only with `tls: enable`.
     #[meta(trigger, optional)]
     unsafe_ssl: bool,
-    /// What a token of an Azure workload identity is for.
+    /// What a token of an Azure workload identity is for; not supported yet.
     #[meta(auth, optional)]
     workload_identity_resource: String,
     #[meta(group)]

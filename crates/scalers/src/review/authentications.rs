@@ -1,0 +1,147 @@
+//! What a TriggerAuthentication gives, against what there is and what its triggers read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keda_core::api::{AuthTargetRef, Trigger, TriggerAuthenticationSpec};
+use keda_core::manifest::{Document, Loaded, Object};
+use keda_core::metadata::Source;
+use keda_core::problem::{Path, Problem, did_you_mean, did_you_mean_part};
+use keda_core::resolve::Lookup;
+use keda_core::rule;
+
+use crate::registry;
+
+/// What triggers read from a TriggerAuthentication besides their parameters.
+const RAW: [&str; 2] = ["GoogleApplicationCredentials", "awsRoleArn"];
+
+/// Problems of all TriggerAuthentications, each with the index of its document.
+pub(super) fn problems(loaded: &Loaded, lookup: &dyn Lookup) -> Vec<(usize, Problem)> {
+    let readers = readers(loaded);
+    let mut problems = Vec::new();
+    for (index, document) in loaded.documents.iter().enumerate() {
+        let (spec, namespace, home) = match &document.object {
+            Object::TriggerAuthentication(object) => (&object.spec, namespace(document), namespace(document)),
+            Object::ClusterTriggerAuthentication(object) => (&object.spec, "", lookup.cluster_namespace()),
+            _ => continue,
+        };
+        let types = readers.get(&(document.kind.as_str(), namespace, document.name.as_str()));
+        let found = [missing(spec, home, loaded, lookup), types.map(|types| unread(spec, types)).unwrap_or_default()];
+        problems.extend(found.concat().into_iter().map(|problem| (index, problem)));
+    }
+    problems
+}
+
+fn namespace(document: &Document) -> &str {
+    document.namespace.as_deref().unwrap_or_default()
+}
+
+/// The types of the triggers that refer to each TriggerAuthentication, by its kind, namespace and name.
+fn readers(loaded: &Loaded) -> BTreeMap<(&str, &str, &str), BTreeSet<&str>> {
+    let mut readers: BTreeMap<(&str, &str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for document in &loaded.documents {
+        let triggers: &[Trigger] = match &document.object {
+            Object::ScaledObject(object) => &object.spec.triggers,
+            Object::ScaledJob(object) => &object.spec.triggers,
+            _ => continue,
+        };
+        for trigger in triggers {
+            let Some(reference) = &trigger.authentication_ref else { continue };
+            let (kind, namespace) = match reference.is_cluster() {
+                true => ("ClusterTriggerAuthentication", ""),
+                false => ("TriggerAuthentication", namespace(document)),
+            };
+            readers.entry((kind, namespace, &reference.name)).or_default().insert(&trigger.r#type);
+        }
+    }
+    readers
+}
+
+/// The lists of references, each with its field and the kind it refers to.
+fn references(spec: &TriggerAuthenticationSpec) -> [(&'static str, &'static str, &[AuthTargetRef]); 2] {
+    [
+        ("secretTargetRef", "Secret", &spec.secret_target_ref),
+        ("configMapTargetRef", "ConfigMap", &spec.config_map_target_ref),
+    ]
+}
+
+/// References to Secrets and ConfigMaps, or keys of them, that are not there.
+fn missing(spec: &TriggerAuthenticationSpec, home: &str, loaded: &Loaded, lookup: &dyn Lookup) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (field, kind, references) in references(spec) {
+        for (index, reference) in references.iter().enumerate() {
+            let place = Path::root().key("spec").key(field).index(index);
+            let data = match kind {
+                "Secret" => lookup.secret(home, &reference.name),
+                _ => lookup.config_map(home, &reference.name),
+            };
+            // Where no Secret is given at all they are kept elsewhere.
+            let is_elsewhere = || is_made(loaded, home, &reference.name) || names(loaded, kind, home).next().is_none();
+            let is_excused = data.is_none() && is_elsewhere();
+            if is_excused || lookup.is_broken(kind, home, &reference.name) {
+                continue;
+            }
+            let (path, message, meant) = match &data {
+                None => (
+                    place.key("name"),
+                    format!("there is no {kind} {:?} in namespace {home:?} among the manifests", reference.name),
+                    did_you_mean(&reference.name, names(loaded, kind, home)),
+                ),
+                Some(data) if !data.contains_key(&reference.key) => (
+                    place.key("key"),
+                    format!("{kind} {:?} has no key {:?}", reference.name, reference.key),
+                    did_you_mean_part(&reference.key, data.keys().map(String::as_str)),
+                ),
+                Some(_) => continue,
+            };
+            let problem = Problem::warning(rule::MISSING_AUTHENTICATION_VALUE, path, message);
+            problems.push(match meant {
+                Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
+                None => problem,
+            });
+        }
+    }
+    problems
+}
+
+/// Whether another object stands for a Secret, which a controller then makes of it.
+fn is_made(loaded: &Loaded, home: &str, name: &str) -> bool {
+    let makes = |document: &&Document| match document.kind.as_str() {
+        "SealedSecret" => document.name == name,
+        "ExternalSecret" => document.node.text_at(&["spec", "target", "name"]).unwrap_or(&document.name) == name,
+        _ => false,
+    };
+    loaded.documents.iter().filter(|document| namespace(document) == home).any(|document| makes(&document))
+}
+
+/// The names of the objects of a kind in a namespace.
+fn names<'a>(loaded: &'a Loaded, kind: &'a str, home: &'a str) -> impl Iterator<Item = &'a str> {
+    let of_kind = loaded.documents.iter().filter(move |one| one.kind == kind && namespace(one) == home);
+    of_kind.map(|document| document.name.as_str())
+}
+
+/// Parameters that none of the triggers knows.
+fn unread(spec: &TriggerAuthenticationSpec, types: &BTreeSet<&str>) -> Vec<Problem> {
+    let mut known: BTreeSet<&str> = RAW.into();
+    for name in types {
+        // What an unknown type reads nobody knows.
+        let Some(row) = registry::find(name) else { return Vec::new() };
+        let parameters = [(row.parameters)(), (row.unlisted)()].concat();
+        let read = parameters.iter().filter(|parameter| parameter.reads(Source::Authentication));
+        known.extend(read.flat_map(|parameter| parameter.names));
+    }
+    let variables = spec.env.iter().enumerate().map(|(index, one)| ("env", index, &one.parameter));
+    let references = references(spec).into_iter().flat_map(|(field, _, references)| {
+        references.iter().enumerate().map(move |(index, one)| (field, index, &one.parameter))
+    });
+    let triggers: Vec<&str> = types.iter().copied().collect();
+    let given: Vec<(&str, usize, &String)> = variables.chain(references).collect();
+    let is_given = |name: &str| given.iter().any(|(.., parameter)| *parameter == name);
+    // Others may refer to it and read more; only what looks misspelt is told.
+    let problem = |(field, index, parameter): &(&str, usize, &String)| {
+        let meant = did_you_mean_part(parameter, known.iter().copied()).filter(|meant| !is_given(meant))?;
+        let path = Path::root().key("spec").key(*field).index(*index).key("parameter");
+        let message = format!("a {} trigger reads no parameter {parameter:?}", triggers.join(" or "));
+        Some(Problem::warning(rule::UNREAD_PARAMETER, path, message).with_help(format!("did you mean {meant:?}?")))
+    };
+    given.iter().filter(|(.., parameter)| !known.contains(parameter.as_str())).filter_map(problem).collect()
+}
