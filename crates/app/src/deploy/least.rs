@@ -73,6 +73,8 @@ impl Rights {
     fn scaled_object(&mut self, object: &ScaledObject) {
         let namespace = object.metadata.namespace();
         self.kind(namespace, "scaledobjects");
+        // Whether there are any or not, they are watched.
+        self.authentications(namespace, "triggerauthentications");
         self.grant(namespace, "autoscaling", "horizontalpodautoscalers", None, super::access::HPA_VERBS);
         let target = &object.spec.scale_target_ref;
         let (group, resource) = (group_of(target.api_version()), plural(target.kind()));
@@ -100,6 +102,11 @@ impl Rights {
         self.grant(namespace, "events.k8s.io", "events", None, &["create", "patch"]);
     }
 
+    fn authentications(&mut self, namespace: &str, resource: &str) {
+        self.grant(namespace, "keda.sh", resource, None, KEEP);
+        self.grant(namespace, "keda.sh", &format!("{resource}/status"), None, &["patch"]);
+    }
+
     /// What a trigger asks the cluster for.
     fn trigger(&mut self, namespace: &str, trigger: &Trigger) {
         let written = |key: &str| trigger.metadata.get(key).map(String::as_str);
@@ -116,11 +123,7 @@ impl Rights {
     fn asked(&mut self, asked: &Asked) {
         let Asked { api_version, kind, namespace, name } = asked;
         match kind.as_str() {
-            "TriggerAuthentication" | "ClusterTriggerAuthentication" => {
-                let resource = plural(kind);
-                self.grant(namespace, "keda.sh", &resource, None, KEEP);
-                self.grant(namespace, "keda.sh", &format!("{resource}/status"), None, &["patch"]);
-            }
+            "TriggerAuthentication" | "ClusterTriggerAuthentication" => self.authentications(namespace, &plural(kind)),
             _ if group_of(api_version) == "apps" => {} // Watched anyway.
             _ => self.grant(namespace, group_of(api_version), &plural(kind), Some(name), &["get"]),
         }

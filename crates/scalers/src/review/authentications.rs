@@ -31,6 +31,54 @@ pub(super) fn problems(loaded: &Loaded, lookup: &dyn Lookup) -> Vec<(usize, Prob
     problems
 }
 
+/// Types that use a login only as far as `authModes` asks for it.
+const WITH_MODES: [&str; 3] = ["loki", "metrics-api", "prometheus"];
+/// Parameters of such logins.
+const LOGIN: [&str; 7] = ["apiKey", "bearerToken", "ca", "cert", "customAuthValue", "password", "username"];
+
+/// Triggers whose TriggerAuthentication gives a login that nothing asks for, each with the index of its document.
+pub(super) fn unused(loaded: &Loaded, lookup: &dyn Lookup) -> Vec<(usize, Problem)> {
+    let mut problems = Vec::new();
+    for (index, document) in loaded.documents.iter().enumerate() {
+        for (position, trigger) in triggers(document).iter().enumerate() {
+            if is_unused(trigger, namespace(document), lookup) {
+                let place = Path::root().key("spec").key("triggers").index(position);
+                let message = "the login of the TriggerAuthentication is not used without authModes";
+                let problem = Problem::warning(rule::WITHOUT_EFFECT, place.key("authenticationRef"), message);
+                problems.push((index, problem.with_help("say in authModes how to log in, such as basic or bearer")));
+            }
+        }
+    }
+    problems
+}
+
+fn is_unused(trigger: &Trigger, namespace: &str, lookup: &dyn Lookup) -> bool {
+    let is_mode = |key: &str| key.starts_with("authMode");
+    if !WITH_MODES.contains(&trigger.r#type.as_str()) || trigger.metadata.keys().any(|key| is_mode(key)) {
+        return false;
+    }
+    let reference = trigger.authentication_ref.as_ref();
+    let spec = reference.and_then(|reference| match reference.is_cluster() {
+        true => lookup.cluster_trigger_authentication(&reference.name),
+        false => lookup.trigger_authentication(namespace, &reference.name),
+    });
+    let Some(spec) = spec.filter(|spec| spec.pod_identity.is_none()) else { return false };
+    let references = references(&spec).into_iter().flat_map(|(.., references)| references);
+    let parameters =
+        references.map(|one| one.parameter.as_str()).chain(spec.env.iter().map(|one| one.parameter.as_str()));
+    let parameters: Vec<&str> = parameters.chain(spec.stored_parameters()).collect();
+    parameters.iter().any(|one| LOGIN.contains(one)) && !parameters.iter().any(|one| is_mode(one))
+}
+
+/// The triggers of a ScaledObject or ScaledJob.
+fn triggers(document: &Document) -> &[Trigger] {
+    match &document.object {
+        Object::ScaledObject(object) => &object.spec.triggers,
+        Object::ScaledJob(object) => &object.spec.triggers,
+        _ => &[],
+    }
+}
+
 fn namespace(document: &Document) -> &str {
     document.namespace.as_deref().unwrap_or_default()
 }
@@ -39,12 +87,7 @@ fn namespace(document: &Document) -> &str {
 fn readers(loaded: &Loaded) -> BTreeMap<(&str, &str, &str), BTreeSet<&str>> {
     let mut readers: BTreeMap<(&str, &str, &str), BTreeSet<&str>> = BTreeMap::new();
     for document in &loaded.documents {
-        let triggers: &[Trigger] = match &document.object {
-            Object::ScaledObject(object) => &object.spec.triggers,
-            Object::ScaledJob(object) => &object.spec.triggers,
-            _ => continue,
-        };
-        for trigger in triggers {
+        for trigger in triggers(document) {
             let Some(reference) = &trigger.authentication_ref else { continue };
             let (kind, namespace) = match reference.is_cluster() {
                 true => ("ClusterTriggerAuthentication", ""),

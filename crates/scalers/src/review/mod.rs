@@ -45,6 +45,7 @@ pub fn review(loaded: &Loaded, plans: &[Plan], lookup: &dyn Lookup) -> Vec<(usiz
     let mut problems = refusals::of_targets(loaded);
     problems.extend(refusals::of_requests(loaded, lookup));
     problems.extend(authentications::problems(loaded, lookup));
+    problems.extend(authentications::unused(loaded, lookup));
     for (index, document) in loaded.documents.iter().enumerate() {
         let found = match &document.object {
             Object::ScaledObject(object) => {

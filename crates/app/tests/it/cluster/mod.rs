@@ -4,6 +4,7 @@ mod access;
 mod bed;
 mod conditions;
 mod faults;
+mod least;
 mod life;
 mod operator;
 mod program;

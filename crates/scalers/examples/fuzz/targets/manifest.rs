@@ -53,12 +53,12 @@ impl Target for Manifest {
         // Something that depends on the input alone, and differs among inputs.
         let [targets, references, stores] = [1, 2, 4].map(|bit| input.len() & bit != 0);
         let references = References::new(&loaded).with_lenience(Lenience { targets, references, stores });
-        let plans = plan_all(&mut loaded, &references)?;
+        let (plans, is_planned) = plan_all(&mut loaded, &references)?;
         for (index, problem) in review(&loaded, &plans, &references) {
             loaded.report(index, [problem]);
         }
         loaded.findings.iter().try_for_each(|finding| check_place(&loaded, finding))?;
-        Ok(!plans.is_empty())
+        Ok(is_planned)
     }
 }
 
@@ -75,8 +75,9 @@ fn sources(input: &[u8]) -> Vec<Source> {
     sources
 }
 
-fn plan_all(loaded: &mut Loaded, references: &References) -> Result<Vec<Plan>, String> {
-    let (mut plans, mut found) = (Vec::new(), Vec::new());
+/// The plans of the ScaledObjects, and whether anything was planned.
+fn plan_all(loaded: &mut Loaded, references: &References) -> Result<(Vec<Plan>, bool), String> {
+    let (mut plans, mut found, mut any) = (Vec::new(), Vec::new(), false);
     for (index, document) in loaded.documents.iter().enumerate() {
         let (is_planned, problems) = match &document.object {
             Object::ScaledObject(object) => {
@@ -97,12 +98,13 @@ fn plan_all(loaded: &mut Loaded, references: &References) -> Result<Vec<Plan>, S
         if is_planned == has_errors(&problems) {
             return Err(format!("there must be a plan or an error, and not both: {problems:?}"));
         }
+        any |= is_planned;
         found.push((index, problems));
     }
     for (index, problems) in found {
         loaded.report(index, problems);
     }
-    Ok(plans)
+    Ok((plans, any))
 }
 
 /// A finding must stand in its source, on characters as a whole.

@@ -1,0 +1,62 @@
+//! The rights that `keda render --rbac` prints are enough, which only their use can show.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::bed::Bed;
+use super::operator::{Operator, Settings};
+use super::world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_least_role_is_enough() {
+    let Some(bed) = Bed::start(&[]).await else { return };
+    let world = World::new(&bed, "least", 0).await;
+    let metadata = |name: &str| json!({ "name": name, "namespace": world.namespace });
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata("login"),
+        "stringData": { "key": "hunter2" } });
+    let authentication = json!({ "apiVersion": "keda.sh/v1alpha1", "kind": "TriggerAuthentication",
+        "metadata": metadata("login"),
+        "spec": { "secretTargetRef": [{ "parameter": "apiKey", "name": "login", "key": "key" }] } });
+    let mut object = world.scaled_object(&json!({}));
+    object["spec"]["triggers"][0]["metadata"]["authMode"] = json!("apiKey");
+    object["spec"]["triggers"][0]["authenticationRef"] = json!({ "name": "login" });
+    let deployment = world.get("apps/v1", "deployments", "web").await;
+    // In place of the rights to everything that `keda manifests` gives.
+    let all = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/keda-operator";
+    bed.cluster.delete(all).await.expect("the rights can be taken away");
+    for role in roles(&[&secret, &authentication, &object, &deployment]) {
+        bed.apply(&role).await;
+    }
+    let environment = vec![("WATCH_NAMESPACE".to_string(), world.namespace.clone())];
+    let operator = Operator::start(&bed, &Settings { environment, ..Settings::default() }).await;
+    for one in [&secret, &authentication, &object] {
+        bed.apply(one).await;
+    }
+    world.wait_for("Ready", "True").await;
+    world.source.set(12.0);
+    world.wait_for_replicas(3).await;
+    world.source.set(0.0);
+    world.wait_for_replicas(0).await;
+    let path = world.path("keda.sh/v1alpha1", "scaledobjects", "web");
+    bed.cluster.delete(&path).await.expect("it can be deleted");
+    let is_gone = || async { bed.cluster.get::<Value>(&path).await.is_err_and(|error| error.is_not_found()) };
+    assert!(super::world::until(20, is_gone).await, "its finalizer stays");
+    assert!(!operator.output().contains("is forbidden"), "{}", operator.output());
+}
+
+/// What `keda render --rbac` prints for these objects.
+fn roles(objects: &[&Value]) -> Vec<Value> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_keda"))
+        .args(["render", "--rbac", "-o", "json", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("keda runs");
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
+    child.stdin.take().expect("a pipe").write_all(list.to_string().as_bytes()).expect("it is read");
+    let output = child.wait_with_output().expect("keda ends");
+    let list: Value = serde_json::from_slice(&output.stdout).expect("a list");
+    list["items"].as_array().expect("items").clone()
+}
