@@ -43,6 +43,8 @@ pub static CONFIG_MAPS: Resource = resource("", "v1", "ConfigMap", "configmaps")
 #[allow(missing_docs)]
 pub static SERVICE_ACCOUNTS: Resource = resource("", "v1", "ServiceAccount", "serviceaccounts");
 #[allow(missing_docs)]
+pub static LIMIT_RANGES: Resource = resource("", "v1", "LimitRange", "limitranges");
+#[allow(missing_docs)]
 pub static PODS: Resource = resource("", "v1", "Pod", "pods");
 #[allow(missing_docs)]
 pub static EVENTS: Resource = resource("events.k8s.io", "v1", "Event", "events");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keda_core::admission::{self, Denial, Neighbour, NeighbourHpa};
-use keda_core::api::{CloudEventSource, ScaledJob, ScaledObject, TriggerAuthentication};
+use keda_core::api::{CloudEventSource, LimitRange, ScaledJob, ScaledObject, Trigger, TriggerAuthentication};
 use keda_core::rule;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::review::{Operation, Request, Verdict};
 use crate::cluster::Cluster;
-use crate::cluster::resource::{HPAS, Resource, SCALED_OBJECTS};
+use crate::cluster::lookup::pod_spec;
+use crate::cluster::resource::{HPAS, LIMIT_RANGES, Resource, SCALED_OBJECTS};
 use crate::exposition::Metrics;
 
 /// Within this time the cluster must have answered: the API server waits for ten seconds.
@@ -68,7 +69,27 @@ impl Checks {
             admission::check_ownership(object, &others, &hpas)?;
         }
         admission::check_scaled_object(object)?;
-        if request.dry_run == Some(true) { Ok(()) } else { admission::check_scale_to_zero(object) }
+        if request.dry_run == Some(true) {
+            return Ok(());
+        }
+        self.check_requests(object, &request.namespace).await?;
+        admission::check_scale_to_zero(object)
+    }
+
+    /// Checks that the target's containers request what they are scaled by. A target that is not there yet, or cannot be
+    /// looked at, passes: the operator says so.
+    async fn check_requests(&self, object: &ScaledObject, namespace: &str) -> Result<(), Denial> {
+        let target = &object.spec.scale_target_ref;
+        let is_measured = |trigger: &Trigger| matches!(trigger.r#type.as_str(), "cpu" | "memory");
+        let resource = Resource::well_known("apps", "v1", target.kind());
+        let Some(resource) = resource.filter(|_| object.spec.triggers.iter().any(is_measured)) else { return Ok(()) };
+        let path = resource.object(Some(namespace), &target.name);
+        let found = tokio::time::timeout(PATIENCE, self.cluster.get::<Value>(&path)).await;
+        let Some(pod_spec) = found.ok().and_then(Result::ok).as_ref().and_then(pod_spec) else { return Ok(()) };
+        let ranges: Vec<LimitRange> = self.list(&LIMIT_RANGES, namespace).await.unwrap_or_default();
+        let ranges: Vec<&LimitRange> = ranges.iter().collect();
+        let missing = admission::missing_requests(object, &pod_spec, &ranges);
+        missing.into_iter().next().map_or(Ok(()), |(_, denial)| Err(denial))
     }
 
     fn scaled_job(&self, request: &Request) -> Result<Vec<&'static str>, Verdict> {

@@ -220,6 +220,11 @@ impl Roles {
         let expected = "admission webhook \"vscaledobject.kb.io\" denied the request: triggerName \"twice\" is defined \
                         multiple times in the ScaledObject/ScaledJob, but it must be unique";
         assert!(error.message.contains(expected), "{error}");
+        let cpu = json!({ "type": "cpu", "metricType": "Utilization", "metadata": { "value": "50" } });
+        let measured = world.scaled_object(&json!({ "minReplicaCount": 1, "triggers": [cpu] }));
+        let error = world.bed.cluster.create::<Value>(path, &measured).await.expect_err("it cannot work");
+        let expected = "the scaledobject has a cpu trigger but the container main doesn't have the cpu request defined";
+        assert!(error.message.contains(expected), "{error}");
     }
 }
 
