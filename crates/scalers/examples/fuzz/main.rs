@@ -1,10 +1,10 @@
 //! A property fuzzer: mutated manifests, trigger metadata and formulas go through the code that reads them, which must
 //! neither panic, nor hang, nor take much memory, nor tell a secret.
 //!
-//! `make fuzz` runs a million inputs, `make test` a tenth of that. Inputs come from the texts of `corpus/`, each of which
-//! is run as it is first, then with one to eight changes. The seed is printed; with the same seed, cases and threads the
-//! inputs are the same. What fails is made smaller, printed, and kept in a file, which `--input` runs alone; it belongs
-//! into `corpus/` then.
+//! `make fuzz` runs a million inputs, `make test` a tenth of that. Inputs come from the texts of `corpus/`, each of
+//! which is run as it is first, then with one to eight changes. The seed is printed; with the same seed, cases and
+//! threads the inputs are the same. What fails is made smaller, printed, and kept in a file, which `--input` runs
+//! alone; it belongs into `corpus/` then.
 //!
 //! The toolchain is the stable one, so what the inputs reach is not measured: breadth comes from the corpus, which has
 //! each trigger type, kind of object and notation, and from the names that the tables of the code know.
