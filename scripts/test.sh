@@ -59,10 +59,11 @@ no_leftovers() {
 
 stage 'Unit tests' cargo test --quiet --workspace --lib --bins --no-fail-fast
 stage 'Documentation tests' cargo test --quiet --workspace --doc --no-fail-fast
+# They mostly wait for servers and workers, so that some at a time do not hinder each other.
 stage 'Integration tests' cargo test --quiet --workspace --test '*' --no-fail-fast -- \
-    --include-ignored --skip quickstart:: --skip chroot:: --skip cluster::
+    --include-ignored --skip quickstart:: --skip chroot:: --skip cluster:: --test-threads 4
 stage 'Test bed' scripts/testbed.sh
-# They mostly wait for the control plane, so that many at a time do not hinder each other.
+# The same, with the control plane.
 stage 'Cluster tests' cargo test --quiet --workspace --test it --no-fail-fast -- \
     --include-ignored cluster:: --test-threads 8
 

@@ -5,6 +5,7 @@
 
 pub mod crd;
 mod definitions;
+mod homes;
 mod notation;
 mod table;
 mod validate;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::homes;
 use super::table::{ListType, Rule, Schema, Shape, Structure, Tables, tables};
 use crate::manifest::{Entry, Node, Place, Value};
 use crate::problem::{Path, Problem, Severity, did_you_mean, did_you_mean_part};
@@ -110,7 +111,7 @@ impl Check {
         for key in unknown {
             let problem =
                 Problem::warning(rule::UNKNOWN_FIELD, place.key(key).path(), format!("the field {key} is unknown"));
-            let home = || home(self.tables, self.root, key).filter(|home| *home != place.path().to_string());
+            let home = || homes::of(self.root, key).filter(|home| *home != place.path().to_string());
             self.report(match did_you_mean(key, absent.iter().copied()).map(str::to_owned) {
                 Some(name) => problem.at_key().with_help(format!("did you mean '{name}'?")),
                 None => match (home(), did_you_mean_part(key, absent.iter().copied())) {
@@ -223,36 +224,6 @@ impl Check {
             None => problem,
         });
     }
-}
-
-/// Where in an object of KEDA's a field of this name belongs, if there is one place alone.
-fn home(tables: &Tables, root: &'static str, name: &str) -> Option<String> {
-    let mut homes = Vec::new();
-    let mut open = vec![(root, String::new())];
-    while let Some((structure, path)) = open.pop() {
-        let Some(structure) = tables.get(structure).filter(|structure| !structure.description.is_empty()) else {
-            continue;
-        };
-        for field in &structure.fields {
-            if field.name == name {
-                homes.push(path.clone());
-            }
-            let (inner, list) = match &field.schema.shape {
-                Shape::Structure(inner) => (*inner, ""),
-                Shape::List(items) => match items.shape {
-                    Shape::Structure(inner) => (inner, "[]"),
-                    _ => continue,
-                },
-                _ => continue,
-            };
-            // Nothing that a user writes is in the status.
-            if field.name != "status" && path.len() < 200 {
-                let separator = if path.is_empty() { "" } else { "." };
-                open.push((inner, format!("{path}{separator}{}{list}", field.name)));
-            }
-        }
-    }
-    homes.pop().filter(|home| homes.is_empty() && !home.is_empty())
 }
 
 /// The entries that count: of a repeated key only the last one.

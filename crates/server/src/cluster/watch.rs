@@ -2,9 +2,13 @@
 
 use std::collections::HashSet;
 use std::fmt::Debug;
+use std::time::Duration;
 
+use backon::ExponentialBuilder;
 use futures::{Stream, StreamExt, stream};
 use kube::Api;
+use kube::runtime::utils::ResetTimerBackoff;
+use kube::runtime::watcher::ExponentialBackoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use serde::de::DeserializeOwned;
 
@@ -87,6 +91,17 @@ where
     })
 }
 
+/// Pauses before a watch that failed is tried again. Whoever scales within seconds cannot be blind for a minute once the API
+/// server is back, as with the library's own pauses.
+fn backoff() -> ResetTimerBackoff<ExponentialBackoff> {
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(800))
+        .with_max_delay(Duration::from_secs(5))
+        .with_jitter()
+        .without_max_times();
+    ResetTimerBackoff::new(pauses.into(), Duration::from_mins(2))
+}
+
 fn changes<Spec, Status, T, F>(
     api: Api<Trimmed<Spec, Status>>,
     config: watcher::Config,
@@ -103,7 +118,7 @@ where
     let mut listed: HashSet<Name> = HashSet::new();
     let mut synced = false;
     let mut trouble = Trouble::default();
-    watcher(api, config).default_backoff().flat_map(move |event| {
+    watcher(api, config).backoff(backoff()).flat_map(move |event| {
         let mut changes = Vec::new();
         if event.is_ok() {
             trouble.is_over(&plural);

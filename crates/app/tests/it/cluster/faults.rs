@@ -62,6 +62,8 @@ async fn an_api_server_that_is_away_ends_nothing_and_changes_nothing() {
     world.wait_for("Active", "True").await;
     let asleep = World::new(&bed, "asleep", 0).await;
     asleep.scale(&json!({})).await;
+    // An operator that has just begun has more to catch up with.
+    super::takeover::certificates_settle(&bed).await;
     bed.control("stop/apiserver").await;
     // The leader steps down and does not end.
     tokio::time::sleep(lengths().outage).await;

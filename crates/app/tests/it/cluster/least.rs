@@ -9,10 +9,9 @@ use super::bed::Bed;
 use super::operator::{Operator, Settings};
 use super::world::World;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_least_role_is_enough() {
-    let Some(bed) = Bed::start(&[]).await else { return };
-    let world = World::new(&bed, "least", 0).await;
+/// Takes all rights away from the operator, which must not run, and gives it the least.
+pub async fn the_least_role_is_enough(bed: &Bed) {
+    let world = World::new(bed, "least", 0).await;
     let metadata = |name: &str| json!({ "name": name, "namespace": world.namespace });
     let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata("login"),
         "stringData": { "key": "hunter2" } });
@@ -30,7 +29,7 @@ async fn the_least_role_is_enough() {
         bed.apply(&role).await;
     }
     let environment = vec![("WATCH_NAMESPACE".to_string(), world.namespace.clone())];
-    let operator = Operator::start(&bed, &Settings { environment, ..Settings::default() }).await;
+    let operator = Operator::start(bed, &Settings { environment, ..Settings::default() }).await;
     for one in [&secret, &authentication, &object] {
         bed.apply(one).await;
     }
