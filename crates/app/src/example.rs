@@ -26,6 +26,11 @@ pub(crate) struct Style<'a> {
 
 /// A ScaledObject, and the TriggerAuthentication and Secrets that it needs.
 pub(crate) fn manifests(row: &TriggerType, style: Style<'_>) -> Option<String> {
+    Some(objects(row, style)? + &secrets(&parse_value(row.example()?.authentication).ok()?))
+}
+
+/// The same without the Secrets, in which there are words to be replaced.
+pub(crate) fn objects(row: &TriggerType, style: Style<'_>) -> Option<String> {
     let example = row.example()?;
     let trigger = parse_value(example.trigger).ok()?;
     let mut text = head(row, style);
@@ -36,7 +41,6 @@ pub(crate) fn manifests(row: &TriggerType, style: Style<'_>) -> Option<String> {
     if let Some(name) = trigger.pointer("/authenticationRef/name").and_then(Value::as_str) {
         let _ = write!(text, "---\n{}  name: {name}\nspec:\n", object("keda.sh/v1alpha1", "TriggerAuthentication"));
         example.authentication.lines().for_each(|line| _ = writeln!(text, "  {line}"));
-        text.push_str(&secrets(&parse_value(example.authentication).ok()?));
     }
     Some(text)
 }
@@ -107,13 +111,9 @@ fn trigger_lines(row: &TriggerType, trigger: &str, style: Style<'_>) -> Vec<Stri
             }
             in_metadata = line.trim_end() == "metadata:";
         } else if let (true, Some(key)) = (in_metadata, key) {
-            let parameter = parameters.iter().find(|parameter| names(parameter, key));
-            lines.extend(
-                parameter
-                    .map(|parameter| comment("  ", parameter.doc))
-                    .iter()
-                    .flat_map(|text| text.lines().map(str::to_string)),
-            );
+            if let Some(parameter) = parameters.iter().find(|parameter| names(parameter, key)) {
+                lines.extend(comment("  ", parameter.doc).lines().map(str::to_string));
+            }
             given.push(key);
         }
         lines.push(line.to_string());

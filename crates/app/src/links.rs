@@ -1,7 +1,6 @@
 //! Where a finding's subject is documented.
 
-use keda_core::manifest::{Document, Finding, Loaded};
-use keda_core::problem::Step;
+use keda_core::manifest::{Finding, Loaded};
 use keda_scalers::registry;
 
 /// KEDA's documentation.
@@ -17,15 +16,6 @@ pub(crate) fn of(loaded: &Loaded, finding: &Finding) -> Option<String> {
         "CloudEventSource" | "ClusterCloudEventSource" => "operate/cloud-events/",
         _ => return None,
     };
-    trigger_page(document, &finding.problem.path.0).or_else(|| Some(format!("{DOCS}{page}")))
-}
-
-/// The page of the trigger that the path leads into.
-fn trigger_page(document: &Document, steps: &[Step]) -> Option<String> {
-    let [Step::Key(spec), Step::Key(triggers), Step::Index(index), ..] = steps else { return None };
-    if spec != "spec" || triggers != "triggers" {
-        return None;
-    }
-    let trigger = document.node.get(spec)?.get(triggers)?.items().get(*index)?;
-    registry::find(trigger.text_at(&["type"])?).map(registry::TriggerType::page)
+    let trigger = registry::find_at(document, &finding.problem.path).map(registry::TriggerType::page);
+    trigger.or_else(|| Some(format!("{DOCS}{page}")))
 }

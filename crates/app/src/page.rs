@@ -8,7 +8,7 @@ use keda_core::metadata::{Parameter, Source};
 use keda_core::resolve::Lenience;
 use keda_scalers::registry::{CATALOGUE, TriggerType};
 
-use crate::example::{Style, manifests};
+use crate::example::{Style, manifests, objects};
 use crate::project::Project;
 
 /// The page about one type. Writing to a text cannot fail.
@@ -23,8 +23,8 @@ pub(crate) fn of(row: &TriggerType) -> String {
                  with an error of the kind `unsupported`.\n";
     }
     let style = Style { name: "worker", target: "worker", commented: false };
-    if let Some(example) = manifests(row, style) {
-        let _ = write!(text, "\n## Example\n\n```yaml\n{example}```\n\n{}\n", metric(&example));
+    if let (Some(example), Some(objects)) = (manifests(row, style), objects(row, style)) {
+        let _ = write!(text, "\n## Example\n\n```yaml\n{example}```\n\n{}\n", metric(objects));
     }
     let _ = write!(text, "\n## Parameters\n\n{}", table(&(row.parameters)()));
     let _ = write!(text, "\n`keda new {}` prints a manifest to start from. [KEDA's page]({}).\n", row.name, row.page());
@@ -43,12 +43,9 @@ pub(crate) fn index() -> String {
 }
 
 /// What an HPA is told, by the example.
-fn metric(example: &str) -> String {
+fn metric(objects: String) -> String {
     let lenience = Lenience { targets: true, references: true, stores: true };
-    // The words in the Secrets are for people to replace.
-    let documents: Vec<&str> =
-        example.split("---\n").filter(|document| !document.contains("\nkind: Secret\n")).collect();
-    let project = Project::new(&[Text::new("example.yaml", documents.join("---\n"))], lenience);
+    let project = Project::new(&[Text::new("example.yaml", objects)], lenience);
     let hpa = project.plans.first().and_then(|plan| plan.hpa.as_ref());
     let Some(metric) = hpa.and_then(|hpa| hpa.spec.metrics.first()) else {
         return "Only the source knows the metrics: they are asked for when the object is set up.".to_string();

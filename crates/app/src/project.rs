@@ -24,7 +24,7 @@ pub(crate) struct Project {
     /// The plans of the ScaledJobs that have one, in the order of the input.
     pub(crate) jobs: Vec<JobPlan>,
     /// The places of mistakes that the manifests themselves show, before any plan.
-    broken: HashSet<(usize, Path)>,
+    broken: HashSet<Place>,
 }
 
 impl Project {
@@ -54,13 +54,9 @@ impl Project {
                 }
                 _ => continue,
             };
-            found.push((index, problems));
+            found.extend(problems.into_iter().map(|problem| (index, problem)));
         }
-        for (index, problems) in &mut found {
-            problems.retain(|problem| !broken.contains(&(*index, problem.path.clone())));
-        }
-        report(&mut loaded, found);
-        loaded.findings.sort_by_key(|finding| (finding.location.source, finding.location.start));
+        report(&mut loaded, &broken, found);
         Project { loaded, references, plans, jobs, broken }
     }
 
@@ -68,10 +64,7 @@ impl Project {
     pub(crate) fn review(&mut self) {
         keda_scalers::review::explain_misplaced(&mut self.loaded);
         let found = keda_scalers::review::review(&self.loaded, &self.plans, &self.references);
-        let found = found.into_iter().filter(|(index, problem)| !self.broken.contains(&(*index, problem.path.clone())));
-        let found = found.map(|(index, problem)| (index, vec![problem])).collect();
-        report(&mut self.loaded, found);
-        self.loaded.findings.sort_by_key(|finding| (finding.location.source, finding.location.start));
+        report(&mut self.loaded, &self.broken, found);
     }
 
     /// Reports what `keda up` cannot run: ScaledJobs, and workloads that two ScaledObjects pull at.
@@ -120,22 +113,28 @@ impl Project {
     }
 }
 
-/// Reports problems of documents; what was said of a place already is not said again.
-fn report(loaded: &mut Loaded, found: Vec<(usize, Vec<Problem>)>) {
+/// A path in a document.
+type Place = (usize, Path);
+
+/// Reports problems of documents, in the order of their places. What was said of a place already is not said again, nor what
+/// follows from a `broken` one.
+fn report(loaded: &mut Loaded, broken: &HashSet<Place>, found: Vec<(usize, Problem)>) {
     let said = loaded.findings.iter().filter_map(|finding| {
         let problem = &finding.problem;
-        Some((finding.document?, problem.rule, problem.path.clone()))
+        Some(((finding.document?, problem.path.clone()), problem.rule))
     });
-    let mut said: HashSet<(usize, Rule, Path)> = said.collect();
-    for (index, problems) in found {
-        let is_new = |problem: &Problem| said.insert((index, problem.rule, problem.path.clone()));
-        let new: Vec<Problem> = problems.into_iter().filter(is_new).collect();
-        loaded.report(index, new);
+    let mut said: HashSet<(Place, Rule)> = said.collect();
+    for (index, problem) in found {
+        let place = (index, problem.path.clone());
+        if !broken.contains(&place) && said.insert((place, problem.rule)) {
+            loaded.report(index, [problem]);
+        }
     }
+    loaded.findings.sort_by_key(|finding| (finding.location.source, finding.location.start));
 }
 
 /// The places of errors. What follows from a value that cannot be used is no further mistake.
-fn broken_places(loaded: &Loaded) -> HashSet<(usize, Path)> {
+fn broken_places(loaded: &Loaded) -> HashSet<Place> {
     let errors = loaded.findings.iter().filter(|finding| finding.problem.severity == Severity::Error);
     errors.filter_map(|finding| Some((finding.document?, finding.problem.path.clone()))).collect()
 }

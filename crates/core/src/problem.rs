@@ -123,6 +123,15 @@ impl Problem {
         Problem { help: Some(help.into()), ..self }
     }
 
+    /// The same problem with the word that was probably meant, if one is likely.
+    #[must_use]
+    pub fn with_suggestion(self, meant: Option<&str>) -> Self {
+        match meant {
+            Some(meant) => self.with_help(format!("did you mean {meant:?}?")),
+            None => self,
+        }
+    }
+
     /// The same problem, with its path seen from further outside.
     #[must_use]
     pub fn under(self, parent: &Path) -> Self {

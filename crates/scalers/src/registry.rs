@@ -4,8 +4,9 @@
 
 use std::fmt;
 
+use keda_core::manifest::Document;
 use keda_core::metadata::{Context, Inputs, Parameter, parse_with_fingerprint};
-use keda_core::problem::{Problem, did_you_mean, did_you_mean_part};
+use keda_core::problem::{Path, Problem, Step, did_you_mean, did_you_mean_part};
 use keda_core::sample::SourceError;
 
 use crate::client::Sources;
@@ -143,6 +144,14 @@ impl fmt::Debug for TriggerType {
 /// The row of a type; exact and case-sensitive, as in KEDA.
 pub fn find(name: &str) -> Option<&'static TriggerType> {
     CATALOGUE.iter().find(|row| row.name == name)
+}
+
+/// The row of the trigger that a path leads to, or into.
+pub fn find_at(document: &Document, path: &Path) -> Option<&'static TriggerType> {
+    let [Step::Key(spec), Step::Key(triggers), Step::Index(index), ..] = path.0.as_slice() else { return None };
+    let triggers =
+        (spec == "spec" && triggers == "triggers").then(|| document.node.get(spec)?.get(triggers)).flatten()?;
+    find(triggers.items().get(*index)?.text_at(&["type"])?)
 }
 
 /// The type that a misspelt name most likely means.

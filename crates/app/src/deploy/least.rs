@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keda_core::api::{ScaledJob, ScaledObject, Trigger};
+use keda_core::manifest::group_of;
 use keda_core::resolve::{Asked, Lookup, Recorder};
 use keda_scalers::plan::{Descriptions, plan, plan_job};
 use serde_json::{Value, json};
@@ -17,17 +18,18 @@ const KEEP: &[&str] = &["get", "list", "watch", "patch"];
 
 /// Rules by namespace; those of the cluster under the empty one.
 #[derive(Default)]
-struct Rights(BTreeMap<String, BTreeSet<Grant>>);
+struct Rights(BTreeMap<String, BTreeMap<Grant, Names>>);
 
-/// Some objects of one resource, and what may be done with them.
+/// What may be done with a resource.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Grant {
     group: String,
     resource: String,
-    /// Empty for all.
-    names: BTreeSet<String>,
     verbs: &'static [&'static str],
 }
+
+/// With which objects of it; `None` stands for all.
+type Names = Option<BTreeSet<String>>;
 
 /// Roles with their bindings, for an operator that runs in `home`.
 pub(crate) fn roles<'a>(
@@ -62,12 +64,13 @@ impl Rights {
         verbs: &'static [&'static str],
     ) {
         let grants = self.0.entry(namespace.to_string()).or_default();
-        let (group, resource) = (group.to_string(), resource.to_string());
-        let same = |grant: &&Grant| grant.group == group && grant.resource == resource && grant.verbs == verbs;
-        let mut names = grants.iter().find(same).map(|grant| grant.names.clone()).unwrap_or_default();
-        grants.retain(|grant| !same(&grant));
-        names.extend(name.map(str::to_string));
-        grants.insert(Grant { group, resource, names, verbs });
+        let grant = Grant { group: group.to_string(), resource: resource.to_string(), verbs };
+        let names = grants.entry(grant).or_insert_with(|| Some(BTreeSet::new()));
+        match (name, names.as_mut()) {
+            (Some(name), Some(names)) => _ = names.insert(name.to_string()),
+            (Some(_), None) => {} // All are granted already.
+            (None, _) => *names = None,
+        }
     }
 
     fn scaled_object(&mut self, object: &ScaledObject) {
@@ -133,7 +136,7 @@ impl Rights {
         let account = json!([{ "kind": "ServiceAccount", "name": NAME, "namespace": home }]);
         let mut roles = Vec::new();
         for (namespace, grants) in self.0 {
-            let rules: Vec<Value> = grants.iter().map(Grant::rule).collect();
+            let rules: Vec<Value> = grants.iter().map(|(grant, names)| grant.rule(names)).collect();
             let (role, bound) = if namespace.is_empty() {
                 (cluster_role(LEAST, &rules), cluster_binding(LEAST, LEAST, &account))
             } else {
@@ -152,15 +155,13 @@ impl Rights {
 const LEAST: &str = "keda-operator-scaling";
 
 impl Grant {
-    fn rule(&self) -> Value {
+    fn rule(&self, names: &Names) -> Value {
         let rule = rule(&[&self.group], &[&self.resource], self.verbs);
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        if names.is_empty() { rule } else { named(rule, &names) }
+        match names {
+            Some(names) => named(rule, &names.iter().map(String::as_str).collect::<Vec<_>>()),
+            None => rule,
+        }
     }
-}
-
-fn group_of(api_version: &str) -> &str {
-    api_version.split_once('/').map_or("", |(group, _)| group)
 }
 
 /// The name of a kind in URLs, as nearly all kinds form it. Only the cluster knows the others.

@@ -12,9 +12,9 @@ mod triggers;
 pub use authentication::check_authentication;
 pub use cloud_events::check_event_types;
 pub use ownership::{Neighbour, NeighbourHpa, check_ownership};
-pub use requests::missing_requests;
+pub use requests::{missing_requests, needs_requests};
 pub use scaled_object::{check_scale_to_zero, check_scaled_object, denials, formula_names, warnings};
-pub use triggers::{TriggerFault, check_triggers};
+pub use triggers::{TriggerFault, check_triggers, is_resource};
 
 use crate::rule::Rule;
 

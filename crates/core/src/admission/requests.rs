@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Denial;
+use super::scaled_object::is_workload;
 use super::triggers::is_resource;
 use crate::api::{LimitRange, PodSpec, ScaledObject};
 use crate::quantity::Quantity;
@@ -15,8 +16,7 @@ pub fn missing_requests(
     pod_spec: &PodSpec,
     limit_ranges: &[&LimitRange],
 ) -> Vec<(usize, Denial)> {
-    let target = &object.spec.scale_target_ref;
-    if target.api_version() != "apps/v1" || !matches!(target.kind(), "Deployment" | "StatefulSet") {
+    if !needs_requests(object) {
         return Vec::new();
     }
     let resources = object.spec.triggers.iter().enumerate().filter(|(_, trigger)| is_resource(trigger));
@@ -38,6 +38,11 @@ pub fn missing_requests(
         Some((index, Denial::new(rule::MISSING_REQUESTS, message)))
     });
     missing.collect()
+}
+
+/// Whether an object is scaled by what its target's containers request, so that they must.
+pub fn needs_requests(object: &ScaledObject) -> bool {
+    is_workload(&object.spec.scale_target_ref) && object.spec.triggers.iter().any(is_resource)
 }
 
 fn gives(range: &LimitRange, resource: &str) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::triggers::is_resource;
 use super::{Denial, check_triggers};
-use crate::api::{FallbackBehavior, ScaledObject};
+use crate::api::{FallbackBehavior, ScaleTarget, ScaledObject};
 use crate::engine::Rules;
 use crate::formula;
 use crate::rule;
@@ -103,16 +103,19 @@ pub fn formula_names(object: &ScaledObject) -> BTreeSet<String> {
 /// # Errors
 /// That nothing could wake the target up.
 pub fn check_scale_to_zero(object: &ScaledObject) -> Result<(), Denial> {
-    let target = &object.spec.scale_target_ref;
-    let is_workload = target.api_version() == "apps/v1" && matches!(target.kind(), "Deployment" | "StatefulSet");
     let triggers = &object.spec.triggers;
     let only_resources = !triggers.is_empty() && triggers.iter().all(is_resource);
-    if is_workload && only_resources && object.spec.min_replica_count.unwrap_or(0) == 0 {
+    if is_workload(&object.spec.scale_target_ref) && only_resources && object.spec.min_replica_count.unwrap_or(0) == 0 {
         let message = "scaledobject has only cpu/memory triggers AND minReplica is 0 (scale to zero doesn't work in \
                        this case)";
         return Err(Denial::new(rule::SCALE_TO_ZERO, message));
     }
     Ok(())
+}
+
+/// Whether a target is a Deployment or StatefulSet.
+pub(super) fn is_workload(target: &ScaleTarget) -> bool {
+    target.api_version() == "apps/v1" && matches!(target.kind(), "Deployment" | "StatefulSet")
 }
 
 /// What is told of an object that is accepted.

@@ -31,7 +31,7 @@ impl TriggerFault<'_> {
 }
 
 /// Whether a trigger measures the pods themselves, so that the HPA alone reads it.
-pub(super) fn is_resource(trigger: &Trigger) -> bool {
+pub fn is_resource(trigger: &Trigger) -> bool {
     matches!(trigger.r#type.as_str(), "cpu" | "memory")
 }
 

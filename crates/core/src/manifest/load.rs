@@ -34,6 +34,13 @@ pub struct Document {
     pub object: Object,
 }
 
+impl Document {
+    /// The namespace; empty for cluster-scoped objects.
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or_default()
+    }
+}
+
 /// Where a document comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
@@ -333,10 +340,7 @@ fn check_group(document: &Document, problems: &mut Vec<Problem>) {
 fn unknown_kind(document: &Document) -> Problem {
     let message = format!("there is no kind {:?} in {}", document.kind, document.api_version);
     let problem = Problem::error(rule::UNKNOWN_KIND, Path::root().key("kind"), message);
-    match did_you_mean_part(&document.kind, Kind::keda_kinds()) {
-        Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
-        None => problem,
-    }
+    problem.with_suggestion(did_you_mean_part(&document.kind, Kind::keda_kinds()))
 }
 
 fn missing(node: &Node, path: &Path, field: &str) -> Problem {

@@ -18,7 +18,7 @@ mod secret;
 mod syntax;
 mod yaml;
 
-pub use kind::Kind;
+pub use kind::{Kind, group_of};
 pub use load::{Document, Finding, Loaded, Origin, load};
 pub use location::{Location, Source, Text, span_of};
 pub use node::{Entry, Node, Span, Value};

@@ -137,5 +137,5 @@ impl<'a> Objects<'a> {
 }
 
 fn key(document: &Document) -> (&str, &str, &str) {
-    (&document.kind, document.namespace.as_deref().unwrap_or_default(), &document.name)
+    (&document.kind, document.namespace(), &document.name)
 }

@@ -58,8 +58,7 @@ impl Keys {
         let names = self.known.iter().map(String::as_str);
         match (self.elsewhere(key), did_you_mean_part(key, names)) {
             (Some(parameter), _) => problem.with_help(format!("it is not read here; {}", whereabouts(parameter))),
-            (None, Some(meant)) => problem.with_help(format!("did you mean {meant:?}?")),
-            (None, None) => problem,
+            (None, meant) => problem.with_suggestion(meant),
         }
     }
 

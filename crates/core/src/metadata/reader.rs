@@ -99,9 +99,9 @@ impl<'a> Reader<'a> {
         all
     }
 
-    /// Keys of the metadata that are read as they are. Says so where one names a variable that is not known here.
-    pub fn knows(&mut self, keys: &[&'static str]) {
-        for key in keys.iter().filter(|key| key.ends_with("FromEnv")) {
+    /// Says of keys that name variables, and that the trigger looks up by itself, where these are not known here.
+    pub fn looks_up(&mut self, keys: &[&str]) {
+        for key in keys {
             if let Some(variable) = self.inputs.metadata.get(*key).filter(|name| self.inputs.environment.hides(name)) {
                 self.report_unknown_variable(key, variable);
             }
@@ -320,10 +320,7 @@ fn check_words(parameter: &Parameter, text: &str, path: &Path, hidden: bool) -> 
         let message = format!("parameter {name:?} value {shown:?} must be one of [{}]", parameter.one_of.join(" "));
         let problem = Problem::error(rule::NOT_ALLOWED_VALUE, path.clone(), message);
         let meant = did_you_mean(wrong, parameter.one_of.iter().copied()).filter(|_| !hidden);
-        return Some(match meant {
-            Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
-            None => problem,
-        });
+        return Some(problem.with_suggestion(meant));
     }
     if words.iter().filter(|word| parameter.exclusive.contains(word)).count() > 1 {
         let message =

@@ -102,17 +102,8 @@ impl Collector<'_> {
         for variable in &spec.env {
             self.variable(variable, namespace, pod_spec);
         }
-        if let Some(path) = spec.file_path.as_ref().filter(|_| !(is_cluster && self.lookup.lenience().references)) {
-            let message = if is_cluster {
-                format!("filePath {path:?} cannot be read: filepath-auth-root-path not configured")
-            } else {
-                "filePath is only for a ClusterTriggerAuthentication".to_string()
-            };
-            self.problems.push(Problem::error(rule::UNUSABLE_AUTHENTICATION, place(), message));
-        }
-        if spec.file_path.is_some() && is_cluster && self.lookup.lenience().references {
-            // Whether files may be read, and what is in them, only the operator knows.
-            self.hidden = Hidden::Everything;
+        if let Some(path) = &spec.file_path {
+            self.file(path, is_cluster);
         }
         for reference in &spec.config_map_target_ref {
             self.take("ConfigMap", reference, self.lookup.config_map(self.namespace, &reference.name));
@@ -124,6 +115,19 @@ impl Collector<'_> {
         if let Some(oauth2) = &spec.oauth2 {
             self.oauth2(oauth2);
         }
+    }
+
+    /// Whether files may be read, and what is in them, only the operator knows.
+    fn file(&mut self, path: &str, is_cluster: bool) {
+        let message = match is_cluster {
+            true if self.lookup.lenience().references => {
+                self.hidden = Hidden::Everything;
+                return;
+            }
+            true => format!("filePath {path:?} cannot be read: filepath-auth-root-path not configured"),
+            false => "filePath is only for a ClusterTriggerAuthentication".to_string(),
+        };
+        self.problems.push(Problem::error(rule::UNUSABLE_AUTHENTICATION, place(), message));
     }
 
     fn variable(&mut self, variable: &AuthEnvironment, namespace: &str, pod_spec: Option<&PodSpec>) {

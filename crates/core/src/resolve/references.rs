@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Lenience, Lookup};
 use crate::api::{PodSpec, ScaleTarget, TriggerAuthenticationSpec};
-use crate::manifest::{Document, Loaded, Object};
+use crate::manifest::{Document, Loaded, Object, group_of};
 use crate::problem::did_you_mean;
 use crate::rule;
 
@@ -56,7 +56,7 @@ impl References {
     }
 
     fn add(&mut self, document: &Document) {
-        let namespace = document.namespace.clone().unwrap_or_default();
+        let namespace = document.namespace().to_string();
         let key = (namespace.clone(), document.name.clone());
         match &document.object {
             Object::Workload(workload) => {
@@ -96,7 +96,7 @@ impl References {
 
 impl References {
     fn add_target(&mut self, document: &Document, pod_spec: Option<PodSpec>) {
-        self.targets.entry(place(document)).or_default().push((group(&document.api_version).to_string(), pod_spec));
+        self.targets.entry(place(document)).or_default().push((group_of(&document.api_version).to_string(), pod_spec));
     }
 
     /// That a target is not there, and what may be meant.
@@ -119,12 +119,7 @@ impl References {
 }
 
 fn place(document: &Document) -> Place {
-    (document.kind.clone(), document.namespace.clone().unwrap_or_default(), document.name.clone())
-}
-
-/// The group of an `apiVersion`: empty for the core group.
-fn group(api_version: &str) -> &str {
-    api_version.split_once('/').map_or("", |(group, _)| group)
+    (document.kind.clone(), document.namespace().to_string(), document.name.clone())
 }
 
 fn key(namespace: &str, name: &str) -> Key {
@@ -135,7 +130,7 @@ impl Lookup for References {
     fn pod_spec(&self, namespace: &str, target: &ScaleTarget) -> Result<Option<PodSpec>, String> {
         let place = (target.kind().to_string(), namespace.to_string(), target.name.clone());
         let candidates = self.targets.get(&place).map(Vec::as_slice).unwrap_or_default();
-        match candidates.iter().find(|(of, _)| of == group(target.api_version())) {
+        match candidates.iter().find(|(of, _)| of == group_of(target.api_version())) {
             Some((_, pod_spec)) => Ok(pod_spec.clone()),
             None => Err(self.missing_target(namespace, target)),
         }

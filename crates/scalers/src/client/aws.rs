@@ -5,9 +5,6 @@ use keda_core::secret::Secret;
 
 const NO_ACCESS_KEY: &str = "awsAccessKeyID not found";
 const NO_SECRET_ACCESS_KEY: &str = "awsSecretAccessKey not found";
-/// What [`AwsLogin::find`] reads of the metadata.
-const LOGIN_KEYS: [&str; 4] = ["identityOwner", "awsAccessKeyID", "awsAccessKeyIDFromEnv", "awsSecretAccessKeyFromEnv"];
-
 /// The parameters that every trigger on a service of AWS has.
 #[derive(Debug, Clone, Metadata)]
 #[expect(dead_code, reason = "read once the source is written")]
@@ -100,7 +97,7 @@ impl AwsLogin {
     /// # Errors
     /// KEDA's text when keys are wanted and one is missing.
     pub fn read_if_complete(reader: &mut Reader<'_>) -> Result<Self, &'static str> {
-        reader.knows(&LOGIN_KEYS);
+        reader.looks_up(&["awsAccessKeyIDFromEnv", "awsSecretAccessKeyFromEnv"]);
         let login = AwsLogin::find(reader.inputs(), reader.context())?;
         login.tell_apart(reader);
         Ok(login)

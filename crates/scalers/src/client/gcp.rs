@@ -31,14 +31,27 @@ pub enum GcpLogin {
     KeyFile(String),
 }
 
+/// What [`GcpLogin`] is found in beside the keys of [`GcpOptions`], with a table for those who ask which there are.
+#[derive(Metadata)]
+#[expect(dead_code, reason = "only its table is used")]
+struct LoginParameters {
+    /// Key of a service account, as JSON.
+    #[meta(name = "GoogleApplicationCredentials", auth, optional)]
+    key: Secret,
+}
+
 impl Metadata for GcpLogin {
     /// None beside those of [`GcpOptions`], as in KEDA's own table.
     fn parameters() -> Vec<&'static Parameter> {
         Vec::new()
     }
 
+    fn unlisted() -> Vec<&'static Parameter> {
+        LoginParameters::parameters()
+    }
+
     fn read(reader: &mut Reader<'_>) -> Self {
-        reader.knows(&["credentialsFromEnv", "credentialsFromEnvFile"]);
+        reader.looks_up(&["credentialsFromEnv", "credentialsFromEnvFile"]);
         let Some(login) = GcpLogin::find(reader.inputs(), reader.context()) else {
             reader.error("google application credentials not found");
             return GcpLogin::default();

@@ -1,5 +1,6 @@
 //! From a ScaledJob to the Jobs that it starts.
 
+use keda_core::admission;
 use keda_core::api::ScaledJob;
 use keda_core::job;
 use keda_core::problem::{Path, Problem, has_errors};
@@ -27,7 +28,7 @@ pub fn plan_job(object: &ScaledJob, lookup: &dyn Lookup) -> (Option<JobPlan>, Ve
             let message = "Cannot set metricType in ScaledJob triggers";
             problems.push(Problem::error(rule::METRIC_TYPE, Path::root().key("metricType"), message).under(&place));
         }
-        if matches!(trigger.r#type.as_str(), "cpu" | "memory") {
+        if admission::is_resource(trigger) {
             let message = format!("a {} trigger measures pods that run already, and cannot start Jobs", trigger.r#type);
             problems.push(Problem::error(rule::INCORRECT_TRIGGERS, Path::root().key("type"), message).under(&place));
             continue;

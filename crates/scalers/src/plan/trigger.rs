@@ -190,8 +190,5 @@ fn unknown_type(name: &str) -> Problem {
         Path::root().key("type"),
         format!("no scaler found for type: {name}"),
     );
-    match registry::similar(name) {
-        Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
-        None => problem,
-    }
+    problem.with_suggestion(registry::similar(name))
 }

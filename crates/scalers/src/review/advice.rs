@@ -86,10 +86,7 @@ fn metric_type(trigger: &Trigger) -> Option<Problem> {
     let path = Path::root().key("metricType");
     (!known.contains(&metric_type)).then(|| {
         let problem = Problem::error(rule::METRIC_TYPE, path, format!("{metric_type:?} is no metric type"));
-        match did_you_mean(metric_type, known) {
-            Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
-            None => problem,
-        }
+        problem.with_suggestion(did_you_mean(metric_type, known))
     })
 }
 
@@ -104,7 +101,7 @@ fn ignored_by_formula(object: &ScaledObject) -> Vec<Problem> {
     let Some(modifiers) = object.scaling_modifiers() else { return Vec::new() };
     let names: BTreeSet<String> = admission::formula_names(object);
     let triggers = object.spec.triggers.iter().enumerate();
-    let external = triggers.filter(|(_, trigger)| !matches!(trigger.r#type.as_str(), "cpu" | "memory"));
+    let external = triggers.filter(|(_, trigger)| !admission::is_resource(trigger));
     let problem = |(index, trigger): (usize, &Trigger)| {
         let path = Path::root().key("spec").key("triggers").index(index);
         match trigger.name.as_deref().filter(|name| !name.is_empty()) {

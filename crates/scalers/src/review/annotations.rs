@@ -53,8 +53,5 @@ fn problem(key: &str, value: &str) -> Option<Problem> {
     }
     let known = BOOLEANS.into_iter().chain(OTHERS).chain([PAUSED_REPLICAS, TRANSFER]);
     let problem = Problem::warning(rule::INVALID_ANNOTATION, path, format!("KEDA has no annotation {key:?}")).at_key();
-    Some(match did_you_mean_part(key, known) {
-        Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
-        None => problem,
-    })
+    Some(problem.with_suggestion(did_you_mean_part(key, known)))
 }

@@ -1,6 +1,6 @@
 //! What a TriggerAuthentication gives, against what there is and what its triggers read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use keda_core::api::{AuthTargetRef, Trigger, TriggerAuthenticationSpec};
 use keda_core::manifest::{Document, Loaded, Object};
@@ -11,21 +11,18 @@ use keda_core::rule;
 
 use crate::registry;
 
-/// What triggers read from a TriggerAuthentication besides their parameters.
-const RAW: [&str; 2] = ["GoogleApplicationCredentials", "awsRoleArn"];
-
 /// Problems of all TriggerAuthentications, each with the index of its document.
 pub(super) fn problems(loaded: &Loaded, lookup: &dyn Lookup) -> Vec<(usize, Problem)> {
-    let readers = readers(loaded);
+    let (readers, given) = (readers(loaded), Given::of(loaded));
     let mut problems = Vec::new();
     for (index, document) in loaded.documents.iter().enumerate() {
         let (spec, namespace, home) = match &document.object {
-            Object::TriggerAuthentication(object) => (&object.spec, namespace(document), namespace(document)),
+            Object::TriggerAuthentication(object) => (&object.spec, document.namespace(), document.namespace()),
             Object::ClusterTriggerAuthentication(object) => (&object.spec, "", lookup.cluster_namespace()),
             _ => continue,
         };
         let types = readers.get(&(document.kind.as_str(), namespace, document.name.as_str()));
-        let found = [missing(spec, home, loaded, lookup), types.map(|types| unread(spec, types)).unwrap_or_default()];
+        let found = [missing(spec, home, &given, lookup), types.map(|types| unread(spec, types)).unwrap_or_default()];
         problems.extend(found.concat().into_iter().map(|problem| (index, problem)));
     }
     problems
@@ -41,7 +38,7 @@ pub(super) fn unused(loaded: &Loaded, lookup: &dyn Lookup) -> Vec<(usize, Proble
     let mut problems = Vec::new();
     for (index, document) in loaded.documents.iter().enumerate() {
         for (position, trigger) in triggers(document).iter().enumerate() {
-            if is_unused(trigger, namespace(document), lookup) {
+            if is_unused(trigger, document.namespace(), lookup) {
                 let place = Path::root().key("spec").key("triggers").index(position);
                 let message = "the login of the TriggerAuthentication is not used without authModes";
                 let problem = Problem::warning(rule::WITHOUT_EFFECT, place.key("authenticationRef"), message);
@@ -79,10 +76,6 @@ fn triggers(document: &Document) -> &[Trigger] {
     }
 }
 
-fn namespace(document: &Document) -> &str {
-    document.namespace.as_deref().unwrap_or_default()
-}
-
 /// The types of the triggers that refer to each TriggerAuthentication, by its kind, namespace and name.
 fn readers(loaded: &Loaded) -> BTreeMap<(&str, &str, &str), BTreeSet<&str>> {
     let mut readers: BTreeMap<(&str, &str, &str), BTreeSet<&str>> = BTreeMap::new();
@@ -91,7 +84,7 @@ fn readers(loaded: &Loaded) -> BTreeMap<(&str, &str, &str), BTreeSet<&str>> {
             let Some(reference) = &trigger.authentication_ref else { continue };
             let (kind, namespace) = match reference.is_cluster() {
                 true => ("ClusterTriggerAuthentication", ""),
-                false => ("TriggerAuthentication", namespace(document)),
+                false => ("TriggerAuthentication", document.namespace()),
             };
             readers.entry((kind, namespace, &reference.name)).or_default().insert(&trigger.r#type);
         }
@@ -108,7 +101,7 @@ fn references(spec: &TriggerAuthenticationSpec) -> [(&'static str, &'static str,
 }
 
 /// References to Secrets and ConfigMaps, or keys of them, that are not there.
-fn missing(spec: &TriggerAuthenticationSpec, home: &str, loaded: &Loaded, lookup: &dyn Lookup) -> Vec<Problem> {
+fn missing(spec: &TriggerAuthenticationSpec, home: &str, given: &Given<'_>, lookup: &dyn Lookup) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (field, kind, references) in references(spec) {
         for (index, reference) in references.iter().enumerate() {
@@ -117,9 +110,9 @@ fn missing(spec: &TriggerAuthenticationSpec, home: &str, loaded: &Loaded, lookup
                 "Secret" => lookup.secret(home, &reference.name),
                 _ => lookup.config_map(home, &reference.name),
             };
-            // Where no Secret is given at all they are kept elsewhere.
-            let is_elsewhere = || is_made(loaded, home, &reference.name) || names(loaded, kind, home).next().is_none();
-            let is_excused = data.is_none() && is_elsewhere();
+            // Where none is given at all they are kept elsewhere.
+            let is_made = given.made.contains(&(home, reference.name.as_str()));
+            let is_excused = data.is_none() && (is_made || given.names(kind, home).is_empty());
             if is_excused || lookup.is_broken(kind, home, &reference.name) {
                 continue;
             }
@@ -127,7 +120,7 @@ fn missing(spec: &TriggerAuthenticationSpec, home: &str, loaded: &Loaded, lookup
                 None => (
                     place.key("name"),
                     format!("there is no {kind} {:?} in namespace {home:?} among the manifests", reference.name),
-                    did_you_mean(&reference.name, names(loaded, kind, home)),
+                    did_you_mean(&reference.name, given.names(kind, home).iter().copied()),
                 ),
                 Some(data) if !data.contains_key(&reference.key) => (
                     place.key("key"),
@@ -137,34 +130,48 @@ fn missing(spec: &TriggerAuthenticationSpec, home: &str, loaded: &Loaded, lookup
                 Some(_) => continue,
             };
             let problem = Problem::warning(rule::MISSING_AUTHENTICATION_VALUE, path, message);
-            problems.push(match meant {
-                Some(meant) => problem.with_help(format!("did you mean {meant:?}?")),
-                None => problem,
-            });
+            problems.push(problem.with_suggestion(meant));
         }
     }
     problems
 }
 
-/// Whether another object stands for a Secret, which a controller then makes of it.
-fn is_made(loaded: &Loaded, home: &str, name: &str) -> bool {
-    let makes = |document: &&Document| match document.kind.as_str() {
-        "SealedSecret" => document.name == name,
-        "ExternalSecret" => document.node.text_at(&["spec", "target", "name"]).unwrap_or(&document.name) == name,
-        _ => false,
-    };
-    loaded.documents.iter().filter(|document| namespace(document) == home).any(|document| makes(&document))
+/// The objects that a TriggerAuthentication may refer to.
+#[derive(Default)]
+struct Given<'a> {
+    /// Their names, by kind and namespace.
+    names: HashMap<(&'a str, &'a str), Vec<&'a str>>,
+    /// Namespace and name of Secrets that a controller makes of another object.
+    made: HashSet<(&'a str, &'a str)>,
 }
 
-/// The names of the objects of a kind in a namespace.
-fn names<'a>(loaded: &'a Loaded, kind: &'a str, home: &'a str) -> impl Iterator<Item = &'a str> {
-    let of_kind = loaded.documents.iter().filter(move |one| one.kind == kind && namespace(one) == home);
-    of_kind.map(|document| document.name.as_str())
+impl<'a> Given<'a> {
+    fn of(loaded: &'a Loaded) -> Self {
+        let mut given = Given::default();
+        for document in &loaded.documents {
+            let (namespace, name) = (document.namespace(), document.name.as_str());
+            let made = match document.kind.as_str() {
+                kind @ ("Secret" | "ConfigMap") => {
+                    given.names.entry((kind, namespace)).or_default().push(name);
+                    continue;
+                }
+                "SealedSecret" => name,
+                "ExternalSecret" => document.node.text_at(&["spec", "target", "name"]).unwrap_or(name),
+                _ => continue,
+            };
+            given.made.insert((namespace, made));
+        }
+        given
+    }
+
+    fn names<'b>(&'b self, kind: &'b str, namespace: &'b str) -> &'b [&'b str] {
+        self.names.get(&(kind, namespace)).map(Vec::as_slice).unwrap_or_default()
+    }
 }
 
 /// Parameters that none of the triggers knows.
 fn unread(spec: &TriggerAuthenticationSpec, types: &BTreeSet<&str>) -> Vec<Problem> {
-    let mut known: BTreeSet<&str> = RAW.into();
+    let mut known = BTreeSet::new();
     for name in types {
         // What an unknown type reads nobody knows.
         let Some(row) = registry::find(name) else { return Vec::new() };

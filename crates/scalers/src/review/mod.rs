@@ -23,17 +23,12 @@ use crate::registry;
 /// Says of unknown fields of triggers that are parameters where they belong.
 pub fn explain_misplaced(loaded: &mut Loaded) {
     for finding in loaded.findings.iter_mut().filter(|finding| finding.problem.rule == rule::UNKNOWN_FIELD) {
+        let path = &finding.problem.path;
+        let [_, _, _, Step::Key(field)] = path.0.as_slice() else { continue };
         let document = finding.document.and_then(|index| loaded.documents.get(index));
-        let [Step::Key(_), Step::Key(triggers), Step::Index(index), Step::Key(field)] =
-            finding.problem.path.0.as_slice()
-        else {
-            continue;
-        };
-        let spec = document.and_then(|document| document.node.get("spec"));
-        let trigger = spec.and_then(|spec| spec.get(triggers)).and_then(|triggers| triggers.items().get(*index));
-        let row = trigger.and_then(|trigger| registry::find(trigger.text_at(&["type"])?));
+        let row = document.and_then(|document| registry::find_at(document, path));
         let parameters = row.map(|row| (row.parameters)()).unwrap_or_default();
-        if triggers == "triggers" && parameters.iter().any(|parameter| parameter.names.contains(&field.as_str())) {
+        if parameters.iter().any(|parameter| parameter.names.contains(&field.as_str())) {
             finding.problem.help = Some(format!("it belongs below metadata, as {field} is a parameter of the trigger"));
         }
     }

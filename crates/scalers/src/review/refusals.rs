@@ -22,14 +22,14 @@ pub(super) fn of_scaled_object(object: &ScaledObject) -> Vec<Problem> {
 pub(super) fn of_targets(loaded: &Loaded) -> Vec<(usize, Problem)> {
     let mut hpas: BTreeMap<&str, Vec<NeighbourHpa>> = BTreeMap::new();
     for document in &loaded.documents {
-        hpas.entry(namespace(document)).or_default().extend(hpa(document));
+        hpas.entry(document.namespace()).or_default().extend(hpa(document));
     }
     let mut before: BTreeMap<&str, Vec<Neighbour>> = BTreeMap::new();
     let mut problems = Vec::new();
     for (index, document) in loaded.documents.iter().enumerate() {
         let Object::ScaledObject(object) = &document.object else { continue };
-        let others = before.entry(namespace(document)).or_default();
-        let hpas = hpas.get(namespace(document)).map(Vec::as_slice).unwrap_or_default();
+        let others = before.entry(document.namespace()).or_default();
+        let hpas = hpas.get(document.namespace()).map(Vec::as_slice).unwrap_or_default();
         let denial = admission::check_ownership(object, others, hpas).err();
         problems.extend(denial.map(|denial| (index, problem(denial))));
         others.push(Neighbour::from(&**object));
@@ -42,15 +42,18 @@ pub(super) fn of_requests(loaded: &Loaded, lookup: &dyn Lookup) -> Vec<(usize, P
     let mut ranges: BTreeMap<&str, Vec<&LimitRange>> = BTreeMap::new();
     for document in &loaded.documents {
         if let Object::LimitRange(range) = &document.object {
-            ranges.entry(namespace(document)).or_default().push(range);
+            ranges.entry(document.namespace()).or_default().push(range);
         }
     }
     let mut problems = Vec::new();
     for (index, document) in loaded.documents.iter().enumerate() {
         let Object::ScaledObject(object) = &document.object else { continue };
-        let target = lookup.pod_spec(namespace(document), &object.spec.scale_target_ref);
+        if !admission::needs_requests(object) {
+            continue;
+        }
+        let target = lookup.pod_spec(document.namespace(), &object.spec.scale_target_ref);
         let Ok(Some(pod_spec)) = target else { continue };
-        let ranges = ranges.get(namespace(document)).map(Vec::as_slice).unwrap_or_default();
+        let ranges = ranges.get(document.namespace()).map(Vec::as_slice).unwrap_or_default();
         for (position, denial) in admission::missing_requests(object, &pod_spec, ranges) {
             let path = spec_path().key("triggers").index(position).key("type");
             let help = "give the container resources.requests, or have a LimitRange do so";
@@ -58,10 +61,6 @@ pub(super) fn of_requests(loaded: &Loaded, lookup: &dyn Lookup) -> Vec<(usize, P
         }
     }
     problems
-}
-
-fn namespace(document: &Document) -> &str {
-    document.namespace.as_deref().unwrap_or_default()
 }
 
 fn hpa(document: &Document) -> Option<NeighbourHpa> {

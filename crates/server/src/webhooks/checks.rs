@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use keda_core::admission::{self, Denial, Neighbour, NeighbourHpa};
-use keda_core::api::{CloudEventSource, LimitRange, ScaledJob, ScaledObject, Trigger, TriggerAuthentication};
+use keda_core::api::{CloudEventSource, LimitRange, ScaledJob, ScaledObject, TriggerAuthentication};
 use keda_core::rule;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::review::{Operation, Request, Verdict};
-use crate::cluster::Cluster;
 use crate::cluster::lookup::pod_spec;
 use crate::cluster::resource::{HPAS, LIMIT_RANGES, Resource, SCALED_OBJECTS};
+use crate::cluster::{ApiError, Cluster};
 use crate::exposition::Metrics;
 
 /// Within this time the cluster must have answered: the API server waits for ten seconds.
@@ -80,13 +80,20 @@ impl Checks {
     /// looked at, passes: the operator says so.
     async fn check_requests(&self, object: &ScaledObject, namespace: &str) -> Result<(), Denial> {
         let target = &object.spec.scale_target_ref;
-        let is_measured = |trigger: &Trigger| matches!(trigger.r#type.as_str(), "cpu" | "memory");
         let resource = Resource::well_known("apps", "v1", target.kind());
-        let Some(resource) = resource.filter(|_| object.spec.triggers.iter().any(is_measured)) else { return Ok(()) };
+        let Some(resource) = resource.filter(|_| admission::needs_requests(object)) else { return Ok(()) };
         let path = resource.object(Some(namespace), &target.name);
-        let found = tokio::time::timeout(PATIENCE, self.cluster.get::<Value>(&path)).await;
-        let Some(pod_spec) = found.ok().and_then(Result::ok).as_ref().and_then(pod_spec) else { return Ok(()) };
-        let ranges: Vec<LimitRange> = self.list(&LIMIT_RANGES, namespace).await.unwrap_or_default();
+        let found = in_time(async {
+            match self.cluster.get::<Value>(&path).await {
+                Err(error) if error.is_not_found() => Ok(None),
+                found => found.map(|target| pod_spec(&target)),
+            }
+        });
+        let pod_spec = answered(namespace, found.await, "whether the target requests what it is scaled by").flatten();
+        let Some(pod_spec) = pod_spec else { return Ok(()) };
+        // As in KEDA a list that cannot be had makes nothing good.
+        let ranges = in_time(self.list::<LimitRange>(&LIMIT_RANGES, namespace)).await;
+        let ranges = answered(namespace, ranges, "whether a LimitRange gives requests").unwrap_or_default();
         let ranges: Vec<&LimitRange> = ranges.iter().collect();
         let missing = admission::missing_requests(object, &pod_spec, &ranges);
         missing.into_iter().next().map_or(Ok(()), |(_, denial)| Err(denial))
@@ -111,24 +118,27 @@ impl Checks {
     /// What else scales in a namespace; `None`, and a line in the log, when the cluster cannot be asked.
     async fn neighbours(&self, namespace: &str) -> Option<(Vec<Neighbour>, Vec<NeighbourHpa>)> {
         let both = async { tokio::try_join!(self.list(&SCALED_OBJECTS, namespace), self.list(&HPAS, namespace)) };
-        let problem = match tokio::time::timeout(PATIENCE, both).await {
-            Ok(Ok(found)) => return Some(found),
-            Ok(Err(error)) => error.message,
-            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
-        };
-        tracing::warn!(%namespace, %problem, "not checked whether others scale the same target");
-        None
+        answered(namespace, in_time(both).await, "whether others scale the same target")
     }
 
     /// The objects of a namespace; those that cannot be read are in nobody's way.
-    async fn list<T: DeserializeOwned>(
-        &self,
-        resource: &Resource,
-        namespace: &str,
-    ) -> Result<Vec<T>, crate::cluster::ApiError> {
+    async fn list<T: DeserializeOwned>(&self, resource: &Resource, namespace: &str) -> Result<Vec<T>, ApiError> {
         let list: List = self.cluster.get(&resource.path(Some(namespace))).await?;
         Ok(list.items.into_iter().filter_map(|item| serde_json::from_value(item).ok()).collect())
     }
+}
+
+/// What the cluster answers, or why it does not.
+async fn in_time<T>(question: impl Future<Output = Result<T, ApiError>>) -> Result<T, String> {
+    match tokio::time::timeout(PATIENCE, question).await {
+        Ok(answer) => answer.map_err(|error| error.message),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// The answer; without one the log tells what was not checked.
+fn answered<T>(namespace: &str, answer: Result<T, String>, question: &str) -> Option<T> {
+    answer.map_err(|problem| tracing::warn!(%namespace, %problem, "not checked {question}")).ok()
 }
 
 #[derive(Deserialize)]
