@@ -14,6 +14,7 @@ quickstart: build ## Watch a workload scale from zero to several workers and bac
 
 build: target ## Build the release binary and the quickstart
 	@scripts/build.sh release --bin keda --example quickstart
+	@scripts/target.sh keep
 
 static: target ## Build a static binary for an image from scratch
 	@scripts/static.sh
@@ -21,7 +22,7 @@ static: target ## Build a static binary for an image from scratch
 test: target ## Check and test everything, from fast to slow; the last line counts the tests
 	@scripts/packages.sh
 	@scripts/lint.sh
-	@scripts/test.sh
+	@scripts/test.sh; status=$$?; scripts/target.sh keep; exit $$status
 
 fuzz: target ## Run a million mutated manifests, triggers and formulas through the code that reads them
 	@scripts/build.sh release --example fuzz

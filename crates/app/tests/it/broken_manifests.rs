@@ -1,7 +1,7 @@
 //! Broken manifests: each gives a finding with its place, and the exit code of its command.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use tempfile::TempDir;
 
@@ -33,7 +33,7 @@ spec:
 ";
 
 fn keda(arguments: &[&str], file: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_keda")).args(arguments).arg("-f").arg(file).output().expect("keda runs")
+    crate::program::keda().args(arguments).arg("-f").arg(file).output().expect("keda runs")
 }
 
 fn write(folder: &TempDir, text: impl AsRef<[u8]>) -> PathBuf {
@@ -143,7 +143,7 @@ fn what_cannot_be_read_or_is_called_wrongly_is_exit_code_2() {
     for command in ["validate", "render", "up"] {
         assert_eq!(keda(&[command], missing).status.code(), Some(2), "{command}");
     }
-    let output = Command::new(env!("CARGO_BIN_EXE_keda")).arg("validate").output().expect("keda runs");
+    let output = crate::program::keda().arg("validate").output().expect("keda runs");
     assert_eq!(output.status.code(), Some(2));
 }
 

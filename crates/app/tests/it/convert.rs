@@ -1,7 +1,7 @@
 //! `keda convert`: manifests of KEDA 1 become such as KEDA 2 takes.
 
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ stringData:
 
 /// Runs keda with a text on its standard input.
 fn keda(arguments: &[&str], input: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keda"));
+    let mut command = crate::program::keda();
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("keda runs");
     child.stdin.take().expect("standard input").write_all(input.as_bytes()).expect("it is read");

@@ -1,7 +1,7 @@
 //! What editors make of manifests with `keda schema manifests`: a validator and a language server, off the shelf.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
@@ -31,7 +31,7 @@ struct Diagnostic {
 /// Has all texts looked at; nothing where the programs cannot be installed.
 fn look_at(texts: &[String]) -> Option<Vec<Said>> {
     let folder = installed()?;
-    let schema = Command::new(env!("CARGO_BIN_EXE_keda")).args(["schema", "manifests"]).output().expect("keda runs");
+    let schema = crate::program::keda().args(["schema", "manifests"]).output().expect("keda runs");
     assert!(schema.status.success());
     let temporary = TempDir::new().expect("a folder");
     let file = temporary.path().join("keda.schema.json");
@@ -39,7 +39,7 @@ fn look_at(texts: &[String]) -> Option<Vec<Said>> {
 
     let documents: Vec<Value> = texts.iter().map(|text| document(text)).collect();
     let mut child = Command::new("node")
-        .arg(editor_folder().join("check.js"))
+        .arg("tests/editor/check.js")
         .args([&folder, &file])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -66,14 +66,9 @@ fn document(text: &str) -> Value {
     }
 }
 
-fn editor_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/editor")
-}
-
 /// The folder of the programs, which are installed where they are not there.
 fn installed() -> Option<PathBuf> {
-    let script = editor_folder().join("install.sh");
-    let output = Command::new(script).stderr(Stdio::inherit()).output().expect("a shell");
+    let output = Command::new("tests/editor/install.sh").stderr(Stdio::inherit()).output().expect("a shell");
     if !output.status.success() {
         let message = "skipped: the language server cannot be installed";
         assert!(crate::servers::required().is_none(), "{message}");

@@ -1,6 +1,6 @@
 //! What programs read: findings as JSON and SARIF, the schema, completion scripts.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -19,7 +19,7 @@ spec:
 ";
 
 fn keda(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_keda")).args(arguments).output().expect("keda runs")
+    crate::program::keda().args(arguments).output().expect("keda runs")
 }
 
 fn json(output: &Output) -> Value {

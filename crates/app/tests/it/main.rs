@@ -12,6 +12,7 @@ mod for_programs;
 mod manifests;
 mod offline;
 mod process;
+mod program;
 mod quickstart;
 mod rules;
 mod schema;

@@ -1,7 +1,7 @@
 //! What works without a cluster and without sources: `render`, `validate`, `new` and `docs`.
 
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ const CRON: &str =
 
 /// Runs keda with manifests on its standard input.
 fn keda(arguments: &[&str], manifests: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keda"));
+    let mut command = crate::program::keda();
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("keda runs");
     child.stdin.take().expect("standard input").write_all(manifests.as_bytes()).expect("it is read");
@@ -247,7 +247,7 @@ fn the_pages_in_the_repository_are_current() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let output = keda(&["docs", "--output-dir", &folder.path().to_string_lossy()], "");
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    let committed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/triggers");
+    let committed = std::path::Path::new("../../docs/triggers");
     let names = |folder: &std::path::Path| {
         let mut names: Vec<_> =
             std::fs::read_dir(folder).expect("a folder").map(|entry| entry.unwrap().file_name()).collect();
@@ -256,9 +256,9 @@ fn the_pages_in_the_repository_are_current() {
     };
     let pages = names(folder.path());
     assert_eq!(pages.len(), 79);
-    assert_eq!(pages, names(&committed), "run `keda docs --output-dir docs/triggers`");
+    assert_eq!(pages, names(committed), "run `keda docs --output-dir docs/triggers`");
     for name in pages {
         let read = |folder: &std::path::Path| std::fs::read_to_string(folder.join(&name)).expect("a page");
-        assert!(read(folder.path()) == read(&committed), "{name:?} is old: run `keda docs --output-dir docs/triggers`");
+        assert!(read(folder.path()) == read(committed), "{name:?} is old: run `keda docs --output-dir docs/triggers`");
     }
 }

@@ -58,7 +58,7 @@ fn start(folder: &TempDir) -> Child {
 
 #[allow(clippy::disallowed_methods)]
 fn program() -> PathBuf {
-    let beside = || Path::new(env!("CARGO_BIN_EXE_keda")).with_file_name("examples/quickstart");
+    let beside = || crate::program::path().with_file_name("examples/quickstart");
     std::env::var_os("KEDA_TEST_QUICKSTART").map_or_else(beside, PathBuf::from)
 }
 

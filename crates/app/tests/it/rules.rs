@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use keda_core::rule::OFFLINE;
 use serde_json::Value;
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rules");
+const ROOT: &str = "tests/rules";
 
 /// Rules that cannot be broken without breaking the other one too, by file.
 const COMPANIONS: &[(&str, &str)] = &[
@@ -62,7 +62,7 @@ fn names(folder: &Path) -> BTreeSet<String> {
 }
 
 fn validate(format: &str, paths: &[&Path]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keda"));
+    let mut command = crate::program::keda();
     command.args(["validate", "-o", format]);
     for path in paths {
         command.arg("-f").arg(path);
@@ -151,7 +151,7 @@ fn no_password_is_shown() {
 
 #[test]
 fn the_list_in_the_documentation_is_current() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/offline.md");
+    let page = Path::new("../../docs/offline.md");
     let page = std::fs::read_to_string(page).expect("a page");
     let written: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
     let expected: Vec<String> = OFFLINE.iter().map(|rule| format!("| `{}` | {} |", rule.id, rule.meaning)).collect();

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -32,12 +31,12 @@ struct Row {
 
 #[test]
 fn every_difference_from_kedas_schema_is_told_in_the_docs() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = Path::new("../..");
     let Ok(reference) = std::fs::read(root.join("../shared/reference/scalers-schema.json")) else {
         println!("left out: there is no ../shared/reference/scalers-schema.json");
         return;
     };
-    let output = Command::new(env!("CARGO_BIN_EXE_keda")).args(["schema", "triggers"]).output().expect("keda runs");
+    let output = crate::program::keda().args(["schema", "triggers"]).output().expect("keda runs");
     let (theirs, ours) = (types(&reference), types(&output.stdout));
     assert_eq!(theirs.keys().collect::<Vec<_>>(), ours.keys().collect::<Vec<_>>());
 

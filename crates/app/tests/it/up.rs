@@ -82,7 +82,7 @@ spec:
     }
 
     fn keda(&self, command: &str) -> Command {
-        let mut keda = Command::new(env!("CARGO_BIN_EXE_keda"));
+        let mut keda = crate::program::keda();
         keda.arg(command).arg("--state-dir").arg(self.path("state"));
         keda
     }
@@ -398,7 +398,7 @@ fn hundreds_of_objects_share_one_connection_and_spread_their_polls() {
     let folder = TempDir::new().expect("a folder");
     let text: String = (0..OBJECTS).map(|number| one_of_many(number, server.port)).collect();
     std::fs::write(folder.path().join("many.yaml"), text).expect("manifests");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_keda"))
+    let mut child = crate::program::keda()
         .args(["up", "--state-dir", "state", "-f", "many.yaml"])
         .current_dir(folder.path())
         .stdout(Stdio::null())

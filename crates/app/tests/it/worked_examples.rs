@@ -5,12 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference/scalers");
+const REFERENCE: &str = "../../../shared/reference/scalers";
 
 /// With fewer than these the examples are no longer read as they are meant.
 const FEWEST: usize = 35;
@@ -42,7 +41,7 @@ fn worked_examples_give_no_false_alarm() {
     let file = folder.path().join("examples.json");
     let objects: Vec<Value> = examples.iter().flat_map(Example::objects).collect();
     std::fs::write(&file, json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string()).expect("a file");
-    let output = Command::new(env!("CARGO_BIN_EXE_keda")).args(["validate", "-o", "json", "-f"]).arg(&file).output();
+    let output = crate::program::keda().args(["validate", "-o", "json", "-f"]).arg(&file).output();
     let report: Value = serde_json::from_slice(&output.expect("keda runs").stdout).expect("JSON");
     let is_true = |finding: &&Value| finding["rule"].as_str().is_some_and(|rule| TRUE_ALARMS.contains(&rule));
     let findings = report["findings"].as_array().expect("a list").iter();

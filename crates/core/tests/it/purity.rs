@@ -6,7 +6,6 @@ use std::process::Command;
 fn no_runtime_and_no_client_is_among_the_dependencies() {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--locked", "--package", "keda-core", "--edges", "normal", "--prefix", "none"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

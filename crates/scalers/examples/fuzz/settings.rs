@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     /// Megabytes that the process may reach.
     pub(crate) memory: u64,
+    /// Below the root of the repository, from where it is run, unless told otherwise.
     pub(crate) corpus: PathBuf,
     /// A file to run instead of anything else.
     pub(crate) input: Option<PathBuf>,
@@ -39,7 +40,7 @@ impl Settings {
             target: None,
             timeout: Duration::from_secs(5) * SLOWNESS,
             memory: 500,
-            corpus: concat!(env!("CARGO_MANIFEST_DIR"), "/examples/fuzz/corpus").into(),
+            corpus: "crates/scalers/examples/fuzz/corpus".into(),
             input: None,
         };
         while let Some(name) = arguments.next() {

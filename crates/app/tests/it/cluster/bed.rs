@@ -76,11 +76,8 @@ impl Bed {
 
     /// Installs what `keda manifests` prints, but for the Deployment; the APIService leads to this machine.
     pub async fn install(&self, arguments: &[&str]) {
-        let output = Command::new(env!("CARGO_BIN_EXE_keda"))
-            .args(["manifests", "-o", "json"])
-            .args(arguments)
-            .output()
-            .expect("keda manifests");
+        let output =
+            crate::program::keda().args(["manifests", "-o", "json"]).args(arguments).output().expect("keda manifests");
         let list: Value = serde_json::from_slice(&output.stdout).expect("a list");
         for object in list["items"].as_array().expect("items") {
             let mut object = object.clone();
@@ -186,8 +183,7 @@ pub async fn client(path: &Path) -> kube::Client {
 
 /// The folder of the test bed's binaries, which are built where they are not there.
 fn binaries() -> Option<PathBuf> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/testbed.sh");
-    let output = Command::new(script).stderr(Stdio::inherit()).output().expect("a shell");
+    let output = Command::new("../../scripts/testbed.sh").stderr(Stdio::inherit()).output().expect("a shell");
     if !output.status.success() {
         let message = "skipped: the test bed cannot be built";
         assert!(crate::servers::required().is_none(), "{message}");

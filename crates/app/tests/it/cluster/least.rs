@@ -1,7 +1,7 @@
 //! The rights that `keda render --rbac` prints are enough, which only their use can show.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ pub async fn the_least_role_is_enough(bed: &Bed) {
 
 /// What `keda render --rbac` prints for these objects.
 fn roles(objects: &[&Value]) -> Vec<Value> {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_keda"))
+    let mut child = crate::program::keda()
         .args(["render", "--rbac", "-o", "json", "-f", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

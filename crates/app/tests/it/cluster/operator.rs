@@ -70,7 +70,7 @@ impl Operator {
 }
 
 fn command(kubeconfig: &Path, settings: &Settings, ports: Ports) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keda"));
+    let mut command = crate::program::keda();
     command
         .args(["operator", "--zap-encoder=console", "--enable-cert-rotation"])
         .arg(format!("--health-probe-bind-address=127.0.0.1:{}", ports.probes))

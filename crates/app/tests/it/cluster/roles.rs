@@ -239,7 +239,7 @@ fn program(folder: &Path, name: &str) -> PathBuf {
     let programs = folder.join("programs");
     std::fs::create_dir_all(&programs).expect("a folder");
     let path = programs.join(name);
-    symlink(env!("CARGO_BIN_EXE_keda"), &path).expect("a link");
+    symlink(crate::program::path(), &path).expect("a link");
     path
 }
 

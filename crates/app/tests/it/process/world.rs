@@ -63,7 +63,7 @@ impl Drop for Folder {
 
 pub(super) fn options(folder: &Path) -> Options {
     Options {
-        shim: env!("CARGO_BIN_EXE_keda").into(),
+        shim: crate::program::path(),
         backoff_base: Duration::from_millis(50),
         backoff_limit: Duration::from_millis(400),
         ..Options::new(folder.join("state"))
