@@ -1,5 +1,6 @@
 //! `keda up` with real sources: 0 → N → 0, restarts, failures.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -109,11 +110,16 @@ spec:
 
     /// Process ids of the workers.
     fn workers(&self) -> Vec<String> {
-        let output = Command::new("pgrep").args(["-f", &format!("sleep 0.2; done {}$", self.mark)]).output();
-        let text = String::from_utf8_lossy(&output.expect("pgrep").stdout).into_owned();
-        let mut found: Vec<String> = text.lines().map(str::to_string).collect();
-        found.sort();
-        found
+        let output = Command::new("ps").args(["-wweo", "pid=,ppid=,args="]).output().expect("ps");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let end = format!("sleep 0.2; done {}", self.mark);
+        let mut found = BTreeMap::new();
+        for line in text.lines().filter(|line| line.ends_with(&end)) {
+            let mut words = line.split_whitespace().map(str::to_string);
+            found.insert(words.next().expect("an id"), words.next().expect("the id of the parent"));
+        }
+        // A child of a worker that is not a `sleep` yet looks like one.
+        found.iter().filter(|(_, parent)| !found.contains_key(*parent)).map(|(id, _)| id.clone()).collect()
     }
 
     fn signal(&mut self, signal: Signal) -> Option<i32> {
