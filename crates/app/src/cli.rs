@@ -340,7 +340,8 @@ pub(crate) struct DeployManifests {
     /// Namespaces to look after [default: all]
     #[arg(long, value_delimiter = ',')]
     pub(crate) watch_namespace: Vec<String>,
-    /// Kinds that may be scaled beside Deployments and StatefulSets, as PLURAL.GROUP [default: all]
+    /// Kinds that may be scaled beside Deployments and StatefulSets, as PLURAL.GROUP [default: all; none with
+    /// --restrict-secrets, as whoever may read every kind may read Secrets]
     #[arg(long, value_delimiter = ',')]
     pub(crate) scale_target: Vec<String>,
     /// Read Secrets of the operator's namespace only

@@ -7,11 +7,16 @@ use std::time::Duration;
 /// Nanoseconds of the largest duration that Go can hold.
 const MAXIMUM: u128 = i64::MAX as u128;
 
+/// Phases of an interval.
+const PHASES: u128 = 100;
+
 /// The first moment strictly after `now` that lies at the phase of `interval` which `seed` fixes: what has its own
-/// seed spreads over the interval, what shares one meets.
+/// seed spreads over the interval, what shares one meets. There are a hundred phases: a process that has more to do in
+/// an interval wakes for several things at a time, which takes a good part of the effort that waking is.
 pub fn next_in_phase(seed: u128, interval: Duration, now: Duration) -> Duration {
     let interval = interval.as_nanos().max(1_000_000);
-    let phase = seed % interval;
+    let step = interval / PHASES;
+    let phase = seed % interval / step * step;
     let periods = (now.as_nanos() + interval - phase) / interval;
     Duration::from_nanos(u64::try_from(periods * interval + phase).unwrap_or(u64::MAX))
 }

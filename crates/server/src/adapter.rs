@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::certificates::{CertificateFiles, follow_files};
 use crate::exposition::Metrics;
 use crate::grpc::{Counted, GrpcClientSettings, GrpcSource, Side};
-use crate::metrics_api::{MetricsApi, MetricsApiSettings, TextSource};
+use crate::metrics_api::{MetricsApi, MetricsApiSettings};
 use crate::tls::{Shutdown, TlsVersions, bind};
 
 pub use crate::tls::ServerError;
@@ -59,20 +59,19 @@ pub async fn run(settings: AdapterSettings, client: Client, shutdown: Cancellati
     let client_identity = follow_files(settings.client_files, FILE_INTERVAL);
     let operator = Arc::new(GrpcSource::connect(&settings.operator, client_identity)?);
     let source = Arc::new(Counted::new(operator, settings.metrics.clone(), Side::Client));
-    let text: TextSource = Arc::new(move || settings.metrics.render());
-    let api = MetricsApi::new(settings.api, client, source, Arc::clone(&text));
+    let api = MetricsApi::new(settings.api, client, source, settings.metrics.clone());
     let identity = follow_files(settings.serving_files, FILE_INTERVAL);
     tokio::join!(
         api.serve(secure, identity, settings.serving_versions, Shutdown::new(shutdown.clone())),
-        serve_metrics(plain, text, shutdown),
+        serve_metrics(plain, settings.metrics, shutdown),
     );
     Ok(())
 }
 
 /// Serves `/metrics` over plain HTTP until the shutdown.
-pub async fn serve_metrics(listener: TcpListener, metrics: TextSource, shutdown: CancellationToken) {
+pub async fn serve_metrics(listener: TcpListener, metrics: Metrics, shutdown: CancellationToken) {
     let render = move || {
-        let text = metrics();
+        let text = metrics.render();
         async move { ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text) }
     };
     let router = Router::new().route("/metrics", get(render));

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::ServerError;
+use crate::tls::bind;
 
 /// Serves `/healthz` and `/readyz` until `shutdown`.
 ///
@@ -24,7 +24,7 @@ pub(crate) async fn serve_plain(
     router: Router,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
-    let listener = TcpListener::bind(address).await.map_err(|source| ServerError::Bind { address, source })?;
+    let listener = bind(address).await?;
     tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
         if let Err(error) = served {

@@ -6,12 +6,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use keda_server::cluster::{ApiErrorKind, Cluster};
+use keda_server::cluster::ApiErrorKind;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::Settings;
+use crate::api::Cluster;
 use crate::audit::Audit;
 use crate::contender::Contender;
 

@@ -7,6 +7,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../../tests/it/cluster/api.rs"]
+mod api;
 mod audit;
 mod bed;
 mod contender;

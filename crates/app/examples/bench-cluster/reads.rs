@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
-use keda_server::cluster::Cluster;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::api::Cluster;
 use crate::bed::Bed;
 use crate::group::Group;
 use crate::objects::NAMESPACE;

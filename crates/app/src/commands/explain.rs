@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &Explain) -> anyhow::Result<u8> {
             return Ok(UNUSABLE);
         }
     };
-    let settings = Settings::from_environment();
+    let settings = Settings::from_environment()?;
     let question = Question { namespace: Some(arguments.namespace.clone()), name: Some(name.to_string()) };
     let Some(answers) = super::ask(&arguments.instance, &settings, &question)? else { return Ok(FINDINGS) };
     let Some(answer) = answers.first() else {

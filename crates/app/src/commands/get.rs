@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Get) -> anyhow::Result<u8> {
         super::complain(&format!("error: there is no kind {:?} here; try scaledobject", arguments.kind));
         return Ok(UNUSABLE);
     }
-    let settings = Settings::from_environment();
+    let settings = Settings::from_environment()?;
     let question = Question { namespace: arguments.namespace.clone(), name: arguments.name.clone() };
     let Some(answers) = super::ask(&arguments.instance, &settings, &question)? else { return Ok(FINDINGS) };
     if let (true, Some(name)) = (answers.is_empty(), &arguments.name) {

@@ -32,7 +32,7 @@ const DRAW_EVERY: Duration = Duration::from_millis(250);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(arguments: &Up) -> anyhow::Result<u8> {
-    let settings = Settings::from_environment();
+    let settings = Settings::from_environment()?;
     let mut reader = Reader::default();
     let (project, described) = read(arguments, &mut reader)?;
     report::print(&project.loaded);

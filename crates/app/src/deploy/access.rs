@@ -48,7 +48,10 @@ fn scaling_rules(options: &Options) -> Vec<Value> {
     if !options.restrict_secrets {
         rules.push(rule(&[""], &["secrets"], &["get"]));
     }
-    match &options.scale_targets {
+    // That any kind may be read would be true of Secrets as well.
+    let nothing_else = Vec::new();
+    let kinds = options.scale_targets.as_ref().or(options.restrict_secrets.then_some(&nothing_else));
+    match kinds {
         None => {
             rules.push(rule(&["*"], &["*/scale"], &["get", "update"]));
             // Any kind may be a target, and its pod template names the environment of its triggers.

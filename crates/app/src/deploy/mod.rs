@@ -17,7 +17,8 @@ pub(crate) struct Options {
     pub(crate) replicas: u16,
     /// Namespaces that it looks after; all when empty.
     pub(crate) watch_namespaces: Vec<String>,
-    /// Kinds that may be scaled beside Deployments and StatefulSets, as `plural.group`; all when `None`.
+    /// Kinds that may be scaled beside Deployments and StatefulSets, as `plural.group`; `None` for all, or for none where
+    /// Secrets are restricted.
     pub(crate) scale_targets: Option<Vec<String>>,
     /// Whether Secrets are read from the operator's namespace only.
     pub(crate) restrict_secrets: bool,
@@ -117,5 +118,29 @@ mod tests {
         assert!(!reads_all(&narrow));
         let text = Value::from(objects(&narrow)).to_string();
         assert!(text.contains(r#""rollouts/scale""#));
+    }
+
+    #[test]
+    fn restricted_no_rule_for_all_namespaces_reads_secrets() {
+        let readers = |options: &Options| {
+            let mut objects = objects(options);
+            objects.retain(|object| object["kind"] == "ClusterRole");
+            let rules = objects.iter().flat_map(|object| object["rules"].as_array().unwrap().clone());
+            let has = |list: &Value, names: [&str; 2]| {
+                list.as_array().unwrap().iter().any(|entry| names.iter().any(|name| entry == name))
+            };
+            let reads = |rule: &Value| {
+                has(&rule["apiGroups"], ["", "*"])
+                    && has(&rule["resources"], ["secrets", "*"])
+                    && has(&rule["verbs"], ["get", "*"])
+            };
+            rules.filter(reads).count()
+        };
+        assert_eq!(readers(&options()), 2);
+        for scale_targets in [None, Some(vec!["rollouts.argoproj.io".into()])] {
+            let restricted = Options { restrict_secrets: true, scale_targets, ..options() };
+            assert_eq!(readers(&restricted), 0);
+            assert!(Value::from(objects(&restricted)).to_string().contains(r#""deployments/scale""#));
+        }
     }
 }

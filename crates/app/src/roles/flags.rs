@@ -1,10 +1,15 @@
-//! The flags of KEDA's programs, one table per role. Those that mean nothing here are accepted, so that the same
-//! Deployments start; where leaving one out could surprise, the program says so.
+//! The flags of KEDA's programs, one table per role. Those that mean nothing here are among the [unused](super::unused).
 
+use std::convert::Infallible;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser};
+use keda_core::duration;
+use keda_server::tls::TlsVersions;
+
+use super::unused::{Adapter, Common, Operator, Unused};
 
 /// The operator.
 #[derive(Debug, Clone, Parser)]
@@ -71,47 +76,21 @@ pub(crate) struct OperatorFlags {
     #[arg(long, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = ArgAction::Set)]
     pub(crate) enable_apiservice_patching: bool,
     /// Folders of further CA certificates that sources are trusted by; may be repeated
-    #[arg(long, default_values = ["/custom/ca"])]
+    #[arg(long, default_values = ["/custom/ca"], value_parser = path)]
     pub(crate) ca_dir: Vec<PathBuf>,
+    /// Idle HTTP connections that are kept altogether; only checked, as the limit is that of each host
+    #[arg(long, hide = true, default_value = "0", value_parser = number)]
+    pub(crate) http_max_idle_conns: usize,
+    /// Idle HTTP connections to one host of event sources that are kept
+    #[arg(long, default_value = "1000", value_parser = number_above_zero)]
+    pub(crate) http_max_idle_conns_per_host: usize,
+    /// Time after which an idle HTTP connection to an event source is closed
+    #[arg(long, default_value = "90s", value_parser = duration_above_zero)]
+    pub(crate) http_idle_conn_timeout: Duration,
     #[command(flatten)]
     pub(crate) common: CommonFlags,
     #[command(flatten)]
-    pub(crate) unused: UnusedOperatorFlags,
-}
-
-/// Flags of the operator that mean nothing here yet, or nothing at all.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct UnusedOperatorFlags {
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    enable_opentelemetry_metrics: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    enable_high_cardinality_metrics_labels: Option<String>,
-    #[arg(long, hide = true)]
-    filepath_auth_root_path: Option<String>,
-    #[arg(long, hide = true)]
-    http_max_idle_conns: Option<String>,
-    #[arg(long, hide = true)]
-    http_max_idle_conns_per_host: Option<String>,
-    #[arg(long, hide = true)]
-    http_idle_conn_timeout: Option<String>,
-}
-
-impl UnusedOperatorFlags {
-    /// What is asked for and not done.
-    pub(crate) fn surprises(&self) -> Vec<&'static str> {
-        let asked = |flag: &Option<String>| flag.as_deref().is_some_and(|text| boolean(text) != Ok(false));
-        let mut surprises = Vec::new();
-        if asked(&self.enable_opentelemetry_metrics) {
-            surprises.push("--enable-opentelemetry-metrics: metrics are not pushed yet, only served");
-        }
-        if asked(&self.enable_high_cardinality_metrics_labels) {
-            surprises.push("--enable-high-cardinality-metrics-labels: not supported yet");
-        }
-        if self.filepath_auth_root_path.as_deref().is_some_and(|path| !path.is_empty()) {
-            surprises.push("--filepath-auth-root-path: parameters from files are not supported yet");
-        }
-        surprises
-    }
+    pub(crate) unused: Unused<Operator>,
 }
 
 /// The metrics adapter.
@@ -142,95 +121,61 @@ pub(crate) struct AdapterFlags {
     #[arg(long, default_value = "apiserver.local.config/certificates")]
     pub(crate) cert_dir: PathBuf,
     /// Certificate of the metrics API
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) tls_cert_file: Option<PathBuf>,
     /// Key of the metrics API
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) tls_private_key_file: Option<PathBuf>,
-    /// CA of clients with certificates
-    #[arg(long)]
-    pub(crate) client_ca_file: Option<PathBuf>,
+    /// Oldest version of TLS of the metrics API: VersionTLS12 or VersionTLS13 [default: VersionTLS12]
+    #[arg(long, value_parser = tls_versions)]
+    pub(crate) tls_min_version: Option<TlsVersions>,
+    #[command(flatten)]
+    pub(crate) access: AccessFlags,
     #[command(flatten)]
     pub(crate) common: CommonFlags,
     #[command(flatten)]
-    pub(crate) unused: UnusedAdapterFlags,
+    pub(crate) unused: Unused<Adapter>,
 }
 
-/// Flags of the API server library that KEDA's adapter is built on.
+/// Who may read from the metrics adapter. What no flag says about certificates, the cluster says.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct UnusedAdapterFlags {
-    #[arg(long, hide = true)]
-    msg: Option<String>,
-    #[arg(long, hide = true)]
-    tls_cipher_suites: Option<String>,
-    #[arg(long, hide = true)]
-    tls_min_version: Option<String>,
-    #[arg(long, hide = true)]
-    tls_sni_cert_key: Vec<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    disable_http2_serving: Option<String>,
-    #[arg(long, hide = true)]
-    http2_max_streams_per_connection: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    permit_port_sharing: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    permit_address_sharing: Option<String>,
-    #[arg(long, hide = true)]
-    requestheader_client_ca_file: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    requestheader_allowed_names: Option<String>,
-    #[arg(long, hide = true)]
-    requestheader_username_headers: Option<String>,
-    #[arg(long, hide = true)]
-    requestheader_uid_headers: Option<String>,
-    #[arg(long, hide = true)]
-    requestheader_group_headers: Option<String>,
-    #[arg(long, hide = true)]
-    requestheader_extra_headers_prefix: Option<String>,
-    #[arg(long, hide = true)]
-    authentication_kubeconfig: Option<String>,
-    #[arg(long, hide = true)]
-    authentication_token_webhook_cache_ttl: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    authentication_skip_lookup: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    authentication_tolerate_lookup_failure: Option<String>,
-    #[arg(long, hide = true)]
-    authorization_kubeconfig: Option<String>,
-    #[arg(long, hide = true)]
-    authorization_webhook_cache_authorized_ttl: Option<String>,
-    #[arg(long, hide = true)]
-    authorization_webhook_cache_unauthorized_ttl: Option<String>,
-    #[arg(long, hide = true)]
-    authorization_always_allow_paths: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    profiling: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    contention_profiling: Option<String>,
-    #[arg(long, hide = true)]
-    debug_socket_path: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    enable_priority_and_fairness: Option<String>,
-    #[arg(long, hide = true)]
-    audit_log_path: Option<String>,
-    #[arg(long, hide = true)]
-    audit_policy_file: Option<String>,
-    #[arg(long, hide = true)]
-    audit_log_maxage: Option<String>,
-    #[arg(long, hide = true)]
-    audit_log_maxbackup: Option<String>,
-    #[arg(long, hide = true)]
-    audit_log_maxsize: Option<String>,
-    #[arg(long, hide = true)]
-    audit_log_format: Option<String>,
-    #[arg(long, hide = true)]
-    lister_kubeconfig: Option<String>,
-    #[arg(long, hide = true)]
-    discovery_interval: Option<String>,
-    #[arg(long, hide = true)]
-    client_qps: Option<String>,
-    #[arg(long, hide = true)]
-    client_burst: Option<String>,
+pub(crate) struct AccessFlags {
+    /// CA of clients with certificates
+    #[arg(long, value_parser = path)]
+    pub(crate) client_ca_file: Option<PathBuf>,
+    /// CA of the proxy that names users in headers; the other flags about it count only with this one
+    #[arg(long, value_parser = path)]
+    pub(crate) requestheader_client_ca_file: Option<PathBuf>,
+    /// Common names of the proxy; none for any
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) requestheader_allowed_names: Vec<String>,
+    /// Headers that name the user
+    #[arg(long, value_delimiter = ',', default_value = "x-remote-user")]
+    pub(crate) requestheader_username_headers: Vec<String>,
+    /// Headers with the user's UID
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) requestheader_uid_headers: Vec<String>,
+    /// Headers that name the user's groups
+    #[arg(long, value_delimiter = ',', default_value = "x-remote-group")]
+    pub(crate) requestheader_group_headers: Vec<String>,
+    /// Beginnings of headers that tell more of the user
+    #[arg(long, value_delimiter = ',', default_value = "x-remote-extra-")]
+    pub(crate) requestheader_extra_headers_prefix: Vec<String>,
+    /// Do not ask the cluster whose certificates to believe
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = ArgAction::Set)]
+    pub(crate) authentication_skip_lookup: bool,
+    /// How long the cluster's answer about a token holds
+    #[arg(long, default_value = "10s", value_parser = duration::parse)]
+    pub(crate) authentication_token_webhook_cache_ttl: Duration,
+    /// How long the cluster's permission holds
+    #[arg(long, default_value = "10s", value_parser = duration::parse)]
+    pub(crate) authorization_webhook_cache_authorized_ttl: Duration,
+    /// How long the cluster's refusal holds
+    #[arg(long, default_value = "10s", value_parser = duration::parse)]
+    pub(crate) authorization_webhook_cache_unauthorized_ttl: Duration,
+    /// Paths that everybody may read; a * at the end stands for anything
+    #[arg(long, value_delimiter = ',', default_value = "/healthz,/readyz,/livez")]
+    pub(crate) authorization_always_allow_paths: Vec<String>,
 }
 
 /// The admission webhooks.
@@ -282,50 +227,43 @@ pub(crate) struct CommonFlags {
     /// Deprecated; a number above 0 is a log level
     #[arg(long, short, hide = true)]
     pub(crate) v: Option<i32>,
-    #[arg(long, hide = true)]
-    zap_stacktrace_level: Option<String>,
-    /// There is no client-side rate limit
-    #[arg(long, hide = true)]
-    kube_api_qps: Option<String>,
-    #[arg(long, hide = true)]
-    kube_api_burst: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    disable_compression: Option<String>,
-    #[arg(long, hide = true)]
-    pub(crate) profiling_bind_address: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    logtostderr: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    alsologtostderr: Option<String>,
-    #[arg(long, hide = true)]
-    alsologtostderrthreshold: Option<String>,
-    #[arg(long, hide = true)]
-    stderrthreshold: Option<String>,
-    #[arg(long = "legacy_stderr_threshold_behavior", hide = true)]
-    legacy_stderr_threshold_behavior: Option<String>,
-    #[arg(long = "log_dir", hide = true)]
-    log_dir: Option<String>,
-    #[arg(long = "log_file", hide = true)]
-    log_file: Option<String>,
-    #[arg(long = "log_file_max_size", hide = true)]
-    log_file_max_size: Option<String>,
-    #[arg(long = "log_backtrace_at", hide = true)]
-    log_backtrace_at: Option<String>,
-    #[arg(long = "add_dir_header", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    add_dir_header: Option<String>,
-    #[arg(long = "one_output", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    one_output: Option<String>,
-    #[arg(long = "skip_headers", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    skip_headers: Option<String>,
-    #[arg(long = "skip_log_headers", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    skip_log_headers: Option<String>,
-    #[arg(long, hide = true)]
-    vmodule: Option<String>,
+    /// Deprecated; the adapter logs in lines for people
+    #[arg(long, hide = true, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = ArgAction::Set)]
+    pub(crate) logtostderr: bool,
+    #[command(flatten)]
+    pub(crate) unused: Unused<Common>,
 }
 
 /// Go's words for a boolean.
 fn boolean(text: &str) -> Result<bool, String> {
     keda_core::metadata::parse_bool(text).ok_or_else(|| format!("{text:?} is neither true nor false"))
+}
+
+/// A path; an empty one is that of no file and no folder.
+fn path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(PathBuf::from(text))
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "it must be a whole number, 0 or above".to_string())
+}
+
+fn number_above_zero(text: &str) -> Result<usize, String> {
+    number(text).ok().filter(|number| *number > 0).ok_or_else(|| "it must be a whole number above 0".to_string())
+}
+
+fn duration_above_zero(text: &str) -> Result<Duration, String> {
+    let duration = duration::parse(text)?;
+    if duration.is_zero() { Err("it must be longer than 0".to_string()) } else { Ok(duration) }
+}
+
+/// Go's words for versions of TLS. Nothing older than 1.2 is spoken, whatever is asked for.
+fn tls_versions(text: &str) -> Result<TlsVersions, String> {
+    match text {
+        "" | "VersionTLS10" | "VersionTLS11" | "VersionTLS12" => Ok(TlsVersions::From12),
+        "VersionTLS13" => Ok(TlsVersions::From13),
+        _ => Err("it must be VersionTLS12 or VersionTLS13".to_string()),
+    }
 }
 
 /// An address as Go's programs take it: a port alone is a port of all addresses, `0` or nothing switches off.
@@ -366,6 +304,65 @@ mod tests {
         assert_eq!(operator.ca_dir, [PathBuf::from("/a"), PathBuf::from("/b")]);
         let webhooks = ["keda-admission-webhooks", "--cert-dir=/certs", "--cert-dir=/other"];
         assert_eq!(WebhooksFlags::parse_from(webhooks).cert_dir, PathBuf::from("/other"));
+    }
+
+    #[test]
+    fn connections_to_sources_are_checked_at_the_start() {
+        for wrong in [
+            "--http-max-idle-conns=-1",
+            "--http-max-idle-conns-per-host=0",
+            "--http-max-idle-conns-per-host=-1",
+            "--http-max-idle-conns-per-host=many",
+            "--http-idle-conn-timeout=0s",
+            "--http-idle-conn-timeout=-1s",
+            "--http-idle-conn-timeout=90",
+        ] {
+            let error = OperatorFlags::try_parse_from(["keda", wrong]).unwrap_err().to_string();
+            assert!(error.contains(wrong.split('=').next().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn flags_of_the_library_behind_kedas_adapter_are_accepted() {
+        let flags = [
+            "--bind-address=::",
+            "--tls-cipher-suites=TLS_AES_128_GCM_SHA256",
+            "--tls-sni-cert-key=/a,/b",
+            "--permit-port-sharing",
+            "--permit-address-sharing=true",
+            "--client-ca-file=",
+            "--requestheader-client-ca-file=",
+            "--requestheader-allowed-names=",
+            "--authentication-tolerate-lookup-failure",
+            "--authentication-kubeconfig=/k",
+            "--audit-log-path=-",
+            "--audit-log-compress",
+            "--audit-log-mode=batch",
+            "--audit-log-version=audit.k8s.io/v1",
+            "--audit-log-batch-throttle-enable",
+            "--audit-log-batch-max-wait=1s",
+            "--audit-log-truncate-enabled",
+            "--audit-webhook-config-file=/w",
+            "--audit-webhook-initial-backoff=1s",
+            "--audit-webhook-batch-throttle-qps=1.5",
+            "--audit-webhook-truncate-max-event-size=5",
+            "--audit-webhook-version=audit.k8s.io/v1",
+            "--debug-socket-path=/s",
+            "--client-burst=5",
+        ];
+        AdapterFlags::try_parse_from(["keda-adapter"].iter().chain(&flags)).unwrap();
+        assert!(AdapterFlags::try_parse_from(["keda-adapter", "--audit-log-pathos=-"]).is_err(), "others are refused");
+    }
+
+    #[test]
+    fn versions_of_tls_are_named_as_in_go() {
+        let versions = |text: &str| {
+            let flags = AdapterFlags::try_parse_from(["keda-adapter", &format!("--tls-min-version={text}")]);
+            flags.ok().map(|flags| flags.tls_min_version.unwrap())
+        };
+        assert_eq!(versions("VersionTLS13"), Some(TlsVersions::From13));
+        assert_eq!(["", "VersionTLS10", "VersionTLS12"].map(versions), [Some(TlsVersions::From12); 3]);
+        assert_eq!(["1.3", "TLS13"].map(versions), [None; 2]);
     }
 
     #[test]

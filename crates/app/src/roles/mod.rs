@@ -5,6 +5,7 @@ mod adapter;
 mod flags;
 mod logging;
 mod operator;
+mod unused;
 mod webhooks;
 
 use std::ffi::OsString;

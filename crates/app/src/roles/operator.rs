@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use anyhow::Context;
-use keda_scalers::client::Sources;
+use keda_scalers::client::{SourceSettings, Sources};
 use keda_server::certificates::{Names, RotationSettings};
 use keda_server::exposition::{self, Build, Metrics};
 use keda_server::operator::{Certificates, LeaderElection, OperatorSettings};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::flags::{CommonFlags, OperatorFlags, address};
 use super::logging;
 use crate::FINE;
-use crate::settings::{ClusterEnvironment, Settings};
+use crate::settings::{self, ClusterEnvironment, Settings};
 
 /// The port of the metrics API where it is part of the role.
 const METRICS_API_PORT: u16 = 6443;
@@ -22,11 +22,17 @@ const METRICS_API_PORT: u16 = 6443;
 pub(crate) fn run(flags: &OperatorFlags, all: bool) -> anyhow::Result<u8> {
     logging::start(&flags.common);
     let environment = ClusterEnvironment::read()?;
-    for surprise in flags.unused.surprises() {
-        tracing::warn!("{surprise}");
+    warn(&flags.common, flags.unused.surprises());
+    if flags.http_max_idle_conns != 0 {
+        tracing::warn!(
+            "--http-max-idle-conns: connections are limited for each host alone, by --http-max-idle-conns-per-host"
+        );
+    }
+    if environment.asks_for_raw_metrics {
+        tracing::warn!("RAW_METRICS_GRPC_PROTOCOL: metrics are not streamed yet, they can only be asked for");
     }
     let settings = settings(flags, &environment, all)?;
-    let sources = Sources::new(Settings::from_environment().sources);
+    let sources = Sources::new(sources(flags, Settings::from_environment()?.sources));
     let common = flags.common.clone();
     let operate = async move {
         let metrics = metrics()?;
@@ -38,6 +44,21 @@ pub(crate) fn run(flags: &OperatorFlags, all: bool) -> anyhow::Result<u8> {
     // On a thread of the runtime: each message from there to this one would wake it up.
     let runtime = runtime()?;
     runtime.block_on(runtime.spawn(operate))?
+}
+
+/// Tells of flags that were given in vain.
+pub(super) fn warn(common: &CommonFlags, surprises: &[String]) {
+    for surprise in common.unused.surprises().iter().chain(surprises) {
+        tracing::warn!("{surprise}");
+    }
+}
+
+/// What the environment says of sources, and the flags.
+fn sources(flags: &OperatorFlags, mut settings: SourceSettings) -> SourceSettings {
+    settings.idle_timeout = flags.http_idle_conn_timeout;
+    settings.max_idle_per_host = flags.http_max_idle_conns_per_host;
+    settings.ca_dirs.clone_from(&flags.ca_dir);
+    settings
 }
 
 fn settings(flags: &OperatorFlags, environment: &ClusterEnvironment, all: bool) -> anyhow::Result<OperatorSettings> {
@@ -112,7 +133,7 @@ pub(super) async fn client(flags: &CommonFlags, metrics: &Metrics) -> anyhow::Re
         }
         None => kube::Config::infer().await.context("there is neither a kubeconfig nor a service account")?,
     };
-    exposition::client(config, metrics).context("cannot make a client of the cluster")
+    exposition::client(config, &settings::proxy(), metrics).context("cannot make a client of the cluster")
 }
 
 /// A token that SIGTERM and SIGINT cancel.
@@ -129,4 +150,36 @@ pub(super) fn until_signal() -> anyhow::Result<CancellationToken> {
         shutdown.cancel();
     });
     Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::*;
+
+    fn settings_of(flags: &[&str]) -> SourceSettings {
+        let flags = OperatorFlags::parse_from(["keda"].iter().chain(flags));
+        let environment = SourceSettings { disable_keep_alive: true, ..SourceSettings::default() };
+        sources(&flags, environment)
+    }
+
+    #[test]
+    fn flags_say_whom_sources_are_trusted_by_and_how_long_connections_are_kept() {
+        let usual = settings_of(&[]);
+        assert_eq!((usual.max_idle_per_host, usual.idle_timeout), (1000, Duration::from_secs(90)));
+        assert_eq!(usual.ca_dirs, [PathBuf::from("/custom/ca")]);
+        let set = settings_of(&[
+            "--ca-dir=/a",
+            "--ca-dir=/b",
+            "--http-max-idle-conns-per-host=7",
+            "--http-idle-conn-timeout=1m30s500ms",
+        ]);
+        assert_eq!((set.max_idle_per_host, set.idle_timeout), (7, Duration::from_millis(90_500)));
+        assert_eq!(set.ca_dirs, [PathBuf::from("/a"), PathBuf::from("/b")], "the default is replaced");
+        assert!(set.disable_keep_alive, "the environment counts too");
+    }
 }

@@ -13,6 +13,7 @@ use crate::settings::ClusterEnvironment;
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(flags: &WebhooksFlags) -> anyhow::Result<u8> {
     logging::start(&flags.common);
+    operator::warn(&flags.common, &[]);
     let settings = WebhooksSettings {
         address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, flags.port)),
         files: CertificateFiles::in_directory(&flags.cert_dir),

@@ -128,13 +128,13 @@ pub fn warnings(object: &ScaledObject) -> Vec<&'static str> {
     if spec.polling_interval.is_some() && !spec.triggers.iter().any(|trigger| trigger.use_cached_metrics) {
         warnings.push(
             "PollingInterval is configured but is not relevant. PollingInterval is only relevant when \
-             minReplicaCount = 0 or idleReplicaCount = 0 or useCachedMetrics is enabled",
+             minReplicaCount = 0, idleReplicaCount is set, or useCachedMetrics is enabled",
         );
     }
     if spec.cooldown_period.is_some() {
         warnings.push(
             "CooldownPeriod is configured but is not relevant. CooldownPeriod is only relevant when \
-             minReplicaCount = 0 or idleReplicaCount = 0",
+             minReplicaCount = 0 or idleReplicaCount is set",
         );
     }
     warnings
@@ -202,8 +202,19 @@ mod tests {
 
     #[test]
     fn what_has_no_effect_is_warned_of() {
-        let count = |extra| warnings(&object("web", extra)).len();
-        assert_eq!(count(json!({ "minReplicaCount": 1, "pollingInterval": 5, "cooldownPeriod": 5 })), 2);
+        let told = |extra| warnings(&object("web", extra));
+        let count = |extra| told(extra).len();
+        let relevant = |warning: &'static str| warning.split_once("only relevant when ").unwrap().1;
+        let both = told(json!({ "minReplicaCount": 1, "pollingInterval": 5, "cooldownPeriod": 5 }));
+        assert_eq!(
+            both.into_iter().map(relevant).collect::<Vec<_>>(),
+            [
+                "minReplicaCount = 0, idleReplicaCount is set, or useCachedMetrics is enabled",
+                "minReplicaCount = 0 or idleReplicaCount is set",
+            ],
+        );
+        let cached = json!([{ "type": "cron", "useCachedMetrics": true }]);
+        assert_eq!(count(json!({ "minReplicaCount": 1, "pollingInterval": 5, "triggers": cached })), 0);
         assert_eq!(count(json!({ "minReplicaCount": 0, "pollingInterval": 5 })), 0);
         assert_eq!(count(json!({ "minReplicaCount": 2, "idleReplicaCount": 1, "cooldownPeriod": 5 })), 0);
     }

@@ -171,7 +171,8 @@ pub fn decide(rules: &Rules, situation: &Situation) -> Decision {
 }
 
 fn when_active(rules: &Rules, situation: &Situation, current: i32) -> Decision {
-    let forced = !situation.active;
+    // The annotation is named first, whatever else is active, as in KEDA.
+    let forced = rules.pause.force_activation;
     let conditions = vec![Condition::active(forced), Condition::ready()];
     let starved = rules.idle.is_some() && current < rules.minimum();
     if starved || current == 0 {

@@ -111,9 +111,12 @@ impl Condition {
         Condition { message: "ScaledObject is paused".into(), ..Condition::ready() }
     }
 
+    /// The reason of [`Condition::check_failed`].
+    pub const CHECK_FAILED: &str = "ScaledObjectCheckFailed";
+
     /// Not ready: the object cannot be used.
     pub fn check_failed(error: &str) -> Self {
-        Condition::new(ConditionType::Ready, Truth::False, "ScaledObjectCheckFailed", error.to_string())
+        Condition::new(ConditionType::Ready, Truth::False, Self::CHECK_FAILED, error.to_string())
     }
 
     /// Not ready: the replicas of the target cannot be read.

@@ -45,6 +45,8 @@ struct Outbox {
     effects: VecDeque<Effect>,
     tickets: BTreeMap<u64, Ticket>,
     next: u64,
+    /// When which object is looked at; an entry may be out of date.
+    looks: BTreeSet<(Duration, ObjectKey)>,
 }
 
 /// An effect whose outcome is awaited.
@@ -105,7 +107,7 @@ impl Engine {
             }
             Input::Failed(key, error) => {
                 if let Some(object) = self.objects.get_mut(&key) {
-                    object.fail(&error, outbox);
+                    object.failed(&error, outbox);
                 }
             }
             Input::Deleted(key) => {
@@ -150,6 +152,15 @@ impl Engine {
         for id in expired {
             self.settle(now, id, Err(format!("no answer within {} s", DEADLINE.as_secs())));
         }
+        while let Some((due, key)) = self.outbox.looks.pop_first() {
+            if due > now.monotonic {
+                self.outbox.looks.insert((due, key));
+                break;
+            }
+            if let Some(object) = self.objects.get_mut(&key) {
+                object.look(now, due, &mut self.outbox);
+            }
+        }
         for key in std::mem::take(&mut self.asked) {
             if let Some(object) = self.objects.get_mut(&key) {
                 object.expire_questions(now, &mut self.outbox);
@@ -165,7 +176,8 @@ impl Engine {
         let tickets = self.outbox.tickets.values().map(|ticket| (ticket.deadline, "an effect's deadline"));
         let asked = self.asked.iter().filter_map(|key| self.objects.get(key)?.next_deadline());
         let questions = asked.map(|at| (at, "a question's deadline"));
-        tickets.chain(questions).min()
+        let looks = self.outbox.looks.first().map(|(at, _)| (*at, "an object is looked at again"));
+        tickets.chain(questions).chain(looks).min()
     }
 
     /// The next thing to do, if there is one.
@@ -184,6 +196,11 @@ impl Engine {
         self.objects.get(key).into_iter().flat_map(|object| object.measures())
     }
 
+    /// Whether there is such an object.
+    pub fn knows(&self, key: &ObjectKey) -> bool {
+        self.objects.contains_key(key)
+    }
+
     /// All objects, in order.
     pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         self.objects.keys()
@@ -198,7 +215,7 @@ impl Engine {
                 object.observed(now, result.unwrap_or_else(Observation::unreadable), &mut self.outbox);
             }
             Purpose::Scale { from, to, cause } => {
-                object.scaled(now, (from, to), &cause, result.is_ok(), &mut self.outbox);
+                object.scaled(now, (from, to), &cause, result.map(|_| ()), &mut self.outbox);
             }
         }
     }

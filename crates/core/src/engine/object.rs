@@ -1,6 +1,7 @@
 //! One ScaledObject: its latest readings, what it waits for, and what it was told.
 
 mod questions;
+mod scaling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub(super) struct Object {
     pushed: Option<String>,
     verdict: Option<Verdict>,
     written: Arc<Status>,
+    /// When it is looked at next, where no reading occasions that.
+    next_look: Option<Duration>,
 }
 
 /// A reading and when it was taken.
@@ -62,7 +65,8 @@ impl Object {
     /// An object that cannot be used from the beginning.
     pub(super) fn rejected(definition: Definition, error: &str, outbox: &mut Outbox) -> Self {
         let mut object = Object::restored(definition);
-        object.fail(error, outbox);
+        object.take_annotations(outbox);
+        object.failed(error, outbox);
         object
     }
 
@@ -87,6 +91,7 @@ impl Object {
             evaluation: Evaluation::default(),
             verdict: None,
             written,
+            next_look: None,
             definition,
         }
     }
@@ -96,7 +101,9 @@ impl Object {
         self.refuse_questions(error, outbox);
         self.readings = vec![None; definition.triggers.len()];
         self.definition = definition;
-        self.fail(error, outbox);
+        self.next_look = None;
+        self.take_annotations(outbox);
+        self.failed(error, outbox);
     }
 
     /// The manifest has changed. Readings of triggers that ask the same are kept.
@@ -107,6 +114,7 @@ impl Object {
             && definition.target_name == self.definition.target_name;
         if unchanged {
             self.definition = definition;
+            self.recover(now, outbox);
             return;
         }
         self.refuse_questions("the ScaledObject was changed", outbox);
@@ -118,51 +126,51 @@ impl Object {
             .filter_map(|(trigger, taken)| Some((trigger.fingerprint, taken?)))
             .collect();
         self.readings = definition.triggers.iter().map(|trigger| old.get(&trigger.fingerprint).cloned()).collect();
-        let was_paused = self.definition.rules.pause.is_full();
         self.definition = definition;
         if !self.definition.rules.pause.is_full() {
             let names = self.metric_names();
             self.health.retain(|name, _| names.contains(name));
         }
-        if was_paused && !self.definition.rules.pause.is_full() {
-            let message = "pause annotation removed for ScaledObject";
-            self.event(Severity::Normal, "ScaledObjectUnpaused", message.to_string(), outbox);
-        }
         self.begin(now, outbox);
+    }
+
+    /// What could not be done before can be now.
+    fn recover(&mut self, now: Now, outbox: &mut Outbox) {
+        let ready = self.conditions.iter().find(|condition| condition.kind == ConditionType::Ready);
+        if ready.is_none_or(|ready| ready.reason != Condition::CHECK_FAILED) {
+            return;
+        }
+        if self.definition.rules.pause.is_full() {
+            self.begin(now, outbox);
+            return;
+        }
+        self.become_ready(Condition::ready(), outbox);
+        self.decision_due = self.is_known();
+        if self.decision_due {
+            self.observe(now, outbox);
+        }
+        self.write_status(outbox);
     }
 
     /// A new or changed definition takes effect.
     fn begin(&mut self, now: Now, outbox: &mut Outbox) {
         let key = self.definition.key.clone();
-        let pause = &self.definition.rules.pause;
-        let (full, partial) = (pause.is_full(), pause.scale_in || pause.scale_out);
-        let already = self.condition(ConditionType::Paused) == Some(Truth::True);
-        if full || partial {
-            if !already {
-                self.event(Severity::Normal, "ScaledObjectPaused", "ScaledObject is paused".to_string(), outbox);
-            }
-            self.set_condition(Condition::paused());
-        } else if already {
-            self.set_condition(Condition::unpaused());
-        }
-        if let Err(error) = self.definition.rules.check_bounds() {
-            let text = format!("ScaledObject doesn't have correct Idle/Min/Max Replica Counts specification: {error}");
-            outbox.push(Effect::Suspend(key));
-            self.fail(&text, outbox);
-            return;
-        }
-        if fallback::valid(&self.definition.rules).is_none() {
-            self.set_condition(Condition::fallback(false));
-        }
-        if full {
+        self.next_look = None;
+        self.take_annotations(outbox);
+        if self.definition.rules.pause.is_full() {
             // What is read before the pause says nothing about the time after it.
             self.readings.fill(None);
             self.refuse_questions("the ScaledObject is paused", outbox);
             outbox.push(Effect::Suspend(key));
             self.decision_due = true;
             self.observe(now, outbox);
+        } else if let Err(error) = self.definition.rules.check_bounds() {
+            let text = format!("ScaledObject doesn't have correct Idle/Min/Max Replica Counts specification: {error}");
+            outbox.push(Effect::Suspend(key));
+            self.fail(&text, outbox);
+            return;
         } else {
-            self.become_ready(outbox);
+            self.become_ready(Condition::ready(), outbox);
             outbox.push(Effect::Resume(key));
             self.decision_due = self.is_known();
             if self.decision_due {
@@ -172,16 +180,48 @@ impl Object {
         self.write_status(outbox);
     }
 
+    /// The conditions that follow from what the user wrote, whether it can be used or not.
+    fn take_annotations(&mut self, outbox: &mut Outbox) {
+        let pause = &self.definition.rules.pause;
+        let is_paused = pause.is_full() || pause.scale_in || pause.scale_out;
+        let was_paused = self.condition(ConditionType::Paused) == Some(Truth::True);
+        match (was_paused, is_paused) {
+            (_, true) => self.set_condition(Condition::paused()),
+            (true, false) => self.set_condition(Condition::unpaused()),
+            (false, false) => {}
+        }
+        match (was_paused, is_paused) {
+            (false, true) => {
+                self.event(Severity::Normal, "ScaledObjectPaused", "ScaledObject is paused".to_string(), outbox);
+            }
+            (true, false) => {
+                let message = "pause annotation removed for ScaledObject";
+                self.event(Severity::Normal, "ScaledObjectUnpaused", message.to_string(), outbox);
+            }
+            _ => {}
+        }
+        if fallback::valid(&self.definition.rules).is_none() {
+            self.set_condition(Condition::fallback(false));
+        }
+    }
+
     /// The object is defined correctly; whether its sources answer is seen later.
-    fn become_ready(&mut self, outbox: &mut Outbox) {
+    fn become_ready(&mut self, ready: Condition, outbox: &mut Outbox) {
         if self.condition(ConditionType::Ready) != Some(Truth::True) {
             let message = "ScaledObject is ready for scaling".to_string();
             self.event(Severity::Normal, "ScaledObjectReady", message, outbox);
         }
-        self.set_condition(Condition::ready());
+        self.set_condition(ready);
     }
 
-    pub(super) fn fail(&mut self, text: &str, outbox: &mut Outbox) {
+    /// Something about the object could not be carried out. What it had to wait for is not there, so that nothing is
+    /// decided.
+    pub(super) fn failed(&mut self, text: &str, outbox: &mut Outbox) {
+        self.decision_due = false;
+        self.fail(text, outbox);
+    }
+
+    fn fail(&mut self, text: &str, outbox: &mut Outbox) {
         self.set_condition(Condition::check_failed(text));
         self.set_condition(Condition::activity_unknown());
         self.event(Severity::Warning, "ScaledObjectCheckFailed", text.to_string(), outbox);
@@ -210,7 +250,9 @@ impl Object {
                 *health = health.after(!failed);
             }
         }
-        if let (true, Some(Some(Taken { result: Err(error), .. }))) = (failed, self.readings.get(trigger)) {
+        if let (true, Some(Some(Taken { result: Err(error), .. }))) = (failed, self.readings.get(trigger))
+            && !self.has_fallen_back(trigger)
+        {
             let message = error.message.clone();
             let reason = if self.composite_in_use() { "KEDAMetricSourceFailed" } else { "KEDAScalerFailed" };
             self.event(Severity::Warning, reason, message, outbox);
@@ -250,31 +292,38 @@ impl Object {
         let latest: Vec<_> = self.readings.iter().map(|taken| taken.as_ref().map(|taken| &taken.result)).collect();
         self.evaluation = evaluate(&self.definition, &latest, &self.health, replicas);
         self.update_fallback_condition(outbox);
-        if std::mem::take(&mut self.decision_due) {
+        // What is being scaled is looked at again when that has ended.
+        if !self.scaling && std::mem::take(&mut self.decision_due) {
             self.decide(now, outbox);
+        }
+        if self.next_look.is_none() && self.is_scaled_by_the_hpa_alone() {
+            self.look_later(now, self.definition.rules.polling_interval(), outbox);
         }
         self.answer_questions(outbox);
         self.write_status(outbox);
     }
 
     fn decide(&mut self, now: Now, outbox: &mut Outbox) {
-        if self.scaling {
+        let Some(observation) = &self.observation else { return };
+        let current = observation.replicas.clone();
+        if self.definition.rules.pause.is_full() {
+            self.rest(now, current, outbox);
             return;
         }
-        let current = match &self.observation {
-            Some(observation) => observation.replicas.clone(),
-            None => return,
-        };
+        let mut active_metrics = self.evaluation.active_metrics.clone();
         if let Some(metric) = self.pushed.take() {
             self.evaluation.active = true;
             self.evaluation.failing = false;
-            self.evaluation.active_metrics = vec![metric];
+            if !active_metrics.contains(&metric) {
+                self.evaluation.active_metrics.push(metric.clone());
+            }
+            active_metrics = vec![metric];
         }
         let situation = Situation {
             current: current.clone(),
             active: self.evaluation.active,
             failing: self.evaluation.failing,
-            active_metrics: self.evaluation.active_metrics.clone(),
+            active_metrics,
             since_creation: elapsed(now.wall, self.definition.created),
             since_active: self.last_active.map(|moment| moment.elapsed(now)),
         };
@@ -287,76 +336,23 @@ impl Object {
         }
         let text = reason.to_string();
         self.verdict = Some(Verdict { at: now.wall, from: current.clone().ok(), to: scale_to, reason: text });
-        let Ok(from) = current else { return };
-        match (scale_to, self.definition.rules.pause.replicas.clone()) {
-            (Some(to), _) => self.scale(now, from, to, Cause::Decision(reason), outbox),
-            (None, Some(Ok(to))) if to != from => self.scale(now, from, to, Cause::PausedAt(to), outbox),
-            (None, Some(Err(error))) => {
-                self.fail(&format!("failed to scale target to paused replica count: {error}"), outbox);
-            }
-            _ => {}
+        if let (Ok(from), Some(to)) = (current, scale_to) {
+            self.scale(now, from, to, Cause::Decision(reason), outbox);
         }
     }
 
-    fn scale(&mut self, now: Now, from: i32, to: i32, cause: Cause, outbox: &mut Outbox) {
-        self.scaling = true;
-        let object = self.definition.key.clone();
-        let id = outbox.ticket(now, &object, Purpose::Scale { from, to, cause: cause.clone() });
-        outbox.push(Effect::Scale { id, object, from, to, cause });
+    /// Looks at the object again after some time, whatever else happens until then.
+    fn look_later(&mut self, now: Now, pause: Duration, outbox: &mut Outbox) {
+        let at = now.monotonic + pause;
+        self.next_look = Some(at);
+        outbox.looks.insert((at, self.definition.key.clone()));
     }
 
-    /// The replicas were set, or could not be.
-    pub(super) fn scaled(
-        &mut self,
-        now: Now,
-        (from, to): (i32, i32),
-        cause: &Cause,
-        succeeded: bool,
-        outbox: &mut Outbox,
-    ) {
-        self.scaling = false;
-        let target = format!(
-            "{} {}/{}",
-            self.definition.target_kind, self.definition.key.namespace, self.definition.target_name
-        );
-        let up = to > from;
-        match (succeeded, cause) {
-            (_, Cause::PausedAt(_)) => {}
-            (true, _) if up => {
-                self.last_active = match self.condition(ConditionType::Active) {
-                    Some(Truth::True) => Some(Moment::at(now)),
-                    _ => self.last_active,
-                };
-                let trigger = self.trigger_text();
-                let message = format!("Scaled {target} from {from} to {to}, {trigger}");
-                self.event(Severity::Normal, "KEDAScaleTargetActivated", message, outbox);
-            }
-            (true, _) => {
-                let message = format!("Deactivated {target} from {from} to {to}");
-                self.event(Severity::Normal, "KEDAScaleTargetDeactivated", message, outbox);
-            }
-            (false, _) if up => {
-                let message = format!("Failed to scale {target} from {from} to {to}");
-                self.event(Severity::Warning, "KEDAScaleTargetActivationFailed", message, outbox);
-            }
-            (false, _) => {
-                let message = format!("Failed to deactivate {target} from {from} to {to}");
-                self.event(Severity::Warning, "KEDAScaleTargetDeactivationFailed", message, outbox);
-            }
-        }
-        if let (true, Some(observation)) = (succeeded, &mut self.observation) {
-            observation.replicas = Ok(to);
-        }
-        self.write_status(outbox);
-    }
-
-    fn trigger_text(&self) -> String {
-        if self.evaluation.active {
-            format!("triggered by {}", self.evaluation.active_metrics.join(";"))
-        } else if self.definition.rules.pause.force_activation {
-            "caused by forced activation annotation".to_string()
-        } else {
-            "to reach the minimum".to_string()
+    /// The time has come to look at the object again, unless that was put off.
+    pub(super) fn look(&mut self, now: Now, due: Duration, outbox: &mut Outbox) {
+        if self.next_look.take_if(|at| *at == due).is_some() {
+            self.decision_due = true;
+            self.observe(now, outbox);
         }
     }
 
@@ -368,6 +364,13 @@ impl Object {
     fn is_known(&self) -> bool {
         let triggers = self.definition.triggers.iter();
         triggers.zip(&self.readings).all(|(trigger, taken)| trigger.metrics.is_empty() || taken.is_some())
+    }
+
+    /// Whether it has nothing but `cpu` and `memory`, whose readings are no occasion for a decision.
+    fn is_scaled_by_the_hpa_alone(&self) -> bool {
+        let triggers = &self.definition.triggers;
+        let is_running = !triggers.is_empty() && !self.definition.rules.pause.is_full();
+        is_running && triggers.iter().all(|trigger| trigger.metrics.is_empty())
     }
 
     fn observe(&mut self, now: Now, outbox: &mut Outbox) {
@@ -391,6 +394,13 @@ impl Object {
             }
         };
         by_value && self.health.values().any(|health| health.exceeds(fallback))
+    }
+
+    /// Whether the fallback stands in for all that the trigger at this position reads.
+    fn has_fallen_back(&self, trigger: usize) -> bool {
+        let Some(fallback) = fallback::valid(&self.definition.rules) else { return false };
+        let mut metrics = self.definition.triggers.get(trigger).into_iter().flat_map(|trigger| &trigger.metrics);
+        metrics.all(|metric| self.health.get(&metric.name).is_some_and(|health| health.exceeds(fallback)))
     }
 
     fn update_fallback_condition(&mut self, outbox: &mut Outbox) {
@@ -426,8 +436,9 @@ impl Object {
 
     fn status(&self) -> Status {
         let mut status = self.newest_status();
-        if self.definition.rules.pause.is_full() {
-            // Nothing is read during a pause: what was said before it is said until it ends.
+        if self.definition.rules.pause.is_full() || self.definition.triggers.is_empty() {
+            // Nothing is read during a pause, nor of an object that cannot be used: what was said before is said until
+            // there is something new.
             status.last_active_time = self.written.last_active_time;
             status.triggers_activity = self.written.triggers_activity.clone();
         }

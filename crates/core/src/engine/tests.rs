@@ -9,6 +9,8 @@ use crate::metric::TargetType;
 use crate::quantity::Quantity;
 use crate::sample::{ErrorKind, Sample, SourceError};
 
+mod interruptions;
+
 /// A world with one object: a target with replicas, and a clock that jumps.
 struct Story {
     engine: Engine,
@@ -16,6 +18,17 @@ struct Story {
     replicas: i32,
     log: Vec<String>,
     answers: Vec<Result<(String, Quantity), String>>,
+    /// Reasons.
+    events: Vec<String>,
+    observations: u32,
+    /// The target will not be scaled.
+    refuses: bool,
+    /// Its replicas cannot be read.
+    unreadable: bool,
+    /// Answers come later.
+    holds_observations: bool,
+    holds_outcomes: bool,
+    held: Vec<u64>,
 }
 
 fn key() -> ObjectKey {
@@ -51,31 +64,86 @@ fn definition(rules: Rules, triggers: usize) -> Definition {
 
 impl Story {
     fn new(rules: Rules, triggers: usize, replicas: i32) -> Self {
-        let mut story = Story { engine: Engine::new(), now: start(), replicas, log: vec![], answers: vec![] };
+        let mut story = Story {
+            engine: Engine::new(),
+            now: start(),
+            replicas,
+            log: vec![],
+            answers: vec![],
+            events: vec![],
+            observations: 0,
+            refuses: false,
+            unreadable: false,
+            holds_observations: false,
+            holds_outcomes: false,
+            held: vec![],
+        };
         story.input(Input::Applied(Box::new(definition(rules, triggers))));
         story
     }
 
     fn input(&mut self, input: Input) {
         self.engine.handle(self.now, input);
+        self.react();
+    }
+
+    /// Does what the engine wants.
+    fn react(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
-                Effect::Observe { id, .. } => {
-                    let observation =
-                        Observation { replicas: Ok(self.replicas), ready_pods: Some(self.replicas), hpa: None };
-                    self.engine.handle(self.now, Input::Observed { id, observation });
-                }
-                Effect::Scale { id, from, to, cause, .. } => {
+                Effect::Observe { id, .. } if self.holds_observations => self.held.push(id),
+                Effect::Observe { id, .. } => self.observe(id),
+                Effect::Scale { from, to, cause, id, .. } => {
                     assert_eq!(from, self.replicas);
+                    if self.refuses {
+                        self.engine.handle(self.now, Input::Outcome { id, result: Err("refused".to_string()) });
+                        continue;
+                    }
                     self.log.push(format!("{from}→{to}: {cause}"));
                     self.replicas = to;
-                    self.engine.handle(self.now, Input::Outcome { id, result: Ok(()) });
+                    match self.holds_outcomes {
+                        true => self.held.push(id),
+                        false => self.engine.handle(self.now, Input::Outcome { id, result: Ok(()) }),
+                    }
                 }
                 Effect::Answer { result, .. } => self.answers.push(result),
                 Effect::Sample { trigger, .. } => self.log.push(format!("sample {trigger}")),
+                Effect::Event { reason, .. } => self.events.push(reason.to_string()),
                 _ => {}
             }
         }
+    }
+
+    fn observe(&mut self, id: u64) {
+        self.observations += 1;
+        let replicas = if self.unreadable { Err("not found".to_string()) } else { Ok(self.replicas) };
+        let observation = Observation { ready_pods: replicas.clone().ok(), replicas, hpa: None };
+        self.engine.handle(self.now, Input::Observed { id, observation });
+    }
+
+    fn observe_held(&mut self) {
+        for id in std::mem::take(&mut self.held) {
+            self.observe(id);
+        }
+        self.react();
+    }
+
+    fn end_held(&mut self) {
+        for id in std::mem::take(&mut self.held) {
+            self.engine.handle(self.now, Input::Outcome { id, result: Ok(()) });
+        }
+        self.react();
+    }
+
+    /// Lets time pass, and the engine notice.
+    fn wait(&mut self, seconds: u64) {
+        self.later(seconds);
+        self.engine.handle_timeout(self.now);
+        self.react();
+    }
+
+    fn status(&self) -> Status {
+        self.engine.view(self.now, &key()).unwrap().status
     }
 
     fn sampled(&mut self, trigger: usize, value: f64) {
@@ -287,6 +355,24 @@ fn what_was_said_before_a_pause_is_said_during_it_also_by_another_leader() {
     story.engine = Engine::new();
     story.input(Input::Applied(Box::new(other)));
     assert_eq!(said(&story.engine.view(story.now, &key()).unwrap().status), said(&before));
+}
+
+#[test]
+fn what_was_said_of_the_triggers_outlives_a_change_to_something_that_cannot_be_used() {
+    let mut story = Story::new(cooldown(0), 1, 1);
+    story.sampled(0, 50.0);
+    let before = story.engine.view(story.now, &key()).unwrap().status;
+    assert_eq!(before.triggers_activity.get("s0-redis-jobs"), Some(&true));
+    story.later(30);
+    story.input(Input::Rejected(Box::new(definition(cooldown(0), 0)), "no such trigger".to_string()));
+    let during = story.engine.view(story.now, &key()).unwrap().status;
+    assert_eq!(story.condition(ConditionType::Ready).0, Truth::False);
+    assert_eq!(during.triggers_activity, before.triggers_activity);
+    assert_eq!(during.last_active_time, before.last_active_time);
+    story.input(Input::Applied(Box::new(definition(cooldown(0), 1))));
+    story.sampled(0, 0.0);
+    let after = story.engine.view(story.now, &key()).unwrap().status;
+    assert_eq!(after.triggers_activity.get("s0-redis-jobs"), Some(&false));
 }
 
 #[test]

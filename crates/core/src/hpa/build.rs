@@ -45,11 +45,11 @@ pub fn build(object: &ScaledObject, rules: &Rules, specs: &[IndexedSpec]) -> Res
         }
         metrics.push(metric_of(*index, spec, name));
     }
+    metrics.sort_by_key(type_name);
     if let Some(composite) = composite(rules, name) {
         metrics.retain(|metric| matches!(metric, MetricSpec::Resource(_)));
         metrics.push(composite);
     }
-    metrics.sort_by_key(type_name);
     let hpa_name = object.hpa_name();
     let metadata = ObjectMeta {
         name: hpa_name.clone(),
@@ -192,4 +192,30 @@ fn behavior(object: &ScaledObject, rules: &Rules) -> Result<Option<Behavior>, St
         disable(&mut behavior.get_or_insert_with(Behavior::default).scale_up);
     }
     Ok(behavior)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Modifiers;
+    use crate::metric::{ResourceMetric, Target};
+
+    fn metrics(modifiers: Option<Modifiers>) -> Vec<&'static str> {
+        let cpu = ResourceMetric { name: "cpu".into(), container: None, target: ResourceTarget::Utilization(60) };
+        let specs = [
+            (0, metric::MetricSpec::Resource(cpu)),
+            (1, metric::MetricSpec::external("redis-jobs", Target::Integer(5))),
+        ];
+        let rules = Rules { modifiers, ..Rules::default() };
+        let hpa = build(&ScaledObject::default(), &rules, &specs).expect("an HPA");
+        hpa.spec.metrics.iter().map(type_name).collect()
+    }
+
+    /// The order matters to HPAs that KEDA made: another one would be a change.
+    #[test]
+    fn metrics_have_the_order_that_keda_gives_them() {
+        assert_eq!(metrics(None), ["External", "Resource"]);
+        let modifiers = Modifiers { formula: "jobs".into(), target: "5".into(), ..Modifiers::default() };
+        assert_eq!(metrics(Some(modifiers)), ["Resource", "External"]);
+    }
 }

@@ -133,7 +133,8 @@ impl Collector<'_> {
     fn variable(&mut self, variable: &AuthEnvironment, namespace: &str, pod_spec: Option<&PodSpec>) {
         let lenience = self.lookup.lenience();
         let parameter = &variable.parameter;
-        let container = pod_spec.and_then(|pod| pod.container(variable.container_name.as_deref()));
+        let name = variable.container_name.as_deref().filter(|name| !name.is_empty());
+        let container = pod_spec.and_then(|pod| pod.container(name));
         let found = container.map(|container| environment_in_part(self.lookup, namespace, container));
         let is_whole = found.as_ref().is_some_and(|(_, missing)| missing.is_empty());
         let is_known = is_whole || lenience.references;
@@ -267,6 +268,36 @@ impl Collector<'_> {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::manifest::{Source, load};
+    use crate::resolve::References;
+
+    #[test]
+    fn a_container_without_a_name_is_the_first() {
+        let pod = json!({ "containers": [
+            { "name": "worker", "env": [{ "name": "USER", "value": "first" }] },
+            { "name": "sidecar", "env": [{ "name": "USER", "value": "second" }] },
+        ] });
+        let pod: PodSpec = serde_json::from_value(pod).unwrap();
+        for (container, expected) in
+            [("", "first"), (r#", "containerName": """#, "first"), (r#", "containerName": "sidecar""#, "second")]
+        {
+            let manifest = format!(
+                r#"{{"apiVersion": "keda.sh/v1alpha1", "kind": "TriggerAuthentication", "metadata": {{"name": "a"}},
+                "spec": {{"env": [{{"parameter": "username", "name": "USER"{container}}}]}}}}"#
+            );
+            let references = References::new(&load(&[Source::new("a.json", manifest)]));
+            let reference: AuthenticationRef = serde_json::from_value(json!({ "name": "a" })).unwrap();
+            let (found, problems) = authentication(&references, "default", Some(&reference), Some(&pod));
+            assert_eq!((problems, &*found.parameters["username"]), (Vec::new(), expected), "{container}");
         }
     }
 }

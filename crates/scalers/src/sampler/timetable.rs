@@ -69,6 +69,15 @@ mod tests {
     }
 
     #[test]
+    fn queries_of_about_the_same_time_come_together() {
+        let mut timetable = Timetable::default();
+        for query in (1_500_000_000..1_549_000_000).step_by(1_000_000) {
+            timetable.plan(query, INTERVAL, Duration::ZERO);
+        }
+        assert_eq!(timetable.take_due(Duration::from_millis(1500)).len(), 49);
+    }
+
+    #[test]
     fn five_hundred_queries_spread_over_their_interval() {
         use std::hash::{DefaultHasher, Hash, Hasher};
         let mut seconds = [0u32; 5];

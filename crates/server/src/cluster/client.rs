@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::path::ApiPath;
+
 /// How often a request that the server was too busy for is repeated.
 const ATTEMPTS: u32 = 5;
 /// The longest time a request waits because the server asked for it.
@@ -123,7 +125,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Among others that there is no such object.
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+    pub async fn get<T: DeserializeOwned>(&self, path: &ApiPath) -> Result<T, ApiError> {
         self.send(Method::GET, path, "", Vec::new()).await
     }
 
@@ -131,7 +133,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Among others that it exists already.
-    pub async fn create<T: DeserializeOwned>(&self, path: &str, object: &impl Serialize) -> Result<T, ApiError> {
+    pub async fn create<T: DeserializeOwned>(&self, path: &ApiPath, object: &impl Serialize) -> Result<T, ApiError> {
         self.send(Method::POST, path, "application/json", encode(object)?).await
     }
 
@@ -139,7 +141,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Among others that it has changed since it was read.
-    pub async fn replace<T: DeserializeOwned>(&self, path: &str, object: &impl Serialize) -> Result<T, ApiError> {
+    pub async fn replace<T: DeserializeOwned>(&self, path: &ApiPath, object: &impl Serialize) -> Result<T, ApiError> {
         self.send(Method::PUT, path, "application/json", encode(object)?).await
     }
 
@@ -147,7 +149,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Among others that there is no such object.
-    pub async fn merge<T: DeserializeOwned>(&self, path: &str, patch: &Value) -> Result<T, ApiError> {
+    pub async fn merge<T: DeserializeOwned>(&self, path: &ApiPath, patch: &Value) -> Result<T, ApiError> {
         self.send(Method::PATCH, path, "application/merge-patch+json", encode(patch)?).await
     }
 
@@ -155,7 +157,7 @@ impl Cluster {
     ///
     /// # Errors
     /// That it cannot be deleted.
-    pub async fn delete(&self, path: &str) -> Result<(), ApiError> {
+    pub async fn delete(&self, path: &ApiPath) -> Result<(), ApiError> {
         let gone = self.send::<Value>(Method::DELETE, path, "", Vec::new()).await;
         match gone {
             Err(error) if !error.is_not_found() => Err(error),
@@ -167,10 +169,11 @@ impl Cluster {
     async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
-        path: &str,
+        path: &ApiPath,
         content_type: &str,
         body: Vec<u8>,
     ) -> Result<T, ApiError> {
+        let path = path.text()?;
         let mut attempt = 1;
         loop {
             let mut request = Request::builder().method(method.clone()).uri(path);

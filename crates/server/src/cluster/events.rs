@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::client::{ApiErrorKind, Cluster};
+use super::path::ApiPath;
 use super::resource::EVENTS;
 use crate::fingerprint;
 
@@ -60,7 +61,7 @@ pub(crate) struct Events {
 
 /// An event that may repeat.
 struct Series {
-    path: String,
+    path: ApiPath,
     count: i64,
     seen: Instant,
     written: Instant,
@@ -120,8 +121,8 @@ impl Events {
 
 /// What is written for an event.
 enum Request {
-    Create(String, Value),
-    Count(String, Value),
+    Create(ApiPath, Value),
+    Count(ApiPath, Value),
 }
 
 impl Ledger {
@@ -217,8 +218,6 @@ fn truncated(text: &str, length: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kube::client::Body;
-
     use super::*;
 
     fn event(note: &str) -> Event {
@@ -251,18 +250,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_event_that_expired_closes_no_namespace_and_one_that_is_refused_does() {
-        let (asked, mut requests) = mpsc::unbounded_channel();
-        let server = tower::service_fn(move |request: http::Request<Body>| {
-            let is_created = request.method() == http::Method::POST && request.uri().path().contains("/shop/");
-            asked.send(request.method().clone()).unwrap();
-            let (status, body) = match is_created {
-                true => (201, json!({})),
-                false => (404, json!({ "kind": "Status", "code": 404, "reason": "NotFound", "message": "gone" })),
-            };
-            let answer = http::Response::builder().status(status).body(Body::from(body.to_string().into_bytes()));
-            async { answer }
+        let (cluster, mut requests) = super::super::testing::cluster(|request| {
+            (request.starts_with("POST") && request.contains("/shop/")).then(|| json!({}))
         });
-        let cluster = Cluster::new(kube::Client::new(server, "default"));
         let mut ledger = Ledger::default();
         let other = |namespace: &str, reason| {
             let about = About { namespace: namespace.into(), ..event("").about };
@@ -272,10 +262,8 @@ mod tests {
         {
             ledger.write(&cluster, event).await;
         }
-        let mut methods = Vec::new();
-        while let Ok(method) = requests.try_recv() {
-            methods.push(method.to_string());
-        }
+        let requests = requests.so_far();
+        let methods: Vec<&str> = requests.iter().filter_map(|request| request.split(' ').next()).collect();
         assert_eq!(methods, ["POST", "PATCH", "POST", "POST"]);
     }
 

@@ -42,3 +42,21 @@ fn if_there<T>(result: Result<T, ApiError>) -> Result<Option<T>, SourceError> {
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::testing;
+
+    #[tokio::test]
+    async fn a_name_leads_to_no_other_namespace() {
+        let (cluster, mut requests) = testing::cluster(|_| None);
+        for name in ["../../other/secrets/victim", "victim/", "..", "", "..%2F..%2Fother"] {
+            assert!(cluster.secret("mine", name).await.unwrap().is_none(), "{name}");
+            assert!(cluster.config_map("mine", name).await.unwrap().is_none(), "{name}");
+        }
+        assert_eq!(requests.so_far(), Vec::<String>::new());
+        assert!(cluster.secret("mine", "victim?x=").await.unwrap().is_none());
+        assert_eq!(requests.so_far(), ["GET /api/v1/namespaces/mine/secrets/victim%3Fx%3D"]);
+    }
+}

@@ -8,10 +8,15 @@ mod for_triggers;
 pub(crate) mod lease;
 pub(crate) mod lookup;
 pub(crate) mod object;
+mod path;
 pub(crate) mod pods;
 pub mod resource;
 pub(crate) mod scale;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod trouble;
 pub(crate) mod watch;
 
 pub use client::{ApiError, ApiErrorKind, Cluster};
+pub use connection::EnvironmentProxy;
+pub use path::ApiPath;

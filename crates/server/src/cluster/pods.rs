@@ -7,7 +7,7 @@ use super::object::Trimmed;
 use super::resource::PODS;
 
 /// Pods read at a time.
-const PAGE: usize = 500;
+const PAGE: &str = "500";
 
 /// A pod as it is read.
 pub(crate) type PodView = Trimmed<PodSpecView, PodStatusView>;
@@ -63,16 +63,37 @@ pub(crate) async fn for_each(
     selector: &str,
     mut see: impl FnMut(PodView),
 ) -> Result<(), ApiError> {
-    let selector = keda_core::names::query_escape(selector);
     let mut token = String::new();
     loop {
-        let after = keda_core::names::query_escape(&token);
-        let path = format!("{}?labelSelector={selector}&limit={PAGE}&continue={after}", PODS.path(Some(namespace)));
+        let options = [("labelSelector", selector), ("limit", PAGE), ("continue", &token)];
+        let path = PODS.path(Some(namespace)).query(&options);
         let page: Page = cluster.get(&path).await?;
         page.items.into_iter().for_each(&mut see);
         if page.metadata.r#continue.is_empty() {
             return Ok(());
         }
         token = page.metadata.r#continue;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_selector_stays_one_and_pages_are_followed() {
+        let (cluster, mut requests) = testing::cluster(|request| match request.ends_with("continue=a%2Fb%26c") {
+            true => Some(json!({ "items": [{}] })),
+            false => Some(json!({ "metadata": { "continue": "a/b&c" }, "items": [{}] })),
+        });
+        let mut seen = 0;
+        for_each(&cluster, "mine", "app=x&limit=1#?", |_| seen += 1).await.unwrap();
+        let asked = "GET /api/v1/namespaces/mine/pods?labelSelector=app%3Dx%26limit%3D1%23%3F&limit=500&continue=";
+        assert_eq!((seen, requests.so_far()), (2, vec![asked.to_string(), format!("{asked}a%2Fb%26c")]));
+        assert!(for_each(&cluster, "mine/../other", "", |_| {}).await.is_err());
+        assert!(requests.so_far().is_empty());
     }
 }

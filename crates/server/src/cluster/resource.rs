@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use kube::core::ApiResource;
 
+use super::path::ApiPath;
+
 /// A resource of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Resource {
@@ -50,21 +52,22 @@ pub static PODS: Resource = resource("", "v1", "Pod", "pods");
 pub static EVENTS: Resource = resource("events.k8s.io", "v1", "Event", "events");
 #[allow(missing_docs)]
 pub static LEASES: Resource = resource("coordination.k8s.io", "v1", "Lease", "leases");
+#[allow(missing_docs)]
+pub static DEPLOYMENTS: Resource = resource("apps", "v1", "Deployment", "deployments");
+#[allow(missing_docs)]
+pub static STATEFUL_SETS: Resource = resource("apps", "v1", "StatefulSet", "statefulsets");
+
+static WORKLOADS: [&Resource; 2] = [&DEPLOYMENTS, &STATEFUL_SETS];
 
 impl Resource {
-    /// A Deployment or StatefulSet of this group and version; other kinds only discovery knows.
-    pub fn well_known(group: &str, version: &str, kind: &str) -> Option<Resource> {
-        let plural = match kind {
-            "Deployment" => "deployments",
-            "StatefulSet" => "statefulsets",
-            _ => return None,
-        };
-        Some(Resource {
-            group: group.to_string().into(),
-            version: version.to_string().into(),
-            kind: kind.to_string().into(),
-            plural: plural.into(),
-        })
+    /// Deployments or StatefulSets, which need not be discovered.
+    pub fn workload(api_version: &str, kind: &str) -> Option<&'static Resource> {
+        WORKLOADS.into_iter().find(|known| known.kind == kind && known.api_version() == api_version)
+    }
+
+    /// Whether it is that of Deployments or StatefulSets, as they are watched.
+    pub fn is_workload(&self) -> bool {
+        WORKLOADS.contains(&self)
     }
 
     /// `group/version`, or only the version in the core group.
@@ -78,18 +81,18 @@ impl Resource {
     }
 
     /// Path of the objects of a namespace, or of all of them.
-    pub fn path(&self, namespace: Option<&str>) -> String {
-        let root = if self.group.is_empty() { "/api" } else { "/apis" };
-        let version = self.api_version();
-        match namespace {
-            Some(namespace) => format!("{root}/{version}/namespaces/{namespace}/{}", self.plural),
-            None => format!("{root}/{version}/{}", self.plural),
-        }
+    pub fn path(&self, namespace: Option<&str>) -> ApiPath {
+        let version = ApiPath::version(&self.group, &self.version);
+        let home = match namespace {
+            Some(namespace) => version.below("namespaces").below(namespace),
+            None => version,
+        };
+        home.below(&self.plural)
     }
 
     /// Path of one object.
-    pub fn object(&self, namespace: Option<&str>, name: &str) -> String {
-        format!("{}/{name}", self.path(namespace))
+    pub fn object(&self, namespace: Option<&str>, name: &str) -> ApiPath {
+        self.path(namespace).below(name)
     }
 
     /// The same for the client library.
@@ -110,13 +113,50 @@ mod tests {
 
     #[test]
     fn paths_and_names() {
+        let path = |path: ApiPath| path.text().unwrap().to_string();
         assert_eq!(
-            SCALED_OBJECTS.object(Some("shop"), "web"),
+            path(SCALED_OBJECTS.object(Some("shop"), "web")),
             "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/web"
         );
-        assert_eq!(SECRETS.path(None), "/api/v1/secrets");
+        assert_eq!(path(SECRETS.path(None)), "/api/v1/secrets");
         assert_eq!(PODS.kind_string(), "/v1.Pod");
-        let deployment = Resource::well_known("apps", "v1", "Deployment").unwrap();
-        assert_eq!(deployment.kind_string(), "apps/v1.Deployment");
+    }
+
+    #[test]
+    fn only_one_version_of_workloads_is_known() {
+        let deployments = Resource::workload("apps/v1", "Deployment").unwrap();
+        assert_eq!(deployments.kind_string(), "apps/v1.Deployment");
+        assert!(deployments.is_workload());
+        for (api_version, kind) in [
+            ("apps/v1beta1", "Deployment"),
+            ("v1", "Deployment"),
+            ("example.org/v1", "StatefulSet"),
+            ("apps/v1/namespaces/other/deployments/web?", "Deployment"),
+            ("apps/v1", "ReplicaSet"),
+        ] {
+            assert_eq!(Resource::workload(api_version, kind), None, "{api_version} {kind}");
+        }
+        assert!(!Resource { version: "v1beta1".into(), ..DEPLOYMENTS.clone() }.is_workload());
+    }
+
+    #[test]
+    fn a_resource_from_a_status_leads_nowhere_else() {
+        let hostile = |field: &str| {
+            let text = |name: &str, honest: &str| match name == field {
+                true => "v1/namespaces/other/rollouts/victim/scale?x=".to_string().into(),
+                false => honest.to_string().into(),
+            };
+            Resource {
+                group: text("group", "argoproj.io"),
+                version: text("version", "v1alpha1"),
+                kind: text("kind", "Rollout"),
+                plural: text("plural", "rollouts"),
+            }
+        };
+        for field in ["group", "version", "plural"] {
+            assert!(hostile(field).object(Some("mine"), "web").text().is_err(), "{field}");
+        }
+        assert!(hostile("").object(Some("mine/../other"), "web").text().is_err());
+        assert!(hostile("").object(Some("mine"), "web").text().is_ok());
     }
 }

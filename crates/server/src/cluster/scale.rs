@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::client::{ApiError, ApiErrorKind, Cluster};
+use super::path::ApiPath;
 use super::resource::Resource;
 
 /// How often a scaling is tried again because the target was changed at the same time.
@@ -82,6 +83,6 @@ pub(crate) async fn write(
     Err(last.unwrap_or_else(|| ApiError { kind: ApiErrorKind::Conflict, message: "it changes too often".to_string() }))
 }
 
-fn path(resource: &Resource, namespace: &str, name: &str) -> String {
-    format!("{}/scale", resource.object(Some(namespace), name))
+fn path(resource: &Resource, namespace: &str, name: &str) -> ApiPath {
+    resource.object(Some(namespace), name).below("scale")
 }

@@ -10,16 +10,17 @@ use tower::{Layer, Service};
 
 use super::Metrics;
 use super::family::Counter;
-use crate::cluster::connection;
+use crate::cluster::connection::{self, EnvironmentProxy};
 
-/// A client of a cluster whose requests are counted.
+/// A client of a cluster whose requests are counted; `proxy` is the environment's, of which `config` does not know whom it
+/// is not for.
 ///
 /// # Errors
-/// Certificates or keys that cannot be used.
-pub fn client(config: kube::Config, metrics: &Metrics) -> kube::Result<kube::Client> {
+/// Certificates, keys or a proxy that cannot be used.
+pub fn client(config: kube::Config, proxy: &EnvironmentProxy, metrics: &Metrics) -> kube::Result<kube::Client> {
     let host = config.cluster_url.authority().map(ToString::to_string).unwrap_or_default();
     let counting = Counting { metrics: metrics.clone(), host };
-    Ok(connection::builder(config)?.with_layer(&counting).build())
+    Ok(connection::builder(config, proxy)?.with_layer(&counting).build())
 }
 
 #[derive(Clone)]

@@ -41,11 +41,16 @@ impl Authorizer {
         Authorizer { reviews: Api::all(client), decisions: Cache::new(), settings }
     }
 
-    /// Whether everybody may have a path, known or not.
-    pub(super) fn is_open(&self, path: &str) -> bool {
-        self.settings.always_allow_paths.iter().any(|open| match open.strip_suffix('*') {
-            Some(prefix) => path.starts_with(prefix),
-            None => path == open,
+    /// Whether everybody may have what is asked for, known or not. A metric is never open.
+    pub(super) fn is_open(&self, attributes: &Attributes<'_>) -> bool {
+        let Attributes::Path { path, .. } = attributes else { return false };
+        let path = path.strip_prefix('/').unwrap_or(path);
+        self.settings.always_allow_paths.iter().any(|open| {
+            let open = open.strip_prefix('/').unwrap_or(open);
+            match open.strip_suffix('*') {
+                Some(prefix) => path.starts_with(prefix),
+                None => path == open,
+            }
         })
     }
 

@@ -22,10 +22,11 @@ use super::authentication::Authenticator;
 use super::authorization::{Authorizer, Decision};
 use super::discovery::{Discovery, accepts_json};
 use super::selector::{NAME_LABEL, Selector};
-use super::settings::{MetricsApiSettings, TextSource};
+use super::settings::MetricsApiSettings;
 use super::source::{ExternalMetricValue, MetricError, MetricSource};
 use super::status::{Status, TEXT, json, respond};
 use super::{GROUP, VERSION};
+use crate::exposition::Metrics;
 use crate::tls::{ClientCertificates, IdentityWatch, Peer, Shutdown, TlsVersions, serve, server_configs};
 
 /// The metrics API, ready to be served.
@@ -34,19 +35,14 @@ pub struct MetricsApi {
     authorizer: Authorizer,
     discovery: Discovery,
     source: Arc<dyn MetricSource>,
-    metrics: TextSource,
+    metrics: Metrics,
     timeout: Duration,
 }
 
 impl MetricsApi {
-    /// Puts the API in front of a source; `metrics` renders `/metrics`. Starts to follow whom to believe, so it must be
-    /// called within a runtime.
-    pub fn new(
-        settings: MetricsApiSettings,
-        client: Client,
-        source: Arc<dyn MetricSource>,
-        metrics: TextSource,
-    ) -> Self {
+    /// Puts the API in front of a source; `metrics` are told what it serves, and shown at `/metrics`. Starts to follow
+    /// whom to believe, so it must be called within a runtime.
+    pub fn new(settings: MetricsApiSettings, client: Client, source: Arc<dyn MetricSource>, metrics: Metrics) -> Self {
         MetricsApi {
             authenticator: Authenticator::new(client.clone(), settings.authentication),
             authorizer: Authorizer::new(client, settings.authorization),
@@ -74,15 +70,12 @@ impl MetricsApi {
     }
 
     async fn answer(&self, request: &Parts, deadline: Instant) -> Result<Response, Status> {
-        let path = request.uri.path();
-        if self.authorizer.is_open(path)
-            && let Some(response) = self.health(path)
-        {
-            return Ok(response);
+        let attributes = Attributes::of(&request.method, request.uri.path());
+        if self.authorizer.is_open(&attributes) {
+            return self.page(request);
         }
         let peer = request.extensions.get::<Arc<Peer>>().ok_or_else(Status::unauthorized)?;
         let user = self.authenticator.authenticate(peer, &request.headers).await.ok_or_else(Status::unauthorized)?;
-        let attributes = Attributes::of(&request.method, path);
         match self.authorizer.authorize(&user, &attributes).await.map_err(Status::internal)? {
             Decision::Allowed => {}
             Decision::Denied(reason) => return Err(forbidden(&attributes, &user.name, &reason)),
@@ -93,8 +86,13 @@ impl MetricsApi {
             check_method(&request.method)?;
             return self.read(request, asked, deadline).await;
         }
-        let answer = match path {
-            "/metrics" => Some(respond(StatusCode::OK, METRICS_TYPE, (self.metrics)())),
+        self.page(request)
+    }
+
+    /// What lies at a path that is no metric.
+    fn page(&self, request: &Parts) -> Result<Response, Status> {
+        let answer = match request.uri.path() {
+            "/metrics" => Some(respond(StatusCode::OK, METRICS_TYPE, self.metrics.render())),
             path => self.discovery.answer(path, &request.headers).or_else(|| self.health(path)),
         };
         let answer = answer.ok_or_else(Status::not_found)?;
@@ -126,6 +124,12 @@ impl MetricsApi {
         let values = self.source.external_metric(&asked.namespace, name, &asked.resource);
         let values = tokio::time::timeout_at(deadline, values).await.map_err(|_| Status::timeout())?;
         let values = values.map_err(|error| Status::unknown(error.to_string()))?;
+        let now = keda_scalers::sampler::wall_clock();
+        for value in &values {
+            // The clock of whoever read it may be ahead.
+            let age = now.duration_since(value.timestamp).try_into().unwrap_or_default();
+            self.metrics.metric_served(age);
+        }
         Ok(json(StatusCode::OK, &ValueList::new(&values)))
     }
 }

@@ -18,9 +18,7 @@ mod trust;
 mod trust_watch;
 
 pub use handler::MetricsApi;
-pub use settings::{
-    AuthenticationSettings, AuthorizationSettings, MetricsApiSettings, RequestHeaderSettings, TextSource,
-};
+pub use settings::{AuthenticationSettings, AuthorizationSettings, MetricsApiSettings, RequestHeaderSettings};
 pub use source::{ExternalMetricValue, MetricError, MetricSource};
 
 /// The API group served.

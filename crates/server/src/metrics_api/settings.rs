@@ -1,11 +1,7 @@
 //! What can be set, as plain values; the defaults are those of generic API servers.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-
-/// Renders the text of `/metrics`, in the format of Prometheus.
-pub type TextSource = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// The settings of the metrics API.
 #[derive(Debug, Clone)]
@@ -59,7 +55,8 @@ pub struct AuthorizationSettings {
     pub allowed_ttl: Duration,
     /// `--authorization-webhook-cache-unauthorized-ttl`.
     pub denied_ttl: Duration,
-    /// `--authorization-always-allow-paths`: paths for everybody, known or not. A `*` at the end stands for anything.
+    /// `--authorization-always-allow-paths`: paths for everybody, known or not, but never metrics. A `*` at the
+    /// end stands for anything; the `/` at the beginning may be left out.
     pub always_allow_paths: Vec<String>,
 }
 

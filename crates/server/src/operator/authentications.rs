@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keda_core::api::{ObjectMeta, TriggerAuthenticationSpec, TriggerAuthenticationStatus};
 use keda_core::engine::{ObjectKey, Severity};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::driver::Message;
-use super::managed::Objects;
+use super::managed::{Objects, is_older};
 use super::reconcile::FINALIZER;
 use crate::cluster::events::{About, Event, Events};
 use crate::cluster::lookup::Authentications;
@@ -21,11 +22,18 @@ use crate::cluster::watch::{Change, Name};
 use crate::cluster::{ApiError, Cluster};
 use crate::exposition::{Metrics, Registration};
 
+/// The first pause after a write that failed; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// What happened to one of them; the namespace of a ClusterTriggerAuthentication is empty.
 pub(crate) enum News {
     Changed(Change<Box<AuthenticationObject>>),
     /// Its finalizer or status was written.
     Written(Name, Box<Result<AuthenticationObject, ApiError>>),
+    /// What could not be written is to be tried again.
+    Due(Name),
 }
 
 /// A TriggerAuthentication of either kind.
@@ -62,6 +70,8 @@ struct Entry {
     /// What the status should name.
     users: String,
     writing: bool,
+    /// Writes in a row that failed.
+    failures: u32,
     /// That it is counted; only by the leader.
     registration: Option<Registration>,
 }
@@ -97,17 +107,32 @@ impl AuthenticationBook {
                 self.entries.remove(&name);
             }
             News::Changed(Change::Synced) => {}
-            News::Written(name, result) => {
-                let Some(entry) = self.entries.get_mut(&name) else { return };
-                entry.writing = false;
-                match *result {
-                    Ok(object) => {
-                        entry.object = object;
-                        self.tend(&name);
-                    }
-                    Err(error) if error.is_not_found() => {}
-                    Err(error) => tracing::warn!(name = %name.1, %error, "cannot write a TriggerAuthentication"),
+            News::Written(name, result) => self.written(name, *result),
+            News::Due(name) => self.tend(&name),
+        }
+    }
+
+    fn written(&mut self, name: Name, result: Result<AuthenticationObject, ApiError>) {
+        let Some(entry) = self.entries.get_mut(&name) else { return };
+        entry.writing = false;
+        match result {
+            Ok(object) => {
+                entry.failures = 0;
+                if !is_older(&object.metadata, &entry.object.metadata) {
+                    entry.object = object;
                 }
+                self.tend(&name);
+            }
+            Err(error) if error.is_not_found() => {}
+            Err(error) => {
+                tracing::warn!(name = %name.1, %error, "cannot write a TriggerAuthentication; trying again");
+                let pause = FIRST_PAUSE.saturating_mul(1 << entry.failures.min(20)).min(LONGEST_PAUSE);
+                entry.failures += 1;
+                let messages = self.messages.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    let _ = messages.send(Message::Authentication(News::Due(name)));
+                });
             }
         }
     }
@@ -130,11 +155,13 @@ impl AuthenticationBook {
         if is_changed && self.leading {
             // The same for both kinds, as in KEDA.
             let note = format!("ClusterTriggerAuthentication {} is updated", name.1);
-            self.publish(&object, Severity::Normal, "ClusterTriggerAuthenticationUpdated", note);
+            self.events.publish(event(&object, Severity::Normal, "ClusterTriggerAuthenticationUpdated", note));
         }
-        let users = before.as_ref().map_or_else(|| object.users(), |entry| entry.users.clone());
-        let (writing, registration) = before.map_or((false, None), |entry| (entry.writing, entry.registration));
-        self.entries.insert(name.clone(), Entry { object, users, writing, registration });
+        let entry = match before {
+            Some(entry) => Entry { object, ..entry },
+            None => Entry { users: object.users(), object, writing: false, failures: 0, registration: None },
+        };
+        self.entries.insert(name.clone(), entry);
         self.count(name);
         self.tend(name);
     }
@@ -166,19 +193,22 @@ impl AuthenticationBook {
             let version = &metadata.resource_version;
             (path, json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } }))
         } else if !leaves && entry.users != entry.object.users() {
-            (format!("{path}/status"), json!({ "status": { "scaledobjects": entry.users } }))
+            (path.below("status"), json!({ "status": { "scaledobjects": entry.users } }))
         } else {
             return;
         };
         entry.writing = true;
-        if held == leaves {
-            let object = entry.object.clone();
+        let event = (held == leaves).then(|| {
             let (severity, reason, note) = told(name, leaves);
-            self.publish(&object, severity, reason, note);
-        }
+            event(&entry.object, severity, reason, note)
+        });
         let (cluster, messages, name) = (self.cluster.clone(), self.messages.clone(), name.clone());
+        let events = self.events.clone();
         tokio::spawn(async move {
             let result = cluster.merge::<AuthenticationObject>(&path, &patch).await;
+            if let (Ok(_), Some(event)) = (&result, event) {
+                events.publish(event);
+            }
             let _ = messages.send(Message::Authentication(News::Written(name, Box::new(result))));
         });
     }
@@ -212,20 +242,20 @@ impl AuthenticationBook {
             self.tend(&name);
         }
     }
+}
 
-    fn publish(&self, object: &AuthenticationObject, severity: Severity, reason: &'static str, note: String) {
-        let metadata = &object.metadata;
-        let namespace = metadata.namespace.clone().unwrap_or_default();
-        let kind = if namespace.is_empty() { "ClusterTriggerAuthentication" } else { "TriggerAuthentication" };
-        let about = About {
-            api_version: "keda.sh/v1alpha1",
-            kind,
-            namespace,
-            name: metadata.name.clone(),
-            uid: metadata.uid.clone().unwrap_or_default(),
-        };
-        self.events.publish(Event { about, severity, reason, action: note.clone(), note });
-    }
+fn event(object: &AuthenticationObject, severity: Severity, reason: &'static str, note: String) -> Event {
+    let metadata = &object.metadata;
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let kind = if namespace.is_empty() { "ClusterTriggerAuthentication" } else { "TriggerAuthentication" };
+    let about = About {
+        api_version: "keda.sh/v1alpha1",
+        kind,
+        namespace,
+        name: metadata.name.clone(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+    };
+    Event { about, severity, reason, action: note.clone(), note }
 }
 
 fn resource(name: &Name) -> &'static Resource {

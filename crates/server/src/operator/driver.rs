@@ -440,7 +440,8 @@ impl Driver {
     fn asked(&mut self, question: Question) {
         let key = question.object.clone();
         let Some(managed) = self.objects.get_mut(&key) else {
-            let _ = question.answer.send(Err(format!("ScaledObject {key} not found")));
+            let why = format!("error getting scalers ScaledObject.keda.sh {:?} not found", key.name);
+            let _ = question.answer.send(Err(why));
             return;
         };
         if managed.plan.is_some() {

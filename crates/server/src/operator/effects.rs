@@ -108,9 +108,11 @@ impl Driver {
         };
         tracing::info!(object = %key, target = %target.name, from, to, reason = %cause, "scaling");
         let (cluster, messages) = (self.tools.cluster.clone(), self.messages.clone());
+        // The annotation means what it says, whatever the replicas are by now.
+        let from = (!matches!(cause, Cause::PausedAt(_))).then_some(from);
         tokio::spawn(async move {
             let place = (key.namespace.as_str(), target.name.as_str());
-            let result = scale::write(&cluster, &target.resource, place, Some(from), to).await;
+            let result = scale::write(&cluster, &target.resource, place, from, to).await;
             let _ = messages.send(Message::Scaled(id, key, to, result));
         });
     }
@@ -178,6 +180,7 @@ impl Driver {
         if let Err(error) = result {
             let message = format!("failed to delete HPA for paused ScaledObject: {error}");
             self.engine.handle(self.now(), Input::Failed(key.clone(), message));
+            self.retry(key);
         }
         for id in waiting {
             self.observe(id, key, false);
@@ -198,7 +201,7 @@ impl Driver {
             return;
         };
         managed.writing = true;
-        let path = format!("{}/status", SCALED_OBJECTS.object(Some(&key.namespace), &key.name));
+        let path = SCALED_OBJECTS.object(Some(&key.namespace), &key.name).below("status");
         let (cluster, messages, key) = (self.tools.cluster.clone(), self.messages.clone(), key.clone());
         let writers = Arc::clone(&self.writers);
         tokio::spawn(async move {

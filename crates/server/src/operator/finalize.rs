@@ -56,3 +56,36 @@ async fn restore(cluster: &Cluster, object: &ScaledObject) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::testing;
+
+    fn object(gvkr: &Value, target: &str) -> ScaledObject {
+        let status = json!({ "scaleTargetGVKR": gvkr, "originalReplicaCount": 3 });
+        let spec = json!({
+            "scaleTargetRef": { "name": target }, "triggers": [], "advanced": { "restoreToOriginalReplicaCount": true },
+        });
+        let metadata = json!({ "name": "web", "namespace": "mine", "finalizers": [FINALIZER] });
+        serde_json::from_value(json!({ "metadata": metadata, "spec": spec, "status": status })).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_status_says_leads_to_no_other_namespace() {
+        let gvkr = |version: &str, resource: &str| json!({ "group": "argoproj.io", "version": version, "kind": "Rollout", "resource": resource });
+        let scale = "GET /apis/argoproj.io/v1alpha1/namespaces/mine/rollouts/web/scale";
+        let mine = "PATCH /apis/keda.sh/v1alpha1/namespaces/mine/scaledobjects/web";
+        for (gvkr, target, expected) in [
+            (gvkr("v1alpha1", "rollouts"), "web", vec![scale, mine]),
+            (gvkr("v1alpha1/namespaces/other/rollouts/victim/scale?x=", "rollouts"), "web", vec![mine]),
+            (gvkr("v1alpha1", "../other/rollouts/victim/scale?"), "web", vec![mine]),
+            (gvkr("v1alpha1", "rollouts"), "../../other/rollouts/victim", vec![mine]),
+            (gvkr("v1alpha1", "rollouts"), "%2e%2e", vec![mine]),
+        ] {
+            let (cluster, mut requests) = testing::cluster(|_| None);
+            finalize(&cluster, &object(&gvkr, target)).await.unwrap();
+            assert_eq!(requests.so_far(), expected);
+        }
+    }
+}

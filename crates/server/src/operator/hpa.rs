@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::object::{Trimmed, metadata};
 use crate::cluster::resource::HPAS;
-use crate::cluster::{ApiError, ApiErrorKind, Cluster};
+use crate::cluster::{ApiError, ApiErrorKind, ApiPath, Cluster};
 use crate::fingerprint;
 
 /// The label that says which version wrote an HPA; that it differs is no reason to write.
@@ -148,7 +148,7 @@ async fn get(cluster: &Cluster, wanted: &HorizontalPodAutoscaler) -> Result<Opti
     }
 }
 
-fn path(namespace: &str, name: &str) -> String {
+fn path(namespace: &str, name: &str) -> ApiPath {
     HPAS.object(Some(namespace), name)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keda_core::api::ScaledObject;
+use keda_core::api::{ObjectMeta, ScaledObject};
 use keda_core::engine::rules::annotation;
 use keda_core::engine::{Definition, ObjectKey, Severity, Status};
 use keda_scalers::plan::{self, Plan};
@@ -131,7 +131,7 @@ impl Managed {
     /// Takes the object as it is now. Says whether that asks for a reconciliation (`behaviour.md` §1.1); nothing when
     /// the news is older than what is known.
     pub(super) fn update(&mut self, mut object: Arc<ScaledObject>) -> bool {
-        if is_older(&object, &self.object) {
+        if is_older(&object.metadata, &self.object.metadata) {
             return false;
         }
         let (old, new) = (&self.object.metadata, &object.metadata);
@@ -182,15 +182,13 @@ impl Managed {
 }
 
 /// Whether an object comes from before another: versions are numbers that grow. Any text is taken for new.
-fn is_older(object: &ScaledObject, known: &ScaledObject) -> bool {
-    let version = |object: &ScaledObject| object.metadata.resource_version.as_deref()?.parse::<u64>().ok();
+pub(super) fn is_older(object: &ObjectMeta, known: &ObjectMeta) -> bool {
+    let version = |object: &ObjectMeta| object.resource_version.as_deref()?.parse::<u64>().ok();
     matches!((version(object), version(known)), (Some(object), Some(known)) if object < known)
 }
 
 #[cfg(test)]
 mod tests {
-    use keda_core::api::ObjectMeta;
-
     use super::*;
 
     fn object(version: &str, generation: i64, annotations: &[(&str, &str)]) -> Arc<ScaledObject> {

@@ -21,7 +21,7 @@ impl Driver {
             return;
         };
         let again = managed.work.again;
-        let failed = matches!(outcome, Outcome::Rejected { .. } | Outcome::Failed { .. });
+        let failed = !matches!(outcome, Outcome::Ready { .. } | Outcome::Paused { .. });
         managed.facts = facts;
         if managed.object.status.is_none() && !failed {
             let at = Instant::now() + GATHER;
@@ -38,18 +38,29 @@ impl Driver {
                 if created {
                     tracing::info!(object = %key, "made an HPA");
                 }
+                managed.work.succeeded();
                 self.accept(key, *plan, target, replicas);
             }
             Outcome::Paused { definition, target } => self.pause(key, definition, target),
+            Outcome::WithoutHpa { plan, target, definition, message } => {
+                self.go_on_without_hpa(key, *plan, target, definition, message);
+            }
             Outcome::Rejected { definition, message, notes } => self.reject(key, definition, message, notes),
-            Outcome::Failed { message, notes } => {
+            Outcome::Failed { definition, message, notes } => {
                 tracing::warn!(object = %key, reason = %message, "a reconciliation failed; it is tried again");
                 self.tell_notes(key, notes);
-                self.engine.handle(self.now(), Input::Failed(key.clone(), message));
+                let input = match self.engine.knows(key) {
+                    true => Input::Failed(key.clone(), message),
+                    false => Input::Rejected(definition, message),
+                };
+                self.engine.handle(self.now(), input);
             }
         }
         if failed && !again {
             self.retry(key);
+        }
+        if self.leading {
+            self.authentications.use_by(key, &self.objects);
         }
         self.task_ended(key);
         self.write_status(key);
@@ -59,7 +70,6 @@ impl Driver {
     fn accept(&mut self, key: &ObjectKey, mut plan: Plan, target: Target, replicas: Option<i32>) {
         let now = self.now();
         let Some(managed) = self.objects.get_mut(key) else { return };
-        managed.work.succeeded();
         managed.rejected = None;
         self.workloads.want(&target);
         if let Some(replicas) = replicas {
@@ -73,22 +83,44 @@ impl Driver {
         plan.definition.restored = Restored::default();
         managed.plan = Some(Arc::new(plan));
         self.engine.handle(now, Input::Applied(Box::new(definition)));
-        if self.leading {
-            self.authentications.use_by(key, &self.objects);
+    }
+
+    /// What is read and scaled already goes on, with the HPA that is there, as in KEDA; a new object does not begin.
+    fn go_on_without_hpa(
+        &mut self,
+        key: &ObjectKey,
+        plan: Plan,
+        target: Target,
+        definition: Box<Definition>,
+        message: String,
+    ) {
+        let Some(running) = self.objects.get(key).and_then(|managed| managed.plan.clone()) else {
+            self.reject(key, definition, message, Vec::new());
+            return;
+        };
+        tracing::warn!(object = %key, reason = %message, "the HPA cannot be written; the one that is there stays");
+        let (old, new) = (&running.definition, &plan.definition);
+        if (&old.rules, &old.triggers) != (&new.rules, &new.triggers) {
+            self.accept(key, plan, target, None);
         }
+        self.engine.handle(self.now(), Input::Failed(key.clone(), message));
     }
 
     fn pause(&mut self, key: &ObjectKey, definition: Box<Definition>, target: Option<Target>) {
         let now = self.now();
         let Some(managed) = self.objects.get_mut(key) else { return };
-        managed.work.succeeded();
         managed.rejected = Some("the ScaledObject is paused".to_string());
         managed.plan = None;
-        if let Some(target) = &target {
-            self.workloads.want(target);
+        match &target {
+            Some(target) => self.workloads.want(target),
+            None => self.workloads.want_kind_of(&managed.object),
         }
+        let is_missing = target.is_none() && definition.rules.pause.replicas.is_some();
         managed.target = target;
         self.engine.handle(now, Input::Applied(definition));
+        if is_missing {
+            self.retry(key);
+        }
     }
 
     fn reject(&mut self, key: &ObjectKey, definition: Box<Definition>, message: String, notes: Vec<Note>) {

@@ -53,17 +53,19 @@ pub(super) enum Outcome {
     Ready { plan: Box<Plan>, target: Target, replicas: Option<i32>, created: bool },
     /// It is paused wholly: nothing but the annotations counts.
     Paused { definition: Box<Definition>, target: Option<Target> },
+    /// It could be scaled, but its HPA cannot be written as it is wanted.
+    WithoutHpa { plan: Box<Plan>, target: Target, definition: Box<Definition>, message: String },
     /// It cannot be used as it is.
     Rejected { definition: Box<Definition>, message: String, notes: Vec<Note> },
     /// Something could not be done, and may be done later.
-    Failed { message: String, notes: Vec<Note> },
+    Failed { definition: Box<Definition>, message: String, notes: Vec<Note> },
 }
 
 impl Outcome {
     /// What the engine is told of the object.
     pub(super) fn definition(&self) -> Option<&Definition> {
         match self {
-            Outcome::Ready { plan, .. } => Some(&plan.definition),
+            Outcome::Ready { plan, .. } | Outcome::WithoutHpa { plan, .. } => Some(&plan.definition),
             Outcome::Paused { definition, .. } | Outcome::Rejected { definition, .. } => Some(definition),
             Outcome::Failed { .. } => None,
         }
@@ -106,10 +108,11 @@ pub(super) async fn reconcile(
         Ok(outcome) => outcome,
         Err(Failure { prefix, error, notes }) => {
             let message = format!("{prefix}: {error}");
+            let definition = Box::new(bare(&object, now));
             if error.is_transient() {
-                Outcome::Failed { message, notes }
+                Outcome::Failed { definition, message, notes }
             } else {
-                Outcome::Rejected { definition: Box::new(bare(&object, now)), message, notes }
+                Outcome::Rejected { definition, message, notes }
             }
         }
     };
@@ -168,8 +171,15 @@ async fn steps(
     let mut created = false;
     if writes {
         let former = object.status.as_ref().and_then(|status| status.hpa_name.as_deref());
-        let ensured = hpa::ensure(&tools.cluster, desired, known_hpa.as_ref(), former).await;
-        created = ensured.map_err(Failure::new(HPA))?;
+        created = match hpa::ensure(&tools.cluster, desired, known_hpa.as_ref(), former).await {
+            Ok(created) => created,
+            Err(error) if error.is_transient() => return Err(Failure::new(HPA)(error)),
+            Err(error) => {
+                let (plan, definition) = (Box::new(plan), Box::new(definition));
+                let message = format!("{HPA}: {error}");
+                return Ok(Outcome::WithoutHpa { plan, target: seen.target, definition, message });
+            }
+        };
         facts.hpa_name = Some(desired.metadata.name.clone());
         facts.metrics = Some(metric_facts(&plan.definition, desired));
     }

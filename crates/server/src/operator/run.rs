@@ -26,7 +26,7 @@ use crate::cluster::lease::{self, LeaseSettings};
 use crate::cluster::lookup::{Authentications, ClusterReferences};
 use crate::exposition::{self, Metrics};
 use crate::grpc::{Counted, Side, serve_grpc};
-use crate::metrics_api::{MetricSource, MetricsApi, MetricsApiSettings, TextSource};
+use crate::metrics_api::{MetricSource, MetricsApi, MetricsApiSettings};
 use crate::probes;
 use crate::tls::{self, IdentityWatch, Shutdown, TlsVersions};
 
@@ -132,11 +132,7 @@ pub async fn run(
     }
     if let Some(address) = settings.metrics_api_address {
         let listener = tls::bind(address).await?;
-        let text: TextSource = Arc::new({
-            let metrics = metrics.clone();
-            move || metrics.render()
-        });
-        let api = MetricsApi::new(MetricsApiSettings::default(), client.clone(), source, text);
+        let api = MetricsApi::new(MetricsApiSettings::default(), client.clone(), source, metrics.clone());
         servers.spawn(api.serve(listener, identity, settings.tls_versions, Shutdown::new(shutdown.clone())));
     }
     if let Some(election) = settings.leader_election {

@@ -45,9 +45,20 @@ impl Workloads {
 
     /// Begins to watch the kind of a target, if it is one of those that are watched.
     pub(super) fn want(&mut self, target: &Target) {
-        let resource = &target.resource;
-        let watched = resource.group == "apps" && matches!(&*resource.plural, "deployments" | "statefulsets");
-        if !watched || self.kinds.contains_key(&*resource.plural) {
+        self.watch_kind(&target.resource);
+    }
+
+    /// The same for the target of an object that cannot be used: it may come later.
+    pub(super) fn want_kind_of(&mut self, object: &ScaledObject) {
+        let reference = &object.spec.scale_target_ref;
+        if let Some(resource) = Resource::workload(reference.api_version(), reference.kind()) {
+            self.watch_kind(resource);
+        }
+    }
+
+    /// Only one version is watched, whatever a target says: one that is not served must not be in the way of the others.
+    fn watch_kind(&mut self, resource: &Resource) {
+        if !resource.is_workload() || self.kinds.contains_key(&*resource.plural) {
             return;
         }
         let plural = resource.plural.to_string();
@@ -63,15 +74,6 @@ impl Workloads {
                 }
             }
         });
-    }
-
-    /// The same for the target of an object that cannot be used: it may come later.
-    pub(super) fn want_kind_of(&mut self, object: &ScaledObject) {
-        let reference = &object.spec.scale_target_ref;
-        let (group, version) = reference.api_version().split_once('/').unwrap_or(("", reference.api_version()));
-        if let Some(resource) = Resource::well_known(group, version, reference.kind()) {
-            self.want(&Target { resource, name: reference.name.clone() });
-        }
     }
 
     /// A workload is there. Says whether it is new.
@@ -94,21 +96,25 @@ impl Workloads {
 
     /// A target was read by a request, which matters while the watch is not there yet.
     pub(super) fn seen(&mut self, target: &Target, namespace: &str, replicas: i32) {
-        if let Some(kind) = self.kinds.get_mut(&*target.resource.plural) {
+        if let Some(kind) = self.kind(target) {
             kind.replicas.entry((namespace.to_string(), target.name.clone())).or_insert(replicas);
         }
     }
 
     /// A target was scaled by us; the watch will say so in a moment.
     pub(super) fn scaled(&mut self, target: &Target, namespace: &str, replicas: i32) {
-        if let Some(kind) = self.kinds.get_mut(&*target.resource.plural) {
+        if let Some(kind) = self.kind(target) {
             kind.replicas.insert((namespace.to_string(), target.name.clone()), replicas);
         }
     }
 
+    fn kind(&mut self, target: &Target) -> Option<&mut Kind> {
+        self.kinds.get_mut(&*target.resource.plural).filter(|_| target.resource.is_workload())
+    }
+
     /// The replicas of a target, or that it is gone; nothing when a request must find out.
     pub(super) fn replicas(&self, target: &Target, namespace: &str) -> Option<Result<i32, String>> {
-        let kind = self.kinds.get(&*target.resource.plural).filter(|_| target.resource.group == "apps")?;
+        let kind = self.kinds.get(&*target.resource.plural).filter(|_| target.resource.is_workload())?;
         match kind.replicas.get(&(namespace.to_string(), target.name.clone())) {
             Some(replicas) => Some(Ok(*replicas)),
             None if kind.synced => {
@@ -126,4 +132,41 @@ pub(super) async fn ready_pods(cluster: &Cluster, namespace: &str, scale: &Scale
     let see = |pod: pods::PodView| ready += i32::from(pod.status.is_ready());
     pods::for_each(cluster, namespace, &scale.status.selector, see).await.ok()?;
     Some(ready)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::resource::DEPLOYMENTS;
+    use crate::cluster::testing;
+
+    fn target(version: &str) -> Target {
+        let resource = Resource { version: version.to_string().into(), ..DEPLOYMENTS.clone() };
+        Target { resource, name: "web".to_string() }
+    }
+
+    #[tokio::test]
+    async fn a_version_that_is_not_served_is_in_nobodys_way() {
+        let (cluster, mut requests) = testing::cluster(|_| None);
+        let (messages, _inbox) = mpsc::unbounded_channel();
+        let mut workloads = Workloads::new(cluster, Vec::new(), messages);
+        let object = json!({
+            "metadata": { "name": "web" },
+            "spec": { "scaleTargetRef": { "apiVersion": "apps/v1beta2", "name": "web" }, "triggers": [] },
+        });
+        workloads.want_kind_of(&serde_json::from_value(object).unwrap());
+        workloads.want(&target("v1beta1"));
+        workloads.want(&target("v1"));
+        assert!(requests.next().await.starts_with("GET /apis/apps/v1/deployments?"));
+        workloads.seen(&target("v1beta1"), "shop", 7);
+        workloads.scaled(&target("v1beta1"), "shop", 7);
+        assert_eq!(workloads.replicas(&target("v1"), "shop"), None);
+        workloads.seen(&target("v1"), "shop", 2);
+        assert_eq!(workloads.replicas(&target("v1"), "shop"), Some(Ok(2)));
+        workloads.synced("deployments");
+        assert_eq!(workloads.replicas(&target("v1beta1"), "shop"), None, "it is read when it is needed");
+        assert_eq!(requests.so_far(), Vec::<String>::new());
+    }
 }

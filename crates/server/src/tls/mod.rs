@@ -4,13 +4,15 @@
 //! a watch channel; each connection is accepted with the newest one, and open connections go on with theirs.
 
 mod identity;
+mod listen;
 mod peer;
 mod serve;
 mod verifier;
 
 pub use identity::{Identity, IdentityWatch, certificates_of_pem, read_identity};
+pub use listen::bind;
 pub use peer::Peer;
-pub use serve::{ConfigWatch, Shutdown, bind, serve};
+pub use serve::{ConfigWatch, Shutdown, serve};
 pub use verifier::{ClientCertificates, TlsVersions, client_config, server_config, server_configs};
 
 use std::net::SocketAddr;

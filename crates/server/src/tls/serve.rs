@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::{Peer, ServerError};
+use super::Peer;
 
 /// The newest configuration; `None` until there is one.
 pub type ConfigWatch = watch::Receiver<Option<Arc<ServerConfig>>>;
@@ -44,11 +44,6 @@ impl Shutdown {
     pub fn new(token: CancellationToken) -> Self {
         Shutdown { token, patience: Duration::from_secs(10) }
     }
-}
-
-/// Listens on an address; a port of 0 lets the system choose.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    TcpListener::bind(address).await.map_err(|source| ServerError::Bind { address, source })
 }
 
 /// Serves a router over TLS until the shutdown; each request carries an `Arc<Peer>` among its extensions.

@@ -80,7 +80,7 @@ impl Checks {
     /// looked at, passes: the operator says so.
     async fn check_requests(&self, object: &ScaledObject, namespace: &str) -> Result<(), Denial> {
         let target = &object.spec.scale_target_ref;
-        let resource = Resource::well_known("apps", "v1", target.kind());
+        let resource = Resource::workload("apps/v1", target.kind());
         let Some(resource) = resource.filter(|_| admission::needs_requests(object)) else { return Ok(()) };
         let path = resource.object(Some(namespace), &target.name);
         let found = in_time(async {

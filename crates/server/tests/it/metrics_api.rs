@@ -48,6 +48,18 @@ async fn the_front_proxy_reads_for_its_user() {
 }
 
 #[tokio::test]
+async fn how_old_a_value_is_counts_for_each_that_is_served() {
+    let world = World::start().await;
+    let proxy = world.front_proxy();
+    for metric in ["s0-a", "s0-b", "broken"] {
+        answer(as_hpa(&proxy, world.read_url(metric))).await;
+    }
+    let (_, text) = answer(as_hpa(&proxy, world.url("/metrics"))).await;
+    let count = "metrics_apiserver_metric_freshness_seconds_count{group=\"external.metrics.k8s.io\"} 2\n";
+    assert!(text.as_str().unwrap().contains(count), "{text}");
+}
+
+#[tokio::test]
 async fn nobody_is_refused_but_for_health() {
     let world = World::start().await;
     let nobody = world.client(None);
@@ -64,6 +76,17 @@ async fn nobody_is_refused_but_for_health() {
         let wrong = world.client(Some(&wrong));
         assert_eq!(answer(as_hpa(&wrong, world.read_url("s0-x"))).await, (401, unauthorized.clone()));
     }
+}
+
+#[tokio::test]
+async fn paths_may_be_opened_for_everybody_and_metrics_may_not() {
+    let world = World::open(&["/readyz", "metrics", "/apis*"]).await;
+    let nobody = world.client(None);
+    assert_eq!(answer(nobody.get(world.url("/metrics"))).await.0, 200);
+    assert_eq!(answer(nobody.get(world.url("/apis"))).await.0, 200);
+    assert_eq!(answer(nobody.get(world.read_url("s0-x"))).await.0, 401);
+    assert_eq!(answer(nobody.get(world.url("/healthz"))).await.0, 401, "the list replaces the usual one");
+    assert_eq!(answer(nobody.post(world.url("/metrics"))).await.0, 405);
 }
 
 #[tokio::test]
@@ -162,7 +185,7 @@ async fn discovery_tells_of_one_resource() {
     for path in ["/openapi/v2", "/openapi/v3", "/openapi/v3/apis/external.metrics.k8s.io/v1beta1", "/version"] {
         assert_eq!(get(path).await.0, 200, "{path}");
     }
-    assert_eq!(get("/metrics").await, (200, json!("up 1\n")));
+    assert!(get("/metrics").await.1.as_str().unwrap().contains("keda_build_info{"));
     assert_eq!(get("/nothing").await.0, 404);
     let wants = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
     let aggregated = as_hpa(&proxy, world.url("/apis")).header("Accept", wants).send().await.unwrap();

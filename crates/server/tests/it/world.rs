@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keda_server::certificates::{Names, generate};
+use keda_server::exposition::{Build, Metrics};
 use keda_server::metrics_api::{ExternalMetricValue, MetricError, MetricSource, MetricsApi, MetricsApiSettings};
 use keda_server::tls::{Identity, Shutdown, TlsVersions, bind};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -122,8 +123,28 @@ impl World {
         proxy: Authority,
         clients: Authority,
     ) -> Self {
-        let settings = MetricsApiSettings { request_timeout: Duration::from_secs(2), ..MetricsApiSettings::default() };
-        let api = MetricsApi::new(settings, cluster.client(), source, Arc::new(|| "up 1\n".to_owned()));
+        Self::serve(MetricsApiSettings::default(), cluster, source, proxy, clients).await
+    }
+
+    /// With these paths for everybody; that of the probe must be among them.
+    pub(crate) async fn open(paths: &[&str]) -> Self {
+        let cluster = Cluster::start().await;
+        let (proxy, clients) = (Authority::new("front-proxy-ca"), Authority::new("kubernetes"));
+        cluster.put(CONFIG_MAP, config_map(&proxy, &clients));
+        let mut settings = MetricsApiSettings::default();
+        settings.authorization.always_allow_paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        Self::serve(settings, cluster, Arc::new(Fixed), proxy, clients).await
+    }
+
+    async fn serve(
+        settings: MetricsApiSettings,
+        cluster: Cluster,
+        source: Arc<dyn MetricSource>,
+        proxy: Authority,
+        clients: Authority,
+    ) -> Self {
+        let settings = MetricsApiSettings { request_timeout: Duration::from_secs(2), ..settings };
+        let api = MetricsApi::new(settings, cluster.client(), source, Metrics::new(Build::default()).unwrap());
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let identity = watch::Sender::new(Some(new_identity()));

@@ -1,0 +1,194 @@
+//! What cannot be done at once, what is changed meanwhile, and what is told of it.
+
+use super::*;
+
+fn annotated(rules: Rules, annotations: &[(&str, &str)]) -> Rules {
+    let annotations = annotations.iter().map(|(name, value)| ((*name).to_string(), (*value).to_string()));
+    Rules { pause: Pause::from_annotations(&annotations.collect()), ..rules }
+}
+
+fn applied(rules: Rules, triggers: usize) -> Input {
+    Input::Applied(Box::new(definition(rules, triggers)))
+}
+
+/// With nothing but a `cpu` trigger.
+fn only_cpu(rules: Rules) -> Input {
+    let mut definition = definition(rules, 1);
+    definition.triggers[0].metrics.clear();
+    Input::Applied(Box::new(definition))
+}
+
+fn failed(error: &str) -> Input {
+    Input::Failed(key(), error.to_string())
+}
+
+#[test]
+fn an_object_without_readings_is_looked_at_by_itself() {
+    let mut story = Story::new(cooldown(300), 1, 3);
+    story.input(only_cpu(cooldown(300)));
+    story.replicas = 0;
+    story.wait(29);
+    assert_eq!(story.replicas, 0);
+    story.wait(1);
+    assert_eq!(story.replicas, 1, "the HPA does not look at a target without replicas");
+    let before = story.status().last_active_time;
+    story.wait(30);
+    assert!(story.status().last_active_time > before, "it is active for as long as it runs");
+    story.input(Input::Deleted(key()));
+    story.wait(30);
+    assert_eq!(story.engine.poll_timeout(), None);
+}
+
+#[test]
+fn a_pause_that_cannot_be_carried_out_is_told_and_tried_again() {
+    let paused = annotated(cooldown(0), &[(rules::annotation::PAUSED_REPLICAS, "2")]);
+    let mut story = Story::new(cooldown(0), 1, 5);
+    story.refuses = true;
+    story.input(applied(paused.clone(), 0));
+    assert_eq!(story.condition(ConditionType::Ready), (Truth::False, "ScaledObjectCheckFailed".into()));
+    assert_eq!(story.events.last().unwrap(), "ScaledObjectCheckFailed");
+    story.refuses = false;
+    story.wait(30);
+    assert_eq!(story.replicas, 2);
+    assert_eq!(story.condition(ConditionType::Ready), (Truth::True, "ScaledObjectReady".into()));
+    assert_eq!(story.events.last().unwrap(), "ScaledObjectReady");
+    let looks = story.observations;
+    story.wait(300);
+    assert_eq!(story.observations, looks, "nothing is left to do");
+}
+
+#[test]
+fn a_pause_without_a_target_is_carried_out_once_there_is_one() {
+    let paused = annotated(cooldown(0), &[(rules::annotation::PAUSED_REPLICAS, "2")]);
+    let mut story = Story { unreadable: true, ..Story::new(cooldown(0), 1, 5) };
+    story.input(applied(paused.clone(), 0));
+    assert_eq!(story.condition(ConditionType::Ready).0, Truth::False);
+    story.unreadable = false;
+    story.input(applied(paused, 0));
+    assert_eq!((story.replicas, story.condition(ConditionType::Ready).0), (2, Truth::True));
+}
+
+#[test]
+fn a_plain_pause_needs_neither_target_nor_bounds() {
+    let wrong = Rules { idle: Some(0), ..cooldown(0) };
+    let mut story = Story { unreadable: true, ..Story::new(cooldown(0), 1, 5) };
+    story.input(applied(annotated(wrong, &[(rules::annotation::PAUSED, "true")]), 0));
+    assert_eq!(story.condition(ConditionType::Ready), (Truth::True, "ScaledObjectReady".into()));
+    assert_eq!(story.condition(ConditionType::Paused).0, Truth::True);
+}
+
+#[test]
+fn a_pause_waits_for_its_hpa_to_go() {
+    let paused = annotated(cooldown(0), &[(rules::annotation::PAUSED_REPLICAS, "2")]);
+    let mut story = Story { holds_observations: true, ..Story::new(cooldown(0), 1, 5) };
+    story.input(applied(paused.clone(), 0));
+    story.input(failed("the HPA will not go"));
+    story.holds_observations = false;
+    story.observe_held();
+    assert_eq!((story.replicas, story.condition(ConditionType::Ready).0), (5, Truth::False));
+    story.input(applied(paused, 0));
+    assert_eq!((story.replicas, story.condition(ConditionType::Ready).0), (2, Truth::True));
+}
+
+#[test]
+fn a_pause_that_comes_while_the_target_is_scaled_is_carried_out_after_that() {
+    let mut story = Story { holds_outcomes: true, ..Story::new(cooldown(0), 1, 0) };
+    story.sampled(0, 7.0);
+    story.input(applied(annotated(cooldown(0), &[(rules::annotation::PAUSED_REPLICAS, "4")]), 0));
+    assert_eq!(story.log, ["0→1: s0-redis-jobs is above the activation value, so 1 replica to start with"]);
+    story.holds_outcomes = false;
+    story.end_held();
+    assert_eq!(story.log[1..], ["1→4: paused at 4 replicas by annotation"]);
+    assert_eq!(story.condition(ConditionType::Ready).0, Truth::True);
+}
+
+#[test]
+fn every_end_of_a_pause_is_told_once() {
+    use rules::annotation::{PAUSED, PAUSED_SCALE_IN};
+    let mut story = Story::new(annotated(cooldown(0), &[(PAUSED_SCALE_IN, "true")]), 1, 1);
+    let told = |story: &mut Story| {
+        let events = std::mem::take(&mut story.events);
+        events.into_iter().filter(|event| event.contains("aused")).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut story), ["ScaledObjectPaused"]);
+    story.input(applied(annotated(cooldown(0), &[(PAUSED, "true")]), 0));
+    assert_eq!(told(&mut story), Vec::<String>::new(), "it is paused as before");
+    story.input(applied(cooldown(0), 1));
+    assert_eq!(told(&mut story), ["ScaledObjectUnpaused"]);
+
+    story.input(applied(annotated(cooldown(0), &[(PAUSED, "true")]), 0));
+    let status = Some(Arc::new(story.status()));
+    story.events.clear();
+    // The annotation was removed while nobody looked, and the target is gone.
+    let restored = Restored { status, ..Restored::default() };
+    story.engine = Engine::new();
+    let unpaused = Definition { restored, ..definition(cooldown(0), 0) };
+    story.input(Input::Rejected(Box::new(unpaused), "no target".to_string()));
+    assert_eq!(told(&mut story), ["ScaledObjectUnpaused"]);
+    assert_eq!(story.condition(ConditionType::Paused).0, Truth::False);
+}
+
+#[test]
+fn what_could_not_be_done_and_is_done_later_makes_ready_again() {
+    let mut story = Story::new(cooldown(0), 1, 1);
+    story.sampled(0, 7.0);
+    story.input(failed("the API server is busy"));
+    assert_eq!(story.condition(ConditionType::Active).0, Truth::Unknown);
+    story.events.clear();
+    story.input(applied(cooldown(0), 1));
+    assert_eq!(story.events, ["ScaledObjectReady"]);
+    assert_eq!(story.condition(ConditionType::Ready).0, Truth::True);
+    assert_eq!(story.condition(ConditionType::Active).0, Truth::True);
+    story.input(applied(cooldown(0), 1));
+    assert_eq!(story.events, ["ScaledObjectReady"]);
+}
+
+#[test]
+fn what_cannot_be_used_is_not_scaled_by_a_decision_that_was_due() {
+    let mut story = Story { holds_observations: true, ..Story::new(cooldown(0), 1, 0) };
+    story.sampled(0, 0.0);
+    story.input(Input::Rejected(Box::new(definition(cooldown(0), 0)), "no such trigger".to_string()));
+    story.observe_held();
+    assert_eq!((story.replicas, story.condition(ConditionType::Ready).0), (0, Truth::False));
+    assert_eq!(story.condition(ConditionType::Fallback), (Truth::False, "NoFallbackFound".into()));
+}
+
+#[test]
+fn the_minimum_is_reached_without_a_word() {
+    let mut story = Story::new(Rules { minimum: Some(3), ..cooldown(0) }, 1, 0);
+    story.events.clear();
+    story.sampled(0, 0.0);
+    assert_eq!((story.replicas, &story.events), (3, &Vec::new()));
+}
+
+#[test]
+fn a_forced_activation_is_named_even_when_there_is_work() {
+    let forced = annotated(cooldown(0), &[(rules::annotation::FORCE_ACTIVATION, "true")]);
+    let mut story = Story::new(forced, 1, 0);
+    story.sampled(0, 7.0);
+    let status = story.status();
+    let active = status.conditions.iter().find(|condition| condition.kind == ConditionType::Active).unwrap();
+    assert!(active.message.contains("forced by annotation"), "{active:?}");
+}
+
+#[test]
+fn a_failure_that_the_fallback_covers_is_not_told_again() {
+    let fallback = Fallback { failure_threshold: 2, replicas: 4, behavior: String::new() };
+    let mut story = Story::new(Rules { fallback: Some(fallback), ..cooldown(0) }, 1, 1);
+    story.events.clear();
+    for _ in 0..5 {
+        story.fails(0);
+    }
+    let failures = story.events.iter().filter(|event| *event == "KEDAScalerFailed").count();
+    assert_eq!(failures, 2, "{:?}", story.events);
+}
+
+#[test]
+fn a_push_says_nothing_of_other_triggers() {
+    let mut story = Story::new(cooldown(0), 2, 1);
+    story.sampled(0, 7.0);
+    story.sampled(1, 0.0);
+    story.input(Input::Pushed { object: key(), trigger: 1, fingerprint: 1 });
+    let activity: Vec<bool> = story.status().triggers_activity.iter().map(|(_, active)| *active).collect();
+    assert_eq!(activity, [true, true]);
+}
