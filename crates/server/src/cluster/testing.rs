@@ -22,13 +22,13 @@ impl Requests {
     }
 }
 
-/// A cluster; `answer` gives what is there, by `METHOD /path?query`.
+/// A cluster; `answer` gives what is there, by `METHOD /path?query`, or a `Status` that says why it cannot be had.
 pub(crate) fn cluster(answer: impl Fn(&str) -> Option<Value> + Send + 'static) -> (Cluster, Requests) {
     let (asked, requests) = mpsc::unbounded_channel();
     let server = tower::service_fn(move |request: Request<Body>| {
         let asking = format!("{} {}", request.method(), request.uri());
         let (status, body) = match answer(&asking) {
-            Some(body) => (200, body),
+            Some(body) => (body["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(200), body),
             None => (404, json!({ "kind": "Status", "code": 404, "reason": "NotFound", "message": "not found" })),
         };
         asked.send(asking).unwrap();

@@ -280,3 +280,52 @@ fn told(name: &Name, leaves: bool) -> (Severity, &'static str, String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::cluster::testing;
+    use crate::exposition::Build;
+
+    fn authentication(version: &str, finalizers: &[&str]) -> Value {
+        json!({
+            "metadata": { "name": "key", "namespace": "shop", "resourceVersion": version, "finalizers": finalizers },
+            "spec": {},
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_written_is_tried_again_and_told_once_it_is() {
+        let attempts = AtomicU32::new(0);
+        let (cluster, mut requests) = testing::cluster(move |request| match request.split('?').next() {
+            Some("PATCH /apis/keda.sh/v1alpha1/namespaces/shop/triggerauthentications/key") => {
+                let refused = json!({ "kind": "Status", "code": 500, "reason": "InternalError", "message": "busy" });
+                let is_early = attempts.fetch_add(1, Ordering::SeqCst) < 3;
+                Some(if is_early { refused } else { authentication("5", &[FINALIZER]) })
+            }
+            _ => Some(json!({ "metadata": {} })),
+        });
+        let (messages, mut inbox) = mpsc::unbounded_channel();
+        let events = Events::start(cluster.clone(), "keda-operator", "here");
+        let metrics = Metrics::new(Build::default()).unwrap();
+        let mut book = AuthenticationBook::new(cluster, metrics, events, Arc::default(), messages);
+        book.lead(true);
+        let object = serde_json::from_value(authentication("4", &[])).unwrap();
+        let name = ("shop".to_string(), "key".to_string());
+        book.handle(News::Changed(Change::Applied(name.clone(), object)));
+        while book.entries[&name].object.metadata.finalizers.is_empty() {
+            let Some(Message::Authentication(news)) = inbox.recv().await else { panic!("nothing else is told") };
+            book.handle(news);
+        }
+        let asked = loop {
+            let asked = requests.next().await;
+            if !asked.starts_with("PATCH") {
+                break asked;
+            }
+        };
+        assert!(asked.starts_with("POST /apis/events.k8s.io/v1/namespaces/shop/events"), "{asked}");
+        assert!(requests.so_far().iter().all(|request| !request.starts_with("PATCH /apis/keda.sh")));
+    }
+}
