@@ -48,14 +48,16 @@ inventory_of_owner() {
     cat "$folder/.files" 2> /dev/null
 }
 
-# Gives the files of this clone the times of those in an inventory.
+# Gives the files of this clone the times of those in an inventory. One that is written to meanwhile keeps its own.
 take_times() {
-    local path hash time
+    local path hash time before
     local -A times
     while IFS=$'\t' read -r path hash time; do times[$path $hash]=$time; done
-    inventory | while IFS=$'\t' read -r path hash _; do
-        time=${times[$path $hash]:-}
-        touch -d "${time:+@}${time:-now}" -- "$path"
+    inventory | while IFS=$'\t' read -r path hash before; do
+        if [[ $(stat --format %.9Y -- "$path") == "$before" ]]; then
+            time=${times[$path $hash]:-}
+            touch -d "${time:+@}${time:-now}" -- "$path" || exit 1
+        fi
     done
 }
 
@@ -89,9 +91,7 @@ if ! $is_owner; then
     if [[ -n $owner && $owner != "$clone" && $(readlink "$owner/target" || true) == "$folder" ]]; then
         rm "$owner/target"
     fi
-    if files=$(inventory_of_owner); then
-        take_times <<< "$files"
-    else
+    if ! { files=$(inventory_of_owner) && take_times <<< "$files"; }; then
         # The names of all members begin like this, and no other's does.
         rm -rf "$folder"/{*,*/*}/.fingerprint/keda-*
     fi

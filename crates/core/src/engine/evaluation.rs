@@ -192,6 +192,14 @@ impl Evaluation {
         metrics.chain(composite)
     }
 
+    /// Why a metric has no value.
+    pub(super) fn error(&self, metric: &str) -> Option<&SourceError> {
+        self.metrics.iter().find_map(|(name, worth)| match worth {
+            Worth::Failed(error) if name == metric => Some(error),
+            _ => None,
+        })
+    }
+
     /// The first failure, for a message.
     pub(super) fn first_error(&self) -> String {
         let error = self.metrics.iter().find_map(|(_, worth)| worth.quantity().err());

@@ -81,6 +81,12 @@ impl Engine {
         Engine::default()
     }
 
+    /// No objects, and no answer to an effect of this engine is taken for one to its own.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Engine { outbox: Outbox { next: self.outbox.next, ..Outbox::default() }, ..Engine::default() }
+    }
+
     /// Takes in what happened.
     pub fn handle(&mut self, now: Now, input: Input) {
         let outbox = &mut self.outbox;
@@ -111,7 +117,9 @@ impl Engine {
                 }
             }
             Input::Deleted(key) => {
-                self.objects.remove(&key);
+                if let Some(mut object) = self.objects.remove(&key) {
+                    object.stop_looking(outbox);
+                }
                 outbox.tickets.retain(|_, ticket| ticket.object != key);
             }
             Input::Sampled { object, trigger, fingerprint, result } => match self.objects.get_mut(&object) {

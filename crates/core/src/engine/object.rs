@@ -39,6 +39,8 @@ pub(super) struct Object {
     written: Arc<Status>,
     /// When it is looked at next, where no reading occasions that.
     next_look: Option<Duration>,
+    /// Triggers whose failure is not told yet: whether something stands in for them is seen when all are evaluated.
+    untold: Vec<usize>,
 }
 
 /// A reading and when it was taken.
@@ -92,6 +94,7 @@ impl Object {
             verdict: None,
             written,
             next_look: None,
+            untold: Vec::new(),
             definition,
         }
     }
@@ -101,7 +104,9 @@ impl Object {
         self.refuse_questions(error, outbox);
         self.readings = vec![None; definition.triggers.len()];
         self.definition = definition;
-        self.next_look = None;
+        self.pushed = None;
+        self.untold.clear();
+        self.stop_looking(outbox);
         self.take_annotations(outbox);
         self.failed(error, outbox);
     }
@@ -155,11 +160,16 @@ impl Object {
     /// A new or changed definition takes effect.
     fn begin(&mut self, now: Now, outbox: &mut Outbox) {
         let key = self.definition.key.clone();
-        self.next_look = None;
+        self.stop_looking(outbox);
         self.take_annotations(outbox);
         if self.definition.rules.pause.is_full() {
             // What is read before the pause says nothing about the time after it.
             self.readings.fill(None);
+            self.pushed = None;
+            self.untold.clear();
+            // Nor does what was seen before the HPA is gone.
+            outbox.tickets.retain(|_, ticket| ticket.object != key || ticket.purpose != Purpose::Observe);
+            self.observing = false;
             self.refuse_questions("the ScaledObject is paused", outbox);
             outbox.push(Effect::Suspend(key));
             self.decision_due = true;
@@ -250,12 +260,8 @@ impl Object {
                 *health = health.after(!failed);
             }
         }
-        if let (true, Some(Some(Taken { result: Err(error), .. }))) = (failed, self.readings.get(trigger))
-            && !self.has_fallen_back(trigger)
-        {
-            let message = error.message.clone();
-            let reason = if self.composite_in_use() { "KEDAMetricSourceFailed" } else { "KEDAScalerFailed" };
-            self.event(Severity::Warning, reason, message, outbox);
+        if failed && !self.untold.contains(&trigger) {
+            self.untold.push(trigger);
         }
         for question in &mut self.questions {
             question.waiting_for.remove(&trigger);
@@ -291,6 +297,7 @@ impl Object {
         self.observation = Some(observation);
         let latest: Vec<_> = self.readings.iter().map(|taken| taken.as_ref().map(|taken| &taken.result)).collect();
         self.evaluation = evaluate(&self.definition, &latest, &self.health, replicas);
+        self.tell_failures(outbox);
         self.update_fallback_condition(outbox);
         // What is being scaled is looked at again when that has ended.
         if !self.scaling && std::mem::take(&mut self.decision_due) {
@@ -343,9 +350,16 @@ impl Object {
 
     /// Looks at the object again after some time, whatever else happens until then.
     fn look_later(&mut self, now: Now, pause: Duration, outbox: &mut Outbox) {
+        self.stop_looking(outbox);
         let at = now.monotonic + pause;
         self.next_look = Some(at);
         outbox.looks.insert((at, self.definition.key.clone()));
+    }
+
+    pub(super) fn stop_looking(&mut self, outbox: &mut Outbox) {
+        if let Some(at) = self.next_look.take() {
+            outbox.looks.remove(&(at, self.definition.key.clone()));
+        }
     }
 
     /// The time has come to look at the object again, unless that was put off.
@@ -396,11 +410,16 @@ impl Object {
         by_value && self.health.values().any(|health| health.exceeds(fallback))
     }
 
-    /// Whether the fallback stands in for all that the trigger at this position reads.
-    fn has_fallen_back(&self, trigger: usize) -> bool {
-        let Some(fallback) = fallback::valid(&self.definition.rules) else { return false };
-        let mut metrics = self.definition.triggers.get(trigger).into_iter().flat_map(|trigger| &trigger.metrics);
-        metrics.all(|metric| self.health.get(&metric.name).is_some_and(|health| health.exceeds(fallback)))
+    /// Tells of triggers that failed since this was done last, unless the fallback stands in for them.
+    fn tell_failures(&mut self, outbox: &mut Outbox) {
+        let reason = if self.composite_in_use() { "KEDAMetricSourceFailed" } else { "KEDAScalerFailed" };
+        for trigger in std::mem::take(&mut self.untold) {
+            let metrics = self.definition.triggers.get(trigger).into_iter().flat_map(|trigger| &trigger.metrics);
+            let error = metrics.filter_map(|metric| self.evaluation.error(&metric.name)).next();
+            if let Some(error) = error {
+                self.event(Severity::Warning, reason, error.message.clone(), outbox);
+            }
+        }
     }
 
     fn update_fallback_condition(&mut self, outbox: &mut Outbox) {

@@ -64,13 +64,15 @@ fn proxy(config: &Config, environment: &EnvironmentProxy) -> kube::Result<Option
     let is_environments = from_environment.as_ref() == Some(url);
     let matcher = |exempt: &str| Matcher::builder().all(url.to_string()).no(exempt.to_string()).build();
     let exempt = if is_environments { format!("{LOOPBACK},{}", environment.exempt) } else { String::new() };
-    let is_usable = |proxy: &Intercept| proxy.uri().scheme_str() == Some("http");
-    if !matcher("").intercept(&config.cluster_url).is_some_and(|proxy| is_usable(&proxy)) {
+    let proxy = matcher(&exempt).intercept(&config.cluster_url);
+    let is_exempt = proxy.is_none() && matcher("").intercept(&config.cluster_url).is_some();
+    let is_usable = proxy.as_ref().is_some_and(|proxy| proxy.uri().scheme_str() == Some("http"));
+    if !is_exempt && !is_usable {
         let name = if is_environments { "HTTPS_PROXY" } else { "the kubeconfig's proxy-url" };
         let message = format!("{name} must be http://HOST:PORT or http://USER:PASSWORD@HOST:PORT; there are no others");
         return Err(kube::Error::Service(message.into()));
     }
-    Ok(matcher(&exempt).intercept(&config.cluster_url))
+    Ok(proxy)
 }
 
 /// A builder of clients whose connections a connector makes.
@@ -137,6 +139,8 @@ mod tests {
         }
         assert_eq!(uses("https://example.com", ours, &environment("http://proxy:3128", "*")), None);
         assert_eq!(uses("https://example.com", None, &from_environment), None);
+        let unusable = environment("socks5://proxy:1080", "");
+        assert_eq!(uses("https://127.0.0.1:6443", Some("socks5://proxy:1080"), &unusable), None, "it is not needed");
     }
 
     fn proxy_of(cluster: &str, url: Option<&str>, environment: &EnvironmentProxy) -> kube::Result<Option<Intercept>> {

@@ -2,7 +2,8 @@
 //!
 //! What stands in them comes from objects that tenants write: names, versions, selectors. Requests are sent with the
 //! operator's rights, so that none of it may lead anywhere else than to its own place in a path. Every segment is
-//! checked and encoded here, and requests take no other paths.
+//! checked and encoded here, and requests of [`Cluster`](super::Cluster) take no other paths. Watches and reviews go
+//! through the library; nothing that a tenant writes stands in theirs.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::form_urlencoded;

@@ -72,6 +72,8 @@ struct Entry {
     writing: bool,
     /// Writes in a row that failed.
     failures: u32,
+    /// Whether the next write waits for its time, after one that failed.
+    waits: bool,
     /// That it is counted; only by the leader.
     registration: Option<Registration>,
 }
@@ -108,7 +110,12 @@ impl AuthenticationBook {
             }
             News::Changed(Change::Synced) => {}
             News::Written(name, result) => self.written(name, *result),
-            News::Due(name) => self.tend(&name),
+            News::Due(name) => {
+                if let Some(entry) = self.entries.get_mut(&name) {
+                    entry.waits = false;
+                    self.tend(&name);
+                }
+            }
         }
     }
 
@@ -127,7 +134,8 @@ impl AuthenticationBook {
             Err(error) => {
                 tracing::warn!(name = %name.1, %error, "cannot write a TriggerAuthentication; trying again");
                 let pause = FIRST_PAUSE.saturating_mul(1 << entry.failures.min(20)).min(LONGEST_PAUSE);
-                entry.failures += 1;
+                entry.failures = entry.failures.saturating_add(1);
+                entry.waits = true;
                 let messages = self.messages.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(pause).await;
@@ -159,7 +167,10 @@ impl AuthenticationBook {
         }
         let entry = match before {
             Some(entry) => Entry { object, ..entry },
-            None => Entry { users: object.users(), object, writing: false, failures: 0, registration: None },
+            None => {
+                let users = object.users();
+                Entry { object, users, writing: false, failures: 0, waits: false, registration: None }
+            }
         };
         self.entries.insert(name.clone(), entry);
         self.count(name);
@@ -179,7 +190,8 @@ impl AuthenticationBook {
 
     /// Writes what is to be written: the finalizer, then the names of those who use it. One write at a time.
     fn tend(&mut self, name: &Name) {
-        let Some(entry) = self.entries.get_mut(name).filter(|entry| self.leading && !entry.writing) else { return };
+        let is_free = |entry: &&mut Entry| self.leading && !entry.writing && !entry.waits;
+        let Some(entry) = self.entries.get_mut(name).filter(is_free) else { return };
         let metadata = &entry.object.metadata;
         let held = metadata.finalizers.iter().any(|known| known == FINALIZER);
         let leaves = metadata.deletion_timestamp.is_some();

@@ -200,7 +200,7 @@ impl Driver {
         if std::mem::replace(&mut self.leading, leading) == leading {
             return;
         }
-        self.engine = Engine::new();
+        self.engine = self.engine.anew();
         let now = self.now();
         // Statuses that still wait to be written are those of another time.
         self.writers.close();

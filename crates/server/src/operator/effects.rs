@@ -177,6 +177,9 @@ impl Driver {
     pub(super) fn suspended(&mut self, key: &ObjectKey, result: Result<(), ApiError>) {
         let Some(managed) = self.objects.get_mut(key) else { return };
         let waiting = managed.suspending.take().unwrap_or_default();
+        if result.is_ok() && managed.target.is_some() {
+            managed.work.succeeded();
+        }
         if let Err(error) = result {
             let message = format!("failed to delete HPA for paused ScaledObject: {error}");
             self.engine.handle(self.now(), Input::Failed(key.clone(), message));

@@ -46,6 +46,7 @@ impl Driver {
                 self.go_on_without_hpa(key, *plan, target, definition, message);
             }
             Outcome::Rejected { definition, message, notes } => self.reject(key, definition, message, notes),
+            Outcome::Overtaken => {}
             Outcome::Failed { definition, message, notes } => {
                 tracing::warn!(object = %key, reason = %message, "a reconciliation failed; it is tried again");
                 self.tell_notes(key, notes);
@@ -100,7 +101,8 @@ impl Driver {
         };
         tracing::warn!(object = %key, reason = %message, "the HPA cannot be written; the one that is there stays");
         let (old, new) = (&running.definition, &plan.definition);
-        if (&old.rules, &old.triggers) != (&new.rules, &new.triggers) {
+        let is_elsewhere = self.target(key).as_ref() != Some(&target);
+        if is_elsewhere || (&old.rules, &old.triggers) != (&new.rules, &new.triggers) {
             self.accept(key, plan, target, None);
         }
         self.engine.handle(self.now(), Input::Failed(key.clone(), message));

@@ -18,7 +18,7 @@ use super::status::{Facts, MetricFacts, TriggerFacts, restore};
 use crate::cluster::discovery::Discovery;
 use crate::cluster::lookup::{ClusterReferences, pod_spec};
 use crate::cluster::resource::{Resource, SCALED_OBJECTS};
-use crate::cluster::{ApiError, Cluster, scale};
+use crate::cluster::{ApiError, ApiErrorKind, Cluster, scale};
 use crate::exposition::Metrics;
 
 /// Keeps an object until everything that belongs to it is put right.
@@ -57,6 +57,8 @@ pub(super) enum Outcome {
     WithoutHpa { plan: Box<Plan>, target: Target, definition: Box<Definition>, message: String },
     /// It cannot be used as it is.
     Rejected { definition: Box<Definition>, message: String, notes: Vec<Note> },
+    /// Somebody else changed something meanwhile: it is looked at again, and nobody is told.
+    Overtaken,
     /// Something could not be done, and may be done later.
     Failed { definition: Box<Definition>, message: String, notes: Vec<Note> },
 }
@@ -67,7 +69,7 @@ impl Outcome {
         match self {
             Outcome::Ready { plan, .. } | Outcome::WithoutHpa { plan, .. } => Some(&plan.definition),
             Outcome::Paused { definition, .. } | Outcome::Rejected { definition, .. } => Some(definition),
-            Outcome::Failed { .. } => None,
+            Outcome::Overtaken | Outcome::Failed { .. } => None,
         }
     }
 }
@@ -109,7 +111,10 @@ pub(super) async fn reconcile(
         Err(Failure { prefix, error, notes }) => {
             let message = format!("{prefix}: {error}");
             let definition = Box::new(bare(&object, now));
-            if error.is_transient() {
+            if error.kind == ApiErrorKind::Conflict {
+                tracing::debug!(object = %definition.key, reason = %message, "overtaken");
+                Outcome::Overtaken
+            } else if error.is_transient() {
                 Outcome::Failed { definition, message, notes }
             } else {
                 Outcome::Rejected { definition, message, notes }

@@ -181,6 +181,17 @@ fn a_failure_that_the_fallback_covers_is_not_told_again() {
     }
     let failures = story.events.iter().filter(|event| *event == "KEDAScalerFailed").count();
     assert_eq!(failures, 2, "{:?}", story.events);
+    let shared = Fallback { failure_threshold: 2, replicas: 4, behavior: String::new() };
+    let mut by_value = definition(Rules { fallback: Some(shared), ..cooldown(0) }, 1);
+    by_value.triggers[0].metrics[0].target_type = TargetType::Value;
+    let mut story = Story { unreadable: true, ..Story::new(cooldown(0), 1, 1) };
+    story.input(Input::Applied(Box::new(by_value)));
+    story.events.clear();
+    for _ in 0..5 {
+        story.fails(0);
+    }
+    let failures = story.events.iter().filter(|event| *event == "KEDAScalerFailed").count();
+    assert_eq!(failures, 5, "without ready pods nothing stands in: {:?}", story.events);
 }
 
 #[test]
@@ -191,4 +202,54 @@ fn a_push_says_nothing_of_other_triggers() {
     story.input(Input::Pushed { object: key(), trigger: 1, fingerprint: 1 });
     let activity: Vec<bool> = story.status().triggers_activity.iter().map(|(_, active)| *active).collect();
     assert_eq!(activity, [true, true]);
+}
+
+#[test]
+fn what_was_seen_before_a_pause_does_not_count_in_it() {
+    let mut story = Story { holds_observations: true, ..Story::new(cooldown(0), 1, 5) };
+    story.sampled(0, 7.0);
+    let before = story.held.clone();
+    story.input(applied(annotated(cooldown(0), &[(rules::annotation::PAUSED_REPLICAS, "2")]), 0));
+    let after: Vec<u64> = story.held.iter().copied().filter(|id| !before.contains(id)).collect();
+    story.held = before;
+    story.observe_held();
+    assert_eq!(story.replicas, 5, "its HPA is still there");
+    story.held = after;
+    story.observe_held();
+    assert_eq!(story.replicas, 2);
+}
+
+#[test]
+fn a_push_does_not_outlive_a_pause() {
+    let mut story = Story { holds_outcomes: true, ..Story::new(cooldown(0), 1, 0) };
+    story.sampled(0, 7.0);
+    story.input(Input::Pushed { object: key(), trigger: 0, fingerprint: 0 });
+    story.input(applied(annotated(cooldown(0), &[(rules::annotation::PAUSED, "true")]), 0));
+    story.holds_outcomes = false;
+    story.end_held();
+    story.replicas = 0;
+    story.input(applied(cooldown(0), 1));
+    story.sampled(0, 0.0);
+    assert_eq!(story.replicas, 0);
+}
+
+#[test]
+fn answers_to_an_engine_of_before_reach_nobody() {
+    let mut story = Story { holds_observations: true, ..Story::new(cooldown(0), 1, 0) };
+    story.sampled(0, 7.0);
+    story.engine = story.engine.anew();
+    story.input(applied(cooldown(0), 1));
+    story.observe_held();
+    assert_eq!((story.replicas, story.observations), (0, 1));
+    assert!(story.engine.view(story.now, &key()).unwrap().verdict.is_none());
+}
+
+#[test]
+fn nothing_is_left_of_looks_that_were_put_off() {
+    let mut story = Story::new(cooldown(300), 1, 3);
+    for seconds in 100..110 {
+        story.input(only_cpu(Rules { polling_seconds: Some(seconds), ..cooldown(300) }));
+    }
+    story.input(Input::Deleted(key()));
+    assert_eq!(story.engine.poll_timeout(), None);
 }
