@@ -1,9 +1,8 @@
 //! `keda convert`: manifests of KEDA 1 become such as KEDA 2 takes.
 
-use std::io::Write;
-use std::process::{Output, Stdio};
-
 use serde_json::{Value, json};
+
+use crate::program::keda_with as keda;
 
 const WORKER: &str = "\
 apiVersion: keda.k8s.io/v1alpha1
@@ -67,15 +66,6 @@ stringData:
   text: |
     # this is no comment
 ";
-
-/// Runs keda with a text on its standard input.
-fn keda(arguments: &[&str], input: &str) -> Output {
-    let mut command = crate::program::keda();
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("keda runs");
-    child.stdin.take().expect("standard input").write_all(input.as_bytes()).expect("it is read");
-    child.wait_with_output().expect("keda ends")
-}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

@@ -1,9 +1,10 @@
 //! What works without a cluster and without sources: `render`, `validate`, `new` and `docs`.
 
-use std::io::Write;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use serde_json::{Value, json};
+
+use crate::program::keda_with as keda;
 
 const DEPLOYMENT: &str = "
 ---
@@ -46,15 +47,6 @@ fn object(name: &str, trigger: &str) -> String {
 
 const CRON: &str =
     "  - type: cron\n    metadata: {timezone: UTC, start: 0 8 * * *, end: 0 18 * * *, desiredReplicas: '5'}\n";
-
-/// Runs keda with manifests on its standard input.
-fn keda(arguments: &[&str], manifests: &str) -> Output {
-    let mut command = crate::program::keda();
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("keda runs");
-    child.stdin.take().expect("standard input").write_all(manifests.as_bytes()).expect("it is read");
-    child.wait_with_output().expect("keda ends")
-}
 
 fn code(output: &Output) -> i32 {
     output.status.code().expect("no crash")

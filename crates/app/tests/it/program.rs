@@ -1,7 +1,8 @@
 //! The program under test.
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 /// Where it is, as `cargo test` says when the tests run: those that one clone built, another may run.
 #[allow(clippy::disallowed_methods, reason = "cargo says it only in this way")]
@@ -11,4 +12,13 @@ pub(crate) fn path() -> PathBuf {
 
 pub(crate) fn keda() -> Command {
     Command::new(path())
+}
+
+/// Runs it with a text on its standard input.
+pub(crate) fn keda_with(arguments: &[&str], input: &str) -> Output {
+    let mut command = keda();
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("keda runs");
+    child.stdin.take().expect("standard input").write_all(input.as_bytes()).expect("it is read");
+    child.wait_with_output().expect("keda ends")
 }

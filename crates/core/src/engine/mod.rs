@@ -45,7 +45,7 @@ struct Outbox {
     effects: VecDeque<Effect>,
     tickets: BTreeMap<u64, Ticket>,
     next: u64,
-    /// When which object is looked at; an entry may be out of date.
+    /// When which object is looked at by itself; each has one entry at most.
     looks: BTreeSet<(Duration, ObjectKey)>,
 }
 
@@ -160,13 +160,11 @@ impl Engine {
         for id in expired {
             self.settle(now, id, Err(format!("no answer within {} s", DEADLINE.as_secs())));
         }
-        while let Some((due, key)) = self.outbox.looks.pop_first() {
-            if due > now.monotonic {
-                self.outbox.looks.insert((due, key));
-                break;
-            }
+        while self.outbox.looks.first().is_some_and(|(due, _)| *due <= now.monotonic)
+            && let Some((_, key)) = self.outbox.looks.pop_first()
+        {
             if let Some(object) = self.objects.get_mut(&key) {
-                object.look(now, due, &mut self.outbox);
+                object.look(now, &mut self.outbox);
             }
         }
         for key in std::mem::take(&mut self.asked) {

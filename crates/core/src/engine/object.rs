@@ -102,10 +102,8 @@ impl Object {
     /// The object was changed to something that cannot be used, or its surroundings were.
     pub(super) fn reject(&mut self, definition: Definition, error: &str, outbox: &mut Outbox) {
         self.refuse_questions(error, outbox);
-        self.readings = vec![None; definition.triggers.len()];
         self.definition = definition;
-        self.pushed = None;
-        self.untold.clear();
+        self.forget_readings();
         self.stop_looking(outbox);
         self.take_annotations(outbox);
         self.failed(error, outbox);
@@ -150,11 +148,22 @@ impl Object {
             return;
         }
         self.become_ready(Condition::ready(), outbox);
+        self.decide_if_known(now, outbox);
+        self.write_status(outbox);
+    }
+
+    fn forget_readings(&mut self) {
+        self.readings = vec![None; self.definition.triggers.len()];
+        self.pushed = None;
+        self.untold.clear();
+    }
+
+    /// A decision is due, unless something has not been read yet.
+    fn decide_if_known(&mut self, now: Now, outbox: &mut Outbox) {
         self.decision_due = self.is_known();
         if self.decision_due {
             self.observe(now, outbox);
         }
-        self.write_status(outbox);
     }
 
     /// A new or changed definition takes effect.
@@ -164,9 +173,7 @@ impl Object {
         self.take_annotations(outbox);
         if self.definition.rules.pause.is_full() {
             // What is read before the pause says nothing about the time after it.
-            self.readings.fill(None);
-            self.pushed = None;
-            self.untold.clear();
+            self.forget_readings();
             // Nor does what was seen before the HPA is gone.
             outbox.tickets.retain(|_, ticket| ticket.object != key || ticket.purpose != Purpose::Observe);
             self.observing = false;
@@ -182,10 +189,7 @@ impl Object {
         } else {
             self.become_ready(Condition::ready(), outbox);
             outbox.push(Effect::Resume(key));
-            self.decision_due = self.is_known();
-            if self.decision_due {
-                self.observe(now, outbox);
-            }
+            self.decide_if_known(now, outbox);
         }
         self.write_status(outbox);
     }
@@ -196,19 +200,17 @@ impl Object {
         let is_paused = pause.is_full() || pause.scale_in || pause.scale_out;
         let was_paused = self.condition(ConditionType::Paused) == Some(Truth::True);
         match (was_paused, is_paused) {
-            (_, true) => self.set_condition(Condition::paused()),
-            (true, false) => self.set_condition(Condition::unpaused()),
-            (false, false) => {}
-        }
-        match (was_paused, is_paused) {
+            (true, true) => self.set_condition(Condition::paused()),
             (false, true) => {
+                self.set_condition(Condition::paused());
                 self.event(Severity::Normal, "ScaledObjectPaused", "ScaledObject is paused".to_string(), outbox);
             }
             (true, false) => {
+                self.set_condition(Condition::unpaused());
                 let message = "pause annotation removed for ScaledObject";
                 self.event(Severity::Normal, "ScaledObjectUnpaused", message.to_string(), outbox);
             }
-            _ => {}
+            (false, false) => {}
         }
         if fallback::valid(&self.definition.rules).is_none() {
             self.set_condition(Condition::fallback(false));
@@ -362,12 +364,11 @@ impl Object {
         }
     }
 
-    /// The time has come to look at the object again, unless that was put off.
-    pub(super) fn look(&mut self, now: Now, due: Duration, outbox: &mut Outbox) {
-        if self.next_look.take_if(|at| *at == due).is_some() {
-            self.decision_due = true;
-            self.observe(now, outbox);
-        }
+    /// The time has come to look at the object again.
+    pub(super) fn look(&mut self, now: Now, outbox: &mut Outbox) {
+        self.next_look = None;
+        self.decision_due = true;
+        self.observe(now, outbox);
     }
 
     fn composite_in_use(&self) -> bool {

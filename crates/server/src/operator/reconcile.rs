@@ -248,8 +248,7 @@ async fn find_target(tools: &Tools, object: &ScaledObject) -> Result<Seen, Failu
         true => failure(error, "ScaledObjectCheckFailed", "Target resource doesn't exist"),
         false => Failure { prefix: TARGET, error, notes: Vec::new() },
     })?;
-    let is_apps = target.resource.group == "apps" && matches!(&*target.resource.kind, "Deployment" | "StatefulSet");
-    let replicas = if is_apps {
+    let replicas = if target.resource.is_workload() {
         replicas_of(&found).unwrap_or(1)
     } else {
         let scale = scale::read(&tools.cluster, &target.resource, namespace, &target.name).await;

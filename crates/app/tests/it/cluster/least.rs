@@ -1,8 +1,5 @@
 //! The rights that `keda render --rbac` prints are enough, which only their use can show.
 
-use std::io::Write;
-use std::process::Stdio;
-
 use serde_json::{Value, json};
 
 use super::bed::Bed;
@@ -47,15 +44,9 @@ pub async fn the_least_role_is_enough(bed: &Bed) {
 
 /// What `keda render --rbac` prints for these objects.
 fn roles(objects: &[&Value]) -> Vec<Value> {
-    let mut child = crate::program::keda()
-        .args(["render", "--rbac", "-o", "json", "-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("keda runs");
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
-    child.stdin.take().expect("a pipe").write_all(list.to_string().as_bytes()).expect("it is read");
-    let output = child.wait_with_output().expect("keda ends");
+    let arguments = ["render", "--rbac", "-o", "json", "-f", "-"];
+    let output = crate::program::keda_with(&arguments, &list.to_string());
     let list: Value = serde_json::from_slice(&output.stdout).expect("a list");
     list["items"].as_array().expect("items").clone()
 }
