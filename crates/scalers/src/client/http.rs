@@ -52,7 +52,11 @@ impl Http {
             return Ok(client);
         }
         let idle = if self.settings.disable_keep_alive { 0 } else { self.settings.max_idle_per_host };
-        let client = Client::builder()
+        let mut builder = Client::builder();
+        for (host, address) in &self.settings.hosts {
+            builder = builder.resolve(host, *address);
+        }
+        let client = builder
             .tls_backend_preconfigured(rustls::ClientConfig::clone(&*tls.config(options)?))
             .timeout(self.settings.timeout)
             .redirect(Policy::custom(redirect))
@@ -91,6 +95,30 @@ pub struct Answer {
     pub status: StatusCode,
     /// The body; what is not UTF-8 is replaced.
     pub body: String,
+}
+
+impl Answer {
+    /// The body of an answer of success; else what the status says.
+    ///
+    /// # Errors
+    /// `what: status N`, of the kind that the status means.
+    pub fn success(self, what: &str) -> Result<String, SourceError> {
+        if self.status.is_success() {
+            return Ok(self.body);
+        }
+        let message = format!("{what}: status {}", self.status.as_u16());
+        Err(SourceError::new(status_kind(self.status), message))
+    }
+
+    /// The JSON of an answer of success.
+    ///
+    /// # Errors
+    /// As for [`Answer::success`]; [`ErrorKind::Malformed`] for a body that is not JSON.
+    pub fn json(self, what: &str) -> Result<serde_json::Value, SourceError> {
+        let body = self.success(what)?;
+        serde_json::from_str(&body)
+            .map_err(|error| SourceError::new(ErrorKind::Malformed, format!("{what}: the answer is not JSON: {error}")))
+    }
 }
 
 /// Sends a request and reads the whole answer, whatever its status.

@@ -26,6 +26,7 @@ pub mod request_uri;
 pub mod search;
 pub mod tls;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,9 @@ pub struct SourceSettings {
     pub max_idle_per_host: usize,
     /// `--ca-dir`: folders whose PEM files are trusted beside the system's.
     pub ca_dirs: Vec<PathBuf>,
+    /// Where hosts are, without asking for their names, as in a hosts file; the port counts for HTTPS and HTTP at their
+    /// usual ones.
+    pub hosts: Vec<(String, SocketAddr)>,
 }
 
 impl Default for SourceSettings {
@@ -59,6 +63,7 @@ impl Default for SourceSettings {
             idle_timeout: Duration::from_secs(90),
             max_idle_per_host: 1000,
             ca_dirs: vec![PathBuf::from("/custom/ca")],
+            hosts: Vec::new(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Certificates for the servers: a root, and a pair for `localhost` that it signed.
+//! Certificates for the servers: a root, and a pair that it signed, for `localhost` or other names.
 
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,18 @@ pub struct Certificates {
 impl Certificates {
     /// Makes new ones in `folder`.
     pub fn make(folder: &Path) -> Self {
+        Certificates::for_names(folder, &["localhost", "127.0.0.1"])
+    }
+
+    /// As [`Certificates::make`], for a server with other names.
+    pub fn for_names(folder: &Path, names: &[&str]) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "test root");
         let key = KeyPair::generate().expect("a key");
         let root = params.self_signed(&key).expect("a root");
         let issuer = Issuer::new(params, key);
-        let names = vec!["localhost".to_string(), "127.0.0.1".to_string()];
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let server_key = KeyPair::generate().expect("a key");
         let server = CertificateParams::new(names).expect("parameters").signed_by(&server_key, &issuer);
         let write = |name: &str, text: &str| {
