@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use keda_core::sample::{ErrorKind, SourceError};
+use reqwest::header::HeaderMap;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use tokio::time::Instant;
@@ -93,6 +94,8 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The body; what is not UTF-8 is replaced.
     pub body: String,
 }
@@ -132,7 +135,7 @@ pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
     let status = response.as_ref().ok().map(|response| response.status().as_u16());
     note(Notice::Exchange { status, took: started.elapsed() });
     let mut response = response.map_err(|error| transport_error(&error))?;
-    let status = response.status();
+    let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| transport_error(&error))? {
         if body.len() + chunk.len() > MAXIMUM_BODY {
@@ -140,7 +143,7 @@ pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+    Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
 /// What a status that is not a success says about the failure.

@@ -52,6 +52,10 @@ pub struct SourceSettings {
     /// Where hosts are, without asking for their names, as in a hosts file; the port counts for HTTPS and HTTP at their
     /// usual ones.
     pub hosts: Vec<(String, SocketAddr)>,
+    /// Who the process is at AWS.
+    pub aws: aws::AwsEnvironment,
+    /// Who the process is at Azure.
+    pub azure: azure::AzureEnvironment,
 }
 
 impl Default for SourceSettings {
@@ -64,6 +68,8 @@ impl Default for SourceSettings {
             max_idle_per_host: 1000,
             ca_dirs: vec![PathBuf::from("/custom/ca")],
             hosts: Vec::new(),
+            aws: aws::AwsEnvironment::default(),
+            azure: azure::AzureEnvironment::default(),
         }
     }
 }
@@ -85,6 +91,10 @@ pub struct Sources {
     pub amqp: Arc<amqp::AmqpPool>,
     /// PostgreSQL.
     pub postgres: Arc<postgres::PostgresPool>,
+    /// Keys for AWS.
+    pub aws: aws::CredentialsPool,
+    /// Tokens for Azure.
+    pub azure: Arc<azure::TokenPool>,
     /// gRPC channels.
     pub grpc: Arc<grpc::GrpcPool>,
     /// The cluster that keda runs in, if it does.
@@ -101,6 +111,8 @@ impl Sources {
             redis: Arc::default(),
             amqp: Arc::default(),
             postgres: Arc::default(),
+            aws: aws::CredentialsPool::default(),
+            azure: Arc::default(),
             grpc: Arc::default(),
             cluster: None,
             settings,

@@ -88,7 +88,7 @@ impl TokenSource {
     /// [`ErrorKind::Denied`] when the client is refused, [`ErrorKind::Unreachable`], [`ErrorKind::Malformed`].
     pub async fn token(&self) -> Result<Arc<Token>, SourceError> {
         let token = self.slot.get(|| self.fetch()).await?;
-        if token.expires.is_none_or(|end| Instant::now() + MARGIN < end) {
+        if token.is_fresh() {
             return Ok(token);
         }
         self.slot.discard(&token).await;
@@ -151,9 +151,15 @@ impl Token {
     pub fn expose(&self) -> &str {
         self.text.expose()
     }
+
+    /// Whether it is good for a while.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.expires.is_none_or(|end| Instant::now() + MARGIN < end)
+    }
 }
 
-fn read(body: &str) -> Option<Token> {
+/// The token in an answer of success.
+pub(super) fn read(body: &str) -> Option<Token> {
     #[derive(Deserialize)]
     struct Answer {
         access_token: String,

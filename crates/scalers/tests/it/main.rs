@@ -32,6 +32,16 @@ pub struct Source(Box<dyn Scaler>);
 impl Source {
     /// Makes a trigger from its metadata and the parameters of its authentication.
     pub fn new(sources: &Sources, kind: &str, metadata: &[(&str, &str)], authentication: &[(&str, &str)]) -> Self {
+        Self::try_new(sources, kind, metadata, authentication).expect("the trigger can be set up")
+    }
+
+    /// The same, or why it cannot be set up.
+    pub fn try_new(
+        sources: &Sources,
+        kind: &str,
+        metadata: &[(&str, &str)],
+        authentication: &[(&str, &str)],
+    ) -> Result<Self, SourceError> {
         let context = Context {
             trigger_type: kind.to_string(),
             namespace: "test".to_string(),
@@ -42,7 +52,7 @@ impl Source {
             Inputs::from_metadata(metadata.iter().copied()).with_authentication(authentication.iter().copied());
         let parsed = registry::find(kind).expect("the type exists").parse(&inputs, &context);
         assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
-        Source(parsed.connect(&context, sources).expect("the trigger can be set up"))
+        parsed.connect(&context, sources).map(Source)
     }
 
     /// The reading of its one metric.

@@ -1,13 +1,21 @@
 //! `aws-cloudwatch`: the newest value of a metric or an expression (`scalers/aws-cloudwatch.md`).
 
+use async_trait::async_trait;
+use jiff::Timestamp;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use roxmltree::Document;
 
-use crate::client::aws::AwsOptions;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::aws::{AwsOptions, Service};
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// The one name that this trigger's metric has.
 const METRIC: &str = "aws-cloudwatch";
+
+/// Between the first instant of the year 1 and that of 1970.
+const SECONDS_BEFORE_1970: i64 = 62_135_596_800;
 
 /// Units that CloudWatch knows.
 const UNITS: [&str; 27] = [
@@ -81,7 +89,6 @@ const UNITS: [&str; 27] = [
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct CloudWatch {
     /// Namespace of the metric, such as `AWS/SQS`; needed without `expression`.
     #[meta(trigger, optional)]
@@ -190,6 +197,94 @@ impl Trigger for CloudWatch {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(METRIC, Target::Float(self.target_metric_value)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let service = self.options.service("monitoring", "monitoring", sources)?;
+        Ok(Box::new(Metric { service, trigger: self }))
+    }
+}
+
+struct Metric {
+    service: Service,
+    trigger: CloudWatch,
+}
+
+#[async_trait]
+impl Scaler for Metric {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let fields = self.trigger.request(crate::sampler::wall_clock());
+        let answer = self.service.form(&fields).await?;
+        let value = answer.read(|document| self.trigger.value(document))?;
+        Ok(vec![(METRIC.to_string(), Sample::above(value, self.trigger.activation_target_metric_value))])
+    }
+}
+
+impl CloudWatch {
+    /// The time that is looked at. Its end is a whole number of periods since the year 1, as Go counts them.
+    fn times(&self, now: Timestamp) -> (Timestamp, Timestamp) {
+        let end = now.as_second().saturating_sub(self.metric_end_time_offset);
+        let end = end - (end + SECONDS_BEFORE_1970).rem_euclid(self.metric_stat_period.max(1));
+        let at = |second: i64| Timestamp::from_second(second).unwrap_or(now);
+        (at(end.saturating_sub(self.metric_collection_time)), at(end))
+    }
+
+    /// The fields of a request for the values of one metric or expression.
+    fn request(&self, now: Timestamp) -> Vec<(String, String)> {
+        let (start, end) = self.times(now);
+        let query = |key: &str, value: &str| (format!("MetricDataQueries.member.1.{key}"), value.to_string());
+        let mut fields: Vec<(String, String)> = [
+            ("Action", "GetMetricData"),
+            ("Version", "2010-08-01"),
+            ("StartTime", &start.to_string()),
+            ("EndTime", &end.to_string()),
+            ("ScanBy", "TimestampDescending"),
+        ]
+        .map(|(key, value)| (key.to_string(), value.to_string()))
+        .to_vec();
+        let period = self.metric_stat_period.to_string();
+        if self.expression.is_empty() {
+            fields.extend([
+                query("Id", "c1"),
+                query("MetricStat.Metric.Namespace", &self.namespace),
+                query("MetricStat.Metric.MetricName", &self.metric_name),
+            ]);
+            for (position, (name, value)) in self.dimension_name.iter().zip(&self.dimension_value).enumerate() {
+                let dimension = format!("MetricStat.Metric.Dimensions.member.{}", position + 1);
+                fields.extend([query(&format!("{dimension}.Name"), name), query(&format!("{dimension}.Value"), value)]);
+            }
+            fields.extend([query("MetricStat.Period", &period), query("MetricStat.Stat", &self.metric_stat)]);
+            if !self.metric_unit.is_empty() {
+                fields.push(query("MetricStat.Unit", &self.metric_unit));
+            }
+            fields.push(query("ReturnData", "true"));
+        } else {
+            fields.extend([query("Id", "q1"), query("Expression", &self.expression), query("Period", &period)]);
+        }
+        if !self.aws_account_id.is_empty() {
+            fields.push(query("AccountId", &self.aws_account_id));
+        }
+        fields
+    }
+
+    /// The newest value of the first result, as KEDA takes it.
+    fn value(&self, document: &Document<'_>) -> Result<f64, SourceError> {
+        let malformed = |message: String| SourceError::new(ErrorKind::Malformed, message);
+        let named = |name: &'static str| move |node: &roxmltree::Node<'_, '_>| node.tag_name().name() == name;
+        let results = document.descendants().find(named("MetricDataResults"));
+        let results = results.ok_or_else(|| malformed("the answer of CloudWatch has no results".to_string()))?;
+        let Some(result) = results.children().find(named("member")) else { return Ok(self.min_metric_value) };
+        let values = result.children().find(named("Values"));
+        match values.and_then(|values| values.children().find(named("member"))) {
+            Some(newest) => {
+                let text = newest.text().unwrap_or_default();
+                text.parse().map_err(|_| malformed(format!("CloudWatch gave {text:?} for a value")))
+            }
+            None if self.ignore_null_values => Ok(self.min_metric_value),
+            None => {
+                Err(malformed("empty metric data received, ignoreNullValues is false, returning error".to_string()))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -252,5 +347,35 @@ mod tests {
         ] {
             assert!(problems(period, collection)[0].contains(problem), "{period} {collection}");
         }
+    }
+
+    fn at(more: &[(&str, &str)], now: &str) -> Vec<(String, String)> {
+        parsed(more).0.request(now.parse().unwrap())
+    }
+
+    #[test]
+    fn the_end_is_a_whole_period_after_the_offset() {
+        let times = [("metricStatPeriod", "60"), ("metricCollectionTime", "60"), ("metricEndTimeOffset", "30")];
+        let fields = at(&[&METRIC_PARAMETERS[..], &times[..]].concat(), "2021-11-07T15:04:05.999Z");
+        let of = |key: &str| fields.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
+        assert_eq!(of("StartTime"), Some("2021-11-07T15:02:00Z"));
+        assert_eq!(of("EndTime"), Some("2021-11-07T15:03:00Z"));
+        assert_eq!(of("MetricDataQueries.member.1.MetricStat.Metric.Dimensions.member.2.Name"), Some("B"));
+    }
+
+    #[test]
+    fn without_values_the_least_counts_or_it_is_an_error() {
+        let value = |more: &[(&str, &str)], results: &str| {
+            let xml = format!("<A xmlns=\"x\"><MetricDataResults>{results}</MetricDataResults></A>");
+            parsed(more).0.value(&Document::parse(&xml).unwrap())
+        };
+        let strict = [("expression", "e"), ("ignoreNullValues", "false")];
+        let (empty, full) =
+            ("<member><Values/></member>", "<member><Values><member>7.25</member><member>3</member></Values></member>");
+        assert_eq!(value(&strict[..1], full), Ok(7.25));
+        assert_eq!(value(&strict[..1], &format!("{empty}{full}")), Ok(0.0), "only the first result counts");
+        assert_eq!(value(&strict[..1], empty), Ok(0.0));
+        assert!(value(&strict, empty).is_err());
+        assert_eq!(value(&strict, ""), Ok(0.0));
     }
 }

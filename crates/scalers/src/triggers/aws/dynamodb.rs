@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use serde::Deserialize;
 use serde_json::{Deserializer, Map, Value, json};
 
-use crate::client::aws::AwsOptions;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::aws::{AwsOptions, Service};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Stands for a target that is not given.
 const NO_TARGET: i64 = -1;
@@ -60,7 +63,6 @@ const NO_TARGET: i64 = -1;
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct DynamoDb {
     /// Name of the table.
     #[meta(trigger)]
@@ -167,6 +169,47 @@ fn attribute_value(value: Value) -> Result<Option<Value>, String> {
 impl Trigger for DynamoDb {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.target_value)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let service = self.options.service("dynamodb", "dynamodb", sources)?;
+        let request = self.request().map_err(SourceError::configuration)?;
+        Ok(Box::new(Query { metric_name: self.metric_name(), service, request, trigger: self }))
+    }
+}
+
+struct Query {
+    metric_name: String,
+    service: Service,
+    request: Value,
+    trigger: DynamoDb,
+}
+
+#[async_trait]
+impl Scaler for Query {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let answer = self.service.json("1.0", "DynamoDB_20120810.Query", &self.request).await?;
+        let count = answer.get("Count").and_then(Value::as_i64);
+        let missing = || SourceError::new(ErrorKind::Malformed, "the answer of DynamoDB has no Count");
+        let activation = float(self.trigger.activation_target_value);
+        Ok(vec![(self.metric_name.clone(), Sample::above(float(count.ok_or_else(missing)?), activation))])
+    }
+}
+
+impl DynamoDb {
+    fn request(&self) -> Result<Value, String> {
+        let mut request = json!({
+            "TableName": self.table_name,
+            "KeyConditionExpression": self.key_condition_expression,
+            "ExpressionAttributeNames": self.names()?,
+            "ExpressionAttributeValues": self.values()?,
+        });
+        for (key, text) in [("IndexName", &self.index_name), ("FilterExpression", &self.filter_expression)] {
+            if !text.is_empty() {
+                request[key] = json!(text);
+            }
+        }
+        Ok(request)
     }
 }
 

@@ -1,11 +1,16 @@
 //! `aws-dynamodb-streams`: the shards of a table's stream (`scalers/aws-dynamodb-streams.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
-use crate::client::aws::AwsOptions;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::aws::{AwsOptions, Service};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Scale on the number of shards of the stream of a table in DynamoDB.
 ///
@@ -38,7 +43,6 @@ use crate::trigger::{Specs, Trigger};
 ///   roleArn: arn:aws:iam::111122223333:role/orders-stream
 /// ```
 #[derive(Debug, Metadata)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct DynamoDbStreams {
     /// Shards that one replica is expected to handle.
     #[meta(trigger, default = "2")]
@@ -62,6 +66,66 @@ impl DynamoDbStreams {
 impl Trigger for DynamoDbStreams {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.shard_count)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let tables = self.options.service("dynamodb", "dynamodb", sources)?;
+        let streams = self.options.service("dynamodb", "streams.dynamodb", sources)?;
+        Ok(Box::new(Stream { metric_name: self.metric_name(), tables, streams, arn: OnceCell::new(), trigger: self }))
+    }
+}
+
+struct Stream {
+    metric_name: String,
+    tables: Service,
+    streams: Service,
+    /// The table's latest stream; it is looked up again after a failure, with a new scaler.
+    arn: OnceCell<String>,
+    trigger: DynamoDbStreams,
+}
+
+#[async_trait]
+impl Scaler for Stream {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let arn = self.arn.get_or_try_init(|| self.find()).await?;
+        let (shards, activation) = (self.shards(arn).await?, self.trigger.activation_shard_count);
+        Ok(vec![(self.metric_name.clone(), Sample::above(float(shards), float(activation)))])
+    }
+}
+
+impl Stream {
+    async fn find(&self) -> Result<String, SourceError> {
+        let table = &self.trigger.table_name;
+        let request = json!({ "TableName": table });
+        let answer = self.tables.json("1.0", "DynamoDB_20120810.DescribeTable", &request).await;
+        let answer = answer.map_err(|error| error.within("error dynamodb stream arn"))?;
+        if answer.get("Table").is_none() {
+            return Err(SourceError::new(ErrorKind::Malformed, "the answer of DynamoDB has no Table"));
+        }
+        let arn = answer.pointer("/Table/LatestStreamArn").and_then(Value::as_str).filter(|arn| !arn.is_empty());
+        let missing =
+            || SourceError::configuration(format!("error dynamodb stream arn: the table {table} has no stream"));
+        arn.map(str::to_string).ok_or_else(missing)
+    }
+
+    /// The shards on all pages.
+    async fn shards(&self, arn: &str) -> Result<i64, SourceError> {
+        let mut request = json!({ "StreamArn": arn });
+        let mut count = 0;
+        loop {
+            let answer = self.streams.json("1.0", "DynamoDBStreams_20120810.DescribeStream", &request).await?;
+            let description = answer.get("StreamDescription");
+            let shards = description.and_then(|description| description.get("Shards")?.as_array());
+            let missing = || SourceError::new(ErrorKind::Malformed, "the answer of DynamoDB has no Shards");
+            count += i64::try_from(shards.ok_or_else(missing)?.len()).unwrap_or(i64::MAX);
+            match description.and_then(|description| description.get("LastEvaluatedShardId")?.as_str()) {
+                // A page that begins where it ends would never end.
+                Some(last) if request.get("ExclusiveStartShardId").and_then(Value::as_str) != Some(last) => {
+                    request = json!({ "StreamArn": arn, "ExclusiveStartShardId": last });
+                }
+                _ => return Ok(count),
+            }
+        }
     }
 }
 

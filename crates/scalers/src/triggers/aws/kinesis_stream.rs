@@ -1,11 +1,15 @@
 //! `aws-kinesis-stream`: the open shards of a stream (`scalers/aws-kinesis-stream.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use serde_json::{Value, json};
 
-use crate::client::aws::AwsOptions;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::aws::{AwsOptions, Service};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Scale on the number of open shards of a stream in Kinesis.
 ///
@@ -39,7 +43,6 @@ use crate::trigger::{Specs, Trigger};
 ///     key: secret-access-key
 /// ```
 #[derive(Debug, Metadata)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct KinesisStream {
     /// Shards that one replica is expected to handle.
     #[meta(trigger, default = "2")]
@@ -63,6 +66,29 @@ impl KinesisStream {
 impl Trigger for KinesisStream {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.shard_count)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let service = self.options.service("kinesis", "kinesis", sources)?;
+        Ok(Box::new(Stream { metric_name: self.metric_name(), service, trigger: self }))
+    }
+}
+
+struct Stream {
+    metric_name: String,
+    service: Service,
+    trigger: KinesisStream,
+}
+
+#[async_trait]
+impl Scaler for Stream {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let request = json!({ "StreamName": self.trigger.stream_name });
+        let answer = self.service.json("1.1", "Kinesis_20131202.DescribeStreamSummary", &request).await?;
+        let shards = answer.pointer("/StreamDescriptionSummary/OpenShardCount").and_then(Value::as_i64);
+        let missing = || SourceError::new(ErrorKind::Malformed, "the answer of Kinesis has no OpenShardCount");
+        let activation = float(self.trigger.activation_shard_count);
+        Ok(vec![(self.metric_name.clone(), Sample::above(float(shards.ok_or_else(missing)?), activation))])
     }
 }
 

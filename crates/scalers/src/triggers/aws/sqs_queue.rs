@@ -1,12 +1,16 @@
 //! `aws-sqs-queue`: the messages in a queue (`scalers/aws-sqs-queue.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use serde_json::{Value, json};
 
-use crate::client::aws::AwsOptions;
+use crate::client::Sources;
+use crate::client::aws::{AwsOptions, Service};
 use crate::client::request_uri;
-use crate::trigger::{Specs, Trigger};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Scale on the number of messages in a queue of SQS.
 ///
@@ -41,7 +45,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct SqsQueue {
     /// Messages that one replica is expected to handle.
     #[meta(trigger, default = "5")]
@@ -86,6 +89,49 @@ impl SqsQueue {
 impl Trigger for SqsQueue {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.queue_length)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let service = self.options.service("sqs", "sqs", sources)?;
+        Ok(Box::new(Queue { metric_name: self.metric_name(), service, trigger: self }))
+    }
+}
+
+struct Queue {
+    metric_name: String,
+    service: Service,
+    trigger: SqsQueue,
+}
+
+#[async_trait]
+impl Scaler for Queue {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let request = json!({ "QueueUrl": self.trigger.queue_url, "AttributeNames": self.trigger.attributes() });
+        let answer = self.service.json("1.0", "AmazonSQS.GetQueueAttributes", &request).await?;
+        let length = float(self.trigger.length(&answer)?);
+        let activation = float(self.trigger.activation_queue_length);
+        Ok(vec![(self.metric_name.clone(), Sample::above(length, activation))])
+    }
+}
+
+impl SqsQueue {
+    /// The attributes whose sum counts.
+    fn attributes(&self) -> Vec<&'static str> {
+        let in_flight = self.scale_on_in_flight.then_some("ApproximateNumberOfMessagesNotVisible");
+        let delayed = self.scale_on_delayed.then_some("ApproximateNumberOfMessagesDelayed");
+        ["ApproximateNumberOfMessages"].into_iter().chain(in_flight).chain(delayed).collect()
+    }
+
+    fn length(&self, answer: &Value) -> Result<i64, SourceError> {
+        let malformed = |message: String| SourceError::new(ErrorKind::Malformed, message);
+        let mut sum = 0_i64;
+        for name in self.attributes() {
+            let text = answer.pointer(&format!("/Attributes/{name}")).and_then(Value::as_str);
+            let text = text.ok_or_else(|| malformed(format!("metric {name} not found in SQS queue attributes")))?;
+            let number: i64 = text.parse().map_err(|_| malformed(format!("{name} is {text:?}, not a number")))?;
+            sum = sum.saturating_add(number);
+        }
+        Ok(sum)
     }
 }
 

@@ -1,12 +1,22 @@
 //! `azure-app-insights`: an aggregate of a metric of Application Insights (`scalers/azure-app-insights.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use percent_encoding::percent_decode_str;
+use reqwest::{Client, Url};
+use serde_json::Value;
 
-use crate::client::azure::{self, Cloud};
-use crate::trigger::{Specs, Trigger};
+use crate::client::azure::{self, AzureLogin, AzureTokens, Cloud};
+use crate::client::request_uri::check_escapes;
+use crate::client::tls::TlsOptions;
+use crate::client::{Sources, http};
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// Scale on a metric of Azure's Application Insights.
 ///
@@ -47,7 +57,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct AzureAppInsights {
     /// The part of the number that one replica is expected to handle. It may be left out only where a formula
     /// (`scalingModifiers`) uses the trigger.
@@ -134,8 +143,85 @@ impl AzureAppInsights {
 
 impl Trigger for AzureAppInsights {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("azure-app-insights-{}", self.metric_id));
-        Specs::one(MetricSpec::external(name, Target::Float(self.target_value)))
+        Specs::one(MetricSpec::external(self.name(), Target::Float(self.target_value)))
+    }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let login = AzureLogin::workload(context).unwrap_or_else(|| AzureLogin::Client {
+            tenant_id: self.tenant_id.clone(),
+            client_id: self.active_directory_client_id.clone(),
+            secret: self.active_directory_client_password.clone(),
+        });
+        let tokens = AzureTokens::new(login, None, &self.resource_url, sources)?;
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        Ok(Box::new(Aggregate { client, tokens, trigger: self }))
+    }
+}
+
+struct Aggregate {
+    client: Arc<Client>,
+    tokens: AzureTokens,
+    trigger: AzureAppInsights,
+}
+
+#[async_trait]
+impl Scaler for Aggregate {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let answer = self.tokens.send(self.client.get(self.trigger.url()?)).await?;
+        if answer.status.as_u16() != 200 {
+            let message = format!("app insights request failed with status code {}", answer.status.as_u16());
+            return Err(SourceError::new(http::status_kind(answer.status), message));
+        }
+        let value = self.trigger.value(&answer.json("Application Insights")?)?;
+        Ok(vec![(self.trigger.name(), Sample::above(value, self.trigger.activation_target_value))])
+    }
+}
+
+impl AzureAppInsights {
+    fn name(&self) -> String {
+        normalize(&format!("azure-app-insights-{}", self.metric_id))
+    }
+
+    /// The time that is looked at, as a duration of ISO 8601.
+    fn timespan(&self) -> Result<String, SourceError> {
+        let parts = self.metric_aggregation_timespan.split_once(':');
+        let number = |text: &str| text.parse::<u32>().ok();
+        let parts = parts.and_then(|(hours, minutes)| Some((number(hours)?, number(minutes)?)));
+        let wrong = || SourceError::configuration("metricAggregationTimespan is not made of numbers: expected hh:mm");
+        parts.map(|(hours, minutes)| format!("PT{hours:02}H{minutes:02}M")).ok_or_else(wrong)
+    }
+
+    fn url(&self) -> Result<Url, SourceError> {
+        let url = format!("{}/v1/apps/{}/metrics/{}", self.resource_url, self.application_insights_id, self.metric_id);
+        let mut url: Url =
+            url.parse().map_err(|error| SourceError::configuration(format!("{url} is not an address: {error}")))?;
+        let mut query = vec![("aggregation", self.metric_aggregation_type.clone())];
+        if !self.metric_filter.is_empty() {
+            let wrong =
+                |message: &str| SourceError::configuration(format!("metricFilter cannot be unescaped: {message}"));
+            check_escapes(&self.metric_filter).map_err(wrong)?;
+            let filter = self.metric_filter.replace('+', " ");
+            query.push(("filter", percent_decode_str(&filter).decode_utf8_lossy().into_owned()));
+        }
+        query.push(("timespan", self.timespan()?));
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(url)
+    }
+
+    fn value(&self, answer: &Value) -> Result<f64, SourceError> {
+        let (metric, aggregation) = (&self.metric_id, &self.metric_aggregation_type);
+        let malformed = |message: String| SourceError::new(ErrorKind::Malformed, message);
+        let values = answer.get("value").and_then(Value::as_object);
+        let values = values.ok_or_else(|| malformed("the answer of Application Insights has no value".to_string()))?;
+        let missing = match values.get(metric).map(|metric| metric.get(aggregation)) {
+            None => format!("metric named {metric} not found in app insights response"),
+            Some(None) => format!("metric {metric} did not contain aggregation type {aggregation}"),
+            Some(Some(Value::Null)) => format!("metric {metric} was nil for aggregation type {aggregation}"),
+            Some(Some(value)) => {
+                return value.as_f64().ok_or_else(|| malformed(format!("metric {metric} is not a number")));
+            }
+        };
+        if self.ignore_null_values { Ok(0.0) } else { Err(malformed(missing)) }
     }
 }
 

@@ -1,12 +1,33 @@
 //! `azure-data-explorer`: the number that a Kusto query gives (`scalers/azure-data-explorer.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::{Client, Url};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
-use crate::client::azure::{self, Cloud};
-use crate::trigger::{Specs, Trigger};
+use crate::client::azure::{self, AzureLogin, AzureTokens, Cloud};
+use crate::client::tls::TlsOptions;
+use crate::client::{Sources, http};
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
+
+/// Ends of the names of hosts that Data Explorer has.
+const HOSTS: [&str; 8] = [
+    ".kusto.windows.net",
+    ".kustodev.windows.net",
+    ".kustomfa.windows.net",
+    ".kusto.data.microsoft.com",
+    ".kusto.fabric.microsoft.com",
+    ".kusto.usgovcloudapi.net",
+    ".kusto.chinacloudapi.cn",
+    ".kusto.cloudapi.de",
+];
 
 /// Scale on the number that a query of Azure Data Explorer gives.
 ///
@@ -45,7 +66,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct AzureDataExplorer {
     /// Name of the database.
     #[meta(trigger)]
@@ -74,6 +94,7 @@ pub struct AzureDataExplorer {
     /// The Azure cloud, such as `AzureChinaCloud`, or `Private` for one whose address is given in
     /// `activeDirectoryEndpoint`; the public cloud where it is not given.
     #[meta(trigger, optional)]
+    #[expect(dead_code, reason = "the endpoint was found with it")]
     cloud: String,
     /// Address that gives tokens, such as `https://login.cloud.example/`; needed in the cloud `Private`, not looked at
     /// in another.
@@ -111,8 +132,104 @@ impl AzureDataExplorer {
 
 impl Trigger for AzureDataExplorer {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("azure-data-explorer-{}", self.database_name));
-        Specs::one(MetricSpec::external(name, Target::Float(self.threshold)))
+        Specs::one(MetricSpec::external(self.name(), Target::Float(self.threshold)))
+    }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let login = AzureLogin::workload(context).unwrap_or_else(|| AzureLogin::Client {
+            tenant_id: self.tenant_id.clone(),
+            client_id: self.client_id.clone(),
+            secret: self.client_secret.clone(),
+        });
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        let any = AzureTokens::new(login, Some(&self.active_directory_endpoint), "", sources)?;
+        Ok(Box::new(Cluster { url: self.url()?, client, any, tokens: OnceCell::new(), trigger: self }))
+    }
+}
+
+struct Cluster {
+    url: Url,
+    client: Arc<Client>,
+    /// For no service yet.
+    any: AzureTokens,
+    /// For the service that the cluster names.
+    tokens: OnceCell<AzureTokens>,
+    trigger: AzureDataExplorer,
+}
+
+#[async_trait]
+impl Scaler for Cluster {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let tokens = self.tokens.get_or_try_init(|| self.find_tokens()).await?;
+        let query = json!({
+            "db": self.trigger.database_name,
+            "csl": self.trigger.query,
+            "properties": { "Options": { "servertimeout": "00:04:00" } },
+        });
+        let request = self.client.post(self.at("/v2/rest/query")).json(&query).header("accept", "application/json");
+        let answer = tokens.send(request).await?.json("Data Explorer")?;
+        let value = self.trigger.value(&answer).map_err(|message| SourceError::new(ErrorKind::Malformed, message))?;
+        Ok(vec![(self.trigger.name(), Sample::above(value, self.trigger.activation_threshold))])
+    }
+}
+
+impl Cluster {
+    fn at(&self, path: &str) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(path);
+        url
+    }
+
+    async fn find_tokens(&self) -> Result<AzureTokens, SourceError> {
+        let answer = http::send(self.client.get(self.at("/v1/rest/auth/metadata"))).await?;
+        let answer = answer.json("Data Explorer, asked how to log in")?;
+        let resource = answer.pointer("/AzureAD/KustoServiceResourceId").and_then(Value::as_str);
+        let missing = || SourceError::new(ErrorKind::Malformed, "Data Explorer does not say what tokens must be for");
+        resource.map(|resource| self.any.for_resource(resource)).ok_or_else(missing)
+    }
+}
+
+impl AzureDataExplorer {
+    fn name(&self) -> String {
+        normalize(&format!("azure-data-explorer-{}", self.database_name))
+    }
+
+    /// The address of the cluster, if tokens may be sent there: by TLS, and to Microsoft's hosts alone.
+    fn url(&self) -> Result<Url, SourceError> {
+        let wrong = |why: String| SourceError::configuration(format!("could not validate endpoint: {why}"));
+        let url: Url = self.endpoint.parse().map_err(|error| wrong(format!("it is not an address: {error}")))?;
+        let host = url.host_str().unwrap_or_default();
+        if url.scheme() != "https" {
+            return Err(wrong("a token is only sent by https".to_string()));
+        }
+        if !HOSTS.iter().any(|suffix| host.ends_with(suffix)) && !["localhost", "127.0.0.1", "[::1]"].contains(&host) {
+            return Err(wrong(format!("{host} is no host of Data Explorer")));
+        }
+        Ok(url)
+    }
+
+    /// The number in the first column of the only row of the first primary table.
+    fn value(&self, answer: &Value) -> Result<f64, String> {
+        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_string);
+        let frames = answer.as_array().ok_or("the answer of Data Explorer is no list of frames")?;
+        let is_primary = |frame: &&Value| text(frame, "TableKind").as_deref() == Some("PrimaryResult");
+        let nothing = || format!("query {} has no results", self.query);
+        let table = frames.iter().find(is_primary).ok_or_else(nothing)?;
+        let rows = table.get("Rows").and_then(Value::as_array).ok_or_else(nothing)?;
+        let row = match rows.as_slice() {
+            [] => return Err(nothing()),
+            [row] => row,
+            _ => return Err(format!("query {} result had more than a single result row", self.query)),
+        };
+        let data_type = table.pointer("/Columns/0").and_then(|column| text(column, "ColumnType")).unwrap_or_default();
+        if !["real", "int", "long"].contains(&data_type.as_str()) {
+            return Err(format!("data type {data_type} is not valid"));
+        }
+        match row.get(0).and_then(Value::as_f64) {
+            None => Err(format!("query {} gave no number", self.query)),
+            Some(value) if value < 0.0 => Err(format!("query result must be >= 0 but received: {value}")),
+            Some(value) => Ok(value),
+        }
     }
 }
 

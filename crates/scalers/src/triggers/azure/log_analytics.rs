@@ -1,14 +1,21 @@
 //! `azure-log-analytics`: the number that a query of Log Analytics gives (`scalers/azure-log-analytics.md`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::{Client, Url};
+use serde_json::{Value, json};
 
-use crate::client::azure;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::azure::{self, AzureLogin, AzureTokens};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// Scale on the number that a query of Azure's Log Analytics gives.
 ///
@@ -46,7 +53,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct AzureLogAnalytics {
     /// Id of the client's tenant; needed without a workload identity.
     #[meta(auth, trigger, env, optional)]
@@ -114,8 +120,85 @@ impl AzureLogAnalytics {
 
 impl Trigger for AzureLogAnalytics {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("azure-log-analytics-{}", self.workspace_id));
-        Specs::one(MetricSpec::external(name, Target::Float(self.threshold)))
+        Specs::one(MetricSpec::external(self.name(), Target::Float(self.threshold)))
+    }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let login = AzureLogin::workload(context).unwrap_or_else(|| AzureLogin::Client {
+            tenant_id: self.tenant_id.clone(),
+            client_id: self.client_id.clone(),
+            secret: self.client_secret.clone(),
+        });
+        let tokens = AzureTokens::new(login, None, &self.resource_url, sources)?;
+        let tls = TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() };
+        let client = sources.http.client(&sources.tls, &tls)?;
+        let timeout = if self.timeout.is_zero() { sources.settings.timeout } else { self.timeout };
+        Ok(Box::new(Workspace { url: self.url()?, client, tokens, timeout, trigger: self }))
+    }
+}
+
+struct Workspace {
+    url: Url,
+    client: Arc<Client>,
+    tokens: AzureTokens,
+    timeout: Duration,
+    trigger: AzureLogAnalytics,
+}
+
+#[async_trait]
+impl Scaler for Workspace {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let request = self.client.post(self.url.clone()).timeout(self.timeout).header("accept", "application/json");
+        let request = request.json(&json!({ "query": self.trigger.query }));
+        let answer = self.tokens.send(request).await?.json("Log Analytics")?;
+        let value = number(&answer).map_err(|message| SourceError::new(ErrorKind::Malformed, message))?;
+        Ok(vec![(self.trigger.name(), Sample::above(value, self.trigger.activation_threshold))])
+    }
+}
+
+impl AzureLogAnalytics {
+    fn name(&self) -> String {
+        normalize(&format!("azure-log-analytics-{}", self.workspace_id))
+    }
+
+    fn url(&self) -> Result<Url, SourceError> {
+        let wrong =
+            |error: String| SourceError::configuration(format!("logAnalyticsResourceURL is not an address: {error}"));
+        let mut url: Url = self.resource_url.parse().map_err(|error: url::ParseError| wrong(error.to_string()))?;
+        let path = ["v1", "workspaces", &self.workspace_id, "query"];
+        url.path_segments_mut().map_err(|()| wrong("it has no path".to_string()))?.pop_if_empty().extend(path);
+        Ok(url)
+    }
+}
+
+/// The number in the first column of the only row of the only table.
+fn number(answer: &Value) -> Result<f64, String> {
+    let nothing = || "there is no results after running your query".to_string();
+    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    let tables = answer.get("tables").and_then(Value::as_array).ok_or("the answer of Log Analytics has no tables")?;
+    let table = match tables.as_slice() {
+        [] => return Err(nothing()),
+        [table] => table,
+        _ => return Err(format!("too many tables in query result: {}, expected: 1", tables.len())),
+    };
+    let (columns, rows) = (list(table.get("columns")), list(table.get("rows")));
+    let row = match rows.as_slice() {
+        _ if columns.is_empty() => return Err(nothing()),
+        [] => return Err(nothing()),
+        [row] => row,
+        _ => return Err(format!("too many rows in query result: {}, expected: 1", rows.len())),
+    };
+    let data_type = columns.first().and_then(|column| column.get("type")).and_then(Value::as_str);
+    let (Some(data_type), Some(cell)) = (data_type, row.get(0).filter(|cell| !cell.is_null())) else {
+        return Err("error parsing the response: there is no value in the first column".to_string());
+    };
+    if !["real", "int", "long"].contains(&data_type) {
+        return Err(format!("value data type should be real, int or long, but received {data_type}"));
+    }
+    match cell.as_f64() {
+        None => Err("cannot convert result to type float64".to_string()),
+        Some(value) if value < 0.0 => Err(format!("value should be >=0, but received {value}")),
+        Some(value) => Ok(value),
     }
 }
 

@@ -1,12 +1,21 @@
 //! `azure-monitor`: the latest point of a metric of Azure Monitor (`scalers/azure-monitor.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::{Client, Url};
+use serde_json::Value;
 
-use crate::client::azure;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::azure::{self, AzureLogin, AzureTokens};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// The words for an aggregation. They are not left to the parameter's own list, as that would take several of them.
 const AGGREGATIONS: [&str; 6] = ["Average", "Count", "Maximum", "Minimum", "None", "Total"];
@@ -46,7 +55,6 @@ const AGGREGATIONS: [&str; 6] = ["Average", "Count", "Maximum", "Minimum", "None
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct AzureMonitor {
     /// The part of the figure that one replica is expected to handle.
     #[meta(trigger)]
@@ -144,8 +152,99 @@ impl AzureMonitor {
 
 impl Trigger for AzureMonitor {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("azure-monitor-{}", self.metric_name));
-        Specs::one(MetricSpec::external(name, Target::Float(self.target_value)))
+        Specs::one(MetricSpec::external(self.name(), Target::Float(self.target_value)))
+    }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let login = AzureLogin::workload(context).unwrap_or_else(|| AzureLogin::Client {
+            tenant_id: self.tenant_id.clone(),
+            client_id: self.active_directory_client_id.clone(),
+            secret: self.active_directory_client_password.clone(),
+        });
+        let tokens = AzureTokens::new(login, None, &self.azure_resource_manager_endpoint, sources)?;
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        Ok(Box::new(Metric { client, tokens, trigger: self }))
+    }
+}
+
+struct Metric {
+    client: Arc<Client>,
+    tokens: AzureTokens,
+    trigger: AzureMonitor,
+}
+
+#[async_trait]
+impl Scaler for Metric {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let url = self.trigger.url(crate::sampler::wall_clock())?;
+        let answer = self.tokens.send(self.client.get(url)).await?.json("Azure Monitor")?;
+        let value = self.trigger.value(&answer)?;
+        Ok(vec![(self.trigger.name(), Sample::above(value, self.trigger.activation_target_value))])
+    }
+}
+
+impl AzureMonitor {
+    fn name(&self) -> String {
+        normalize(&format!("azure-monitor-{}", self.metric_name))
+    }
+
+    /// How far back is looked.
+    fn interval(&self) -> Result<SignedDuration, SourceError> {
+        if self.metric_aggregation_interval.is_empty() {
+            return Ok(SignedDuration::from_mins(5));
+        }
+        let wrong =
+            || SourceError::configuration("errors parsing metricAggregationInterval: expected hours:minutes:seconds");
+        let mut seconds = 0_i64;
+        for part in self.metric_aggregation_interval.split(':') {
+            let number: i64 = part.parse().map_err(|_| wrong())?;
+            seconds = seconds.checked_mul(60).and_then(|sum| sum.checked_add(number)).ok_or_else(wrong)?;
+        }
+        Ok(SignedDuration::from_secs(seconds))
+    }
+
+    fn url(&self, now: Timestamp) -> Result<Url, SourceError> {
+        let start = now
+            .checked_sub(self.interval()?)
+            .map_err(|_| SourceError::configuration("metricAggregationInterval is too long"))?;
+        let url = format!(
+            "{}/subscriptions/{}/resourceGroups/{}/providers/{}/providers/Microsoft.Insights/metrics",
+            self.azure_resource_manager_endpoint.trim_end_matches('/'),
+            self.subscription_id,
+            self.resource_group_name,
+            self.resource_uri,
+        );
+        let mut url: Url =
+            url.parse().map_err(|error| SourceError::configuration(format!("{url} is not an address: {error}")))?;
+        let second = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let timespan = format!("{}/{}", second(start), second(now));
+        url.query_pairs_mut()
+            .append_pair("aggregation", &self.metric_aggregation_type)
+            .append_pair("api-version", "2024-02-01")
+            .append_pair("metricnames", &self.metric_name)
+            .append_pair("timespan", &timespan);
+        for (key, text) in [("metricnamespace", &self.metric_namespace), ("$filter", &self.metric_filter)] {
+            if !text.is_empty() {
+                url.query_pairs_mut().append_pair(key, text);
+            }
+        }
+        Ok(url)
+    }
+
+    /// The figure of the last point. KEDA takes an answer without exactly one metric for -1.
+    fn value(&self, answer: &Value) -> Result<f64, SourceError> {
+        let malformed = |message: String| SourceError::new(ErrorKind::Malformed, message);
+        let name = &self.metric_name;
+        let metrics = answer.get("value").and_then(Value::as_array);
+        let metrics = metrics.ok_or_else(|| malformed("the answer of Azure Monitor has no value".to_string()))?;
+        let [metric] = metrics.as_slice() else { return Ok(-1.0) };
+        let series = metric.pointer("/timeseries/0");
+        let series = series.ok_or_else(|| malformed(format!("got metric {name} without timeseries")))?;
+        let last = series.get("data").and_then(Value::as_array).and_then(|points| points.last());
+        let last = last.ok_or_else(|| malformed(format!("got metric {name} without any metric values")))?;
+        let aggregation = &self.metric_aggregation_type;
+        let figure = last.get(aggregation.to_lowercase()).and_then(Value::as_f64);
+        figure.ok_or_else(|| malformed(format!("unsupported aggregation type {aggregation}: the last point has none")))
     }
 }
 

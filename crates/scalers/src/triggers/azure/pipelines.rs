@@ -1,12 +1,24 @@
 //! `azure-pipelines`: the jobs that wait for an agent of a pool (`scalers/azure-pipelines.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::{Client, Url};
+use serde_json::Value;
+use tokio::sync::OnceCell;
 
-use crate::client::azure;
-use crate::trigger::{Specs, Trigger};
+use crate::client::azure::{self, AzureLogin, AzureTokens};
+use crate::client::tls::TlsOptions;
+use crate::client::{Sources, http};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+
+/// Whose tokens Azure DevOps takes.
+const RESOURCE: &str = "499b84ac-1321-427f-aa17-267ca6975798";
 
 /// Scale on the jobs that wait for an agent in an agent pool of Azure Pipelines.
 ///
@@ -43,7 +55,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct AzurePipelines {
     /// Address of the organization, such as `https://dev.azure.com/parcel-service`, without a slash at its end.
     #[meta(name = "organizationURL", env, auth, trigger)]
@@ -127,9 +138,138 @@ impl Trigger for AzurePipelines {
             // The metric has the id of the pool in its name, and only Azure knows that.
             return Specs::FromSource;
         }
-        let name = normalize(&format!("azure-pipelines-{}", self.pool_id));
-        Specs::one(MetricSpec::external(name, Target::Integer(self.target_pipelines_queue_length)))
+        Specs::one(self.spec(self.pool_id))
     }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        let tokens = match AzureLogin::workload(context).filter(|_| self.personal_access_token.is_empty()) {
+            Some(login) => Some(AzureTokens::new(login, None, RESOURCE, sources)?),
+            None => None,
+        };
+        Ok(Box::new(Pool { client, tokens, id: OnceCell::new(), trigger: self }))
+    }
+}
+
+struct Pool {
+    client: Arc<Client>,
+    /// `None` with a personal access token.
+    tokens: Option<AzureTokens>,
+    /// The id of the pool, which a name leads to.
+    id: OnceCell<i64>,
+    trigger: AzurePipelines,
+}
+
+#[async_trait]
+impl Scaler for Pool {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let id = *self.id.get_or_try_init(|| self.find()).await?;
+        let trigger = &self.trigger;
+        let query = match () {
+            () if trigger.fetch_unfinished_jobs_only => Some(("completedRequestCount", "0".to_string())),
+            () if !trigger.parent.is_empty() => None,
+            () => Some(("$top", trigger.jobs_to_fetch.to_string())),
+        };
+        let answer = self.get(&format!("/{id}/jobrequests"), query).await?;
+        let jobs = answer.get("value").and_then(Value::as_array);
+        let missing = || SourceError::new(ErrorKind::Malformed, "the answer of Azure DevOps has no list of jobs");
+        let waiting = jobs.ok_or_else(missing)?.iter().filter(|job| is_waiting(job) && trigger.counts(job)).count();
+        let (waiting, activation) =
+            (i64::try_from(waiting).unwrap_or(i64::MAX), trigger.activation_target_pipelines_queue_length);
+        Ok(vec![(trigger.metric_name(id), Sample::above(float(waiting), float(activation)))])
+    }
+
+    async fn describe(&self) -> Result<Vec<MetricSpec>, SourceError> {
+        Ok(vec![self.trigger.spec(*self.id.get_or_try_init(|| self.find()).await?)])
+    }
+}
+
+impl Pool {
+    /// The id of the pool. One that was given only has to be taken by Azure, as KEDA does not look at the answer.
+    async fn find(&self) -> Result<i64, SourceError> {
+        let AzurePipelines { pool_name, pool_id, .. } = &self.trigger;
+        if pool_name.is_empty() {
+            let answer = self.get("", Some(("poolID", pool_id.to_string()))).await;
+            let answer = answer.map_err(|error| error.within(&format!("agent pool with id `{pool_id}` not found")))?;
+            let wrong = || SourceError::new(ErrorKind::Malformed, "the answer of Azure DevOps is no object");
+            return answer.as_object().map(|_| *pool_id).ok_or_else(wrong);
+        }
+        let answer = self.get("", Some(("poolName", pool_name.clone()))).await?;
+        let missing = || SourceError::new(ErrorKind::Malformed, "the answer of Azure DevOps has no list of pools");
+        let pools = answer.get("value").and_then(Value::as_array).ok_or_else(missing)?;
+        match pools.as_slice() {
+            [] => Err(SourceError::configuration(format!("agent pool with name `{pool_name}` not found"))),
+            [pool] => pool.get("id").and_then(Value::as_i64).ok_or_else(missing),
+            pools => {
+                let message = format!("found {} agent pool with name `{pool_name}`", pools.len());
+                Err(SourceError::configuration(message))
+            }
+        }
+    }
+
+    /// Asks for what is at a path below the pools.
+    async fn get(&self, path: &str, query: Option<(&str, String)>) -> Result<Value, SourceError> {
+        let url = format!("{}/_apis/distributedtask/pools{path}", self.trigger.organization_url);
+        let mut url: Url = url
+            .parse()
+            .map_err(|error| SourceError::configuration(format!("organizationURL is not an address: {error}")))?;
+        if query.is_some() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.client.get(url);
+        let answer = match &self.tokens {
+            Some(tokens) => tokens.send(request).await?,
+            None => {
+                let token = self.trigger.personal_access_token.expose();
+                http::send(request.basic_auth("", Some(token.strip_suffix('\n').unwrap_or(token)))).await?
+            }
+        };
+        answer.json("the Azure DevOps REST API returned error")
+    }
+}
+
+impl AzurePipelines {
+    fn metric_name(&self, pool_id: i64) -> String {
+        normalize(&format!("azure-pipelines-{pool_id}"))
+    }
+
+    fn spec(&self, pool_id: i64) -> MetricSpec {
+        MetricSpec::external(self.metric_name(pool_id), Target::Integer(self.target_pipelines_queue_length))
+    }
+
+    /// Whether an agent of this kind could do a job.
+    fn counts(&self, job: &Value) -> bool {
+        let list = |key: &str| job.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        if !self.parent.is_empty() {
+            let name = |agent: &Value| agent.get("name").and_then(Value::as_str).map(str::to_string);
+            return list("matchedAgents").iter().any(|agent| name(agent).as_deref() == Some(&self.parent));
+        }
+        if self.demands.is_empty() {
+            return true;
+        }
+        let counts = |demand: &&str| !demand.starts_with("Agent.Version");
+        let demanded: Vec<&str> = list("demands").iter().filter_map(Value::as_str).filter(counts).collect();
+        let offered: Vec<&str> = self.demands.split(',').filter(counts).collect();
+        let is_same = |one: &str, two: &str| {
+            one == two || self.case_insensitive_demands_processing && one.to_lowercase() == two.to_lowercase()
+        };
+        let equal = |demand: &&str| offered.iter().filter(|offer| is_same(demand, offer)).count();
+        let met: usize = demanded.iter().map(equal).sum();
+        if self.require_all_demands {
+            met == demanded.len() && met == offered.len()
+        } else if self.require_all_demands_and_ignore_others {
+            met == offered.len()
+        } else {
+            met == demanded.len()
+        }
+    }
+}
+
+/// Whether a job is neither done nor with an agent.
+fn is_waiting(job: &Value) -> bool {
+    let is_set = |key: &str| job.get(key).is_some_and(|value| !value.is_null());
+    let received = job.get("receiveTime").and_then(Value::as_str);
+    !is_set("result") && received.is_none_or(|time| time == "0001-01-01T00:00:00Z")
 }
 
 #[cfg(test)]

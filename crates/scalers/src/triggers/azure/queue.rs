@@ -1,12 +1,18 @@
 //! `azure-queue`: the length of a queue in Azure Storage (`scalers/azure-queue.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 
-use crate::client::azure::{self, StorageAccount};
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::azure::{self, Storage, StorageAccount};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+
+/// Messages that Azure shows at once.
+const MOST_PEEKED: i64 = 32;
 
 /// Scale on the number of messages in a queue of Azure Storage.
 ///
@@ -35,7 +41,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct AzureQueue {
     /// Number of messages above which the target leaves zero.
     #[meta(trigger, default = "0")]
@@ -72,8 +77,62 @@ impl AzureQueue {
 
 impl Trigger for AzureQueue {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("azure-queue-{}", self.queue_name));
-        Specs::one(MetricSpec::external(name, Target::Integer(self.queue_length)))
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.queue_length)))
+    }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let storage = Storage::new("queue", &self.connection, &self.account, context, sources)?;
+        Ok(Box::new(Queue { metric_name: self.metric_name(), storage, trigger: self }))
+    }
+}
+
+impl AzureQueue {
+    fn metric_name(&self) -> String {
+        normalize(&format!("azure-queue-{}", self.queue_name))
+    }
+}
+
+struct Queue {
+    metric_name: String,
+    storage: Storage,
+    trigger: AzureQueue,
+}
+
+#[async_trait]
+impl Scaler for Queue {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let length = float(self.length().await?);
+        let activation = float(self.trigger.activation_queue_length);
+        Ok(vec![(self.metric_name.clone(), Sample::above(length, activation))])
+    }
+}
+
+impl Queue {
+    async fn length(&self) -> Result<i64, SourceError> {
+        if self.trigger.queue_length_strategy == "visibleonly" {
+            let visible = self.visible().await?;
+            if visible < MOST_PEEKED {
+                return Ok(visible);
+            }
+        }
+        let answer = self.storage.get(&self.trigger.queue_name, &[("comp", "metadata")]).await?;
+        let count = answer.headers.get("x-ms-approximate-messages-count").and_then(|count| count.to_str().ok());
+        let missing = || SourceError::new(ErrorKind::Malformed, "Azure Storage gave no number of messages");
+        count.and_then(|count| count.parse().ok()).ok_or_else(missing)
+    }
+
+    /// The messages that nobody works on, as far as Azure tells.
+    async fn visible(&self) -> Result<i64, SourceError> {
+        let path = format!("{}/messages", self.trigger.queue_name);
+        let most = MOST_PEEKED.to_string();
+        let answer = self.storage.get(&path, &[("numofmessages", &most), ("peekonly", "true")]).await?;
+        let document = azure::document(&answer.body)?;
+        let list = document.root_element();
+        if list.tag_name().name() != "QueueMessagesList" {
+            return Err(SourceError::new(ErrorKind::Malformed, "Azure Storage gave no list of messages"));
+        }
+        let messages = list.children().filter(|node| node.tag_name().name() == "QueueMessage").count();
+        Ok(i64::try_from(messages).unwrap_or(MOST_PEEKED))
     }
 }
 

@@ -1,10 +1,13 @@
 //! One contract: a trigger, the exchanges that reading it consists of, and the reading.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use keda_core::sample::{Reading, SourceError};
+use keda_scalers::client::aws::AwsEnvironment;
+use keda_scalers::client::azure::AzureEnvironment;
+use keda_scalers::client::tls::Tls;
 use keda_scalers::client::{SourceSettings, Sources};
 use keda_scalers::trigger::Memory;
 
@@ -24,6 +27,8 @@ pub struct Case {
     pub kind: &'static str,
     metadata: Pairs,
     authentication: Pairs,
+    /// Variables of the process.
+    environment: Pairs,
     /// The host that the source has for good, such as `api.example.com`; it is asked by TLS.
     host: Option<&'static str>,
     pub exchanges: Vec<Exchange>,
@@ -60,6 +65,7 @@ impl Case {
             kind,
             metadata: owned(metadata),
             authentication: Vec::new(),
+            environment: Vec::new(),
             host: None,
             exchanges: Vec::new(),
             expected: Expected::Values(Vec::new()),
@@ -69,6 +75,12 @@ impl Case {
     /// With parameters of a TriggerAuthentication.
     pub fn authentication(mut self, parameters: &[(&str, &str)]) -> Self {
         self.authentication = owned(parameters);
+        self
+    }
+
+    /// The process has these variables; `{token}` stands for the path of a file with the text `token-in-file`.
+    pub fn environment(mut self, variables: &[(&str, &str)]) -> Self {
+        self.environment = owned(variables);
         self
     }
 
@@ -169,13 +181,29 @@ impl Case {
     pub async fn read(&self, server: &Server, timeout: Duration) -> Result<Reading, SourceError> {
         let hosts: Vec<(String, SocketAddr)> =
             self.host.iter().map(|host| ((*host).to_string(), server.address)).collect();
-        let settings =
-            SourceSettings { timeout, hosts, ca_dirs: server.certificates_folder(), ..SourceSettings::default() };
-        let sources = Arc::new(Sources::new(settings));
-        let place = |text: &str| text.replace("{address}", &server.url()).replace("{host}", &server.host_and_port());
+        let place = |text: &str| {
+            let text = text.replace("{address}", &server.url()).replace("{host}", &server.host_and_port());
+            text.replace("{token}", &server.token_file())
+        };
         let place = |pairs: &Pairs| pairs.iter().map(|(name, value)| (name.clone(), place(value))).collect::<Pairs>();
+        let environment = place(&self.environment);
+        let variable = |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let settings = SourceSettings {
+            timeout,
+            hosts,
+            ca_dirs: server.certificates_folder(),
+            aws: AwsEnvironment::of(variable),
+            azure: AzureEnvironment::of(variable),
+            ..SourceSettings::default()
+        };
+        let mut sources = Sources::new(settings);
+        if self.host.is_none() {
+            // Loading the system's roots takes longer than all the rest.
+            static TLS: OnceLock<Arc<Tls>> = OnceLock::new();
+            sources.tls = Arc::clone(TLS.get_or_init(|| Arc::clone(&sources.tls)));
+        }
         let (metadata, authentication) = (place(&self.metadata), place(&self.authentication));
-        let source = Source::new(&sources, self.kind, &borrowed(&metadata), &borrowed(&authentication));
+        let source = Source::try_new(&sources, self.kind, &borrowed(&metadata), &borrowed(&authentication))?;
         source.0.sample(&mut Memory::default()).await
     }
 
@@ -186,7 +214,8 @@ impl Case {
             let word = ["password", "secret", "token", "apikey", "querykey", "appkey", "connection"];
             value.len() > 3 && word.iter().any(|word| name.contains(word))
         };
-        let told = self.authentication.iter().filter(is_secret).find(|(_, value)| error.message.contains(value.as_str()));
+        let told =
+            self.authentication.iter().filter(is_secret).find(|(_, value)| error.message.contains(value.as_str()));
         told.map(|(name, _)| format!("the error tells {name}: {error}"))
     }
 }

@@ -97,13 +97,20 @@ impl Server {
         self.host.iter().map(|_| self.folder.path().to_path_buf()).collect()
     }
 
+    /// The path of a file with a token.
+    pub fn token_file(&self) -> String {
+        let path = self.folder.path().join("token");
+        std::fs::write(&path, "token-in-file\n").expect("a file");
+        path.display().to_string()
+    }
+
     /// What was asked otherwise than recorded, or not at all.
     pub fn complaints(&self) -> Vec<String> {
         let script = self.script.lock().expect("the script");
         let mut complaints = script.complaints.clone();
-        complaints.extend(script.exchanges.iter().skip(script.asked).map(|exchange| {
-            format!("was not asked {}", exchange.request)
-        }));
+        complaints.extend(
+            script.exchanges.iter().skip(script.asked).map(|exchange| format!("was not asked {}", exchange.request)),
+        );
         complaints
     }
 }

@@ -2,13 +2,18 @@
 
 mod glob;
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use regex::Regex;
+use roxmltree::Node;
 
-use crate::client::azure::{self, StorageAccount};
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::azure::{self, Storage, StorageAccount};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Scale on the number of blobs in a container of Azure Storage.
 ///
@@ -43,7 +48,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct AzureBlob {
     /// Name of the container.
     #[meta(trigger)]
@@ -106,8 +110,82 @@ impl AzureBlob {
 
 impl Trigger for AzureBlob {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("azure-blob-{}", self.blob_container_name));
-        Specs::one(MetricSpec::external(name, Target::Integer(self.blob_count)))
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.blob_count)))
+    }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let storage = Storage::new("blob", &self.connection, &self.account, context, sources)?;
+        let pattern = glob::compile(&self.glob_pattern).map_err(SourceError::configuration)?;
+        Ok(Box::new(Blobs { metric_name: self.metric_name(), storage, pattern, trigger: self }))
+    }
+}
+
+impl AzureBlob {
+    fn metric_name(&self) -> String {
+        normalize(&format!("azure-blob-{}", self.blob_container_name))
+    }
+}
+
+struct Blobs {
+    metric_name: String,
+    storage: Storage,
+    pattern: Regex,
+    trigger: AzureBlob,
+}
+
+#[async_trait]
+impl Scaler for Blobs {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let count = self.count().await.map_err(|error| error.within("error listing blobs"))?;
+        let activation = float(self.trigger.activation_blob_count);
+        Ok(vec![(self.metric_name.clone(), Sample::above(float(count), activation))])
+    }
+}
+
+impl Blobs {
+    /// The blobs on all pages of the list that count.
+    async fn count(&self) -> Result<i64, SourceError> {
+        let (mut count, mut marker) = (0, String::new());
+        loop {
+            let mut query = vec![("restype", "container"), ("comp", "list")];
+            if !self.has_pattern() {
+                query.push(("delimiter", &self.trigger.blob_delimiter));
+            }
+            if !self.trigger.blob_prefix.is_empty() {
+                query.push(("prefix", &self.trigger.blob_prefix));
+            }
+            if !marker.is_empty() {
+                query.push(("marker", &marker));
+            }
+            let answer = self.storage.get(&self.trigger.blob_container_name, &query).await?;
+            let (counted, next) = self.read_page(&answer.body)?;
+            count += counted;
+            // A page that begins where it ends would never end.
+            if next.is_empty() || next == marker {
+                return Ok(count);
+            }
+            marker = next;
+        }
+    }
+
+    /// How many blobs of a page count, and where the next page begins.
+    fn read_page(&self, body: &str) -> Result<(i64, String), SourceError> {
+        let document = azure::document(body)?;
+        let list = document.root_element();
+        let missing = || SourceError::new(ErrorKind::Malformed, "Azure Storage gave no list of blobs");
+        let blobs = azure::child(list, "Blobs").ok_or_else(missing)?;
+        let counts = |blob: &Node<'_, '_>| {
+            let name = azure::child(*blob, "Name").and_then(|name| name.text());
+            blob.tag_name().name() == "Blob"
+                && (!self.has_pattern() || name.is_some_and(|name| self.pattern.is_match(name)))
+        };
+        let counted = blobs.children().filter(counts).count();
+        let next = azure::child(list, "NextMarker").and_then(|marker| marker.text()).unwrap_or_default();
+        Ok((i64::try_from(counted).unwrap_or(i64::MAX), next.to_string()))
+    }
+
+    fn has_pattern(&self) -> bool {
+        !self.trigger.glob_pattern.is_empty()
     }
 }
 

@@ -1,14 +1,22 @@
 //! `azure-servicebus`: the messages in queues or subscriptions of a Service Bus (`scalers/azure-servicebus.md`).
 
+mod login;
 mod pattern;
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use regex::bytes::Regex;
+use reqwest::StatusCode;
+use roxmltree::Node;
 
+use crate::client::Sources;
 use crate::client::azure::{self, Cloud};
-use crate::trigger::{Specs, Trigger};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+use login::Namespace;
 
 /// Scale on the messages in a queue or a subscription of Azure's Service Bus.
 ///
@@ -42,7 +50,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct AzureServiceBus {
     /// Messages that one replica is expected to handle.
     #[meta(trigger, default = "5")]
@@ -77,6 +84,7 @@ pub struct AzureServiceBus {
     /// The Azure cloud, such as `AzureChinaCloud`, or `Private` for one whose address is given in `endpointSuffix`; the
     /// public cloud where it is not given. Only a workload identity needs it.
     #[meta(trigger, optional)]
+    #[expect(dead_code, reason = "the endpoint was found with it")]
     cloud: String,
     /// What follows the namespace in the name of the host, such as `servicebus.cloud.example`; needed in the cloud
     /// `Private`, not looked at in another.
@@ -135,6 +143,107 @@ impl AzureServiceBus {
 impl Trigger for AzureServiceBus {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.message_count)))
+    }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let host = format!("{}.{}", self.namespace, self.endpoint_suffix);
+        let namespace = Namespace::new(&self.connection, &host, context, sources)?;
+        Ok(Box::new(Entities { namespace, trigger: self }))
+    }
+}
+
+/// The queues or subscriptions whose messages count.
+struct Entities {
+    namespace: Namespace,
+    trigger: AzureServiceBus,
+}
+
+#[async_trait]
+impl Scaler for Entities {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let trigger = &self.trigger;
+        let pattern = if trigger.queue_name.is_empty() { &trigger.subscription_name } else { &trigger.queue_name };
+        let count = match pattern::compile(pattern).filter(|_| trigger.use_regex) {
+            Some(pattern) => combine(&trigger.operation, &self.matching(&pattern).await?),
+            None => self.one().await?,
+        };
+        let activation = float(trigger.activation_message_count);
+        Ok(vec![(trigger.metric_name(), Sample::above(float(count), activation))])
+    }
+}
+
+impl Entities {
+    /// The messages of the one entity that is named.
+    async fn one(&self) -> Result<i64, SourceError> {
+        let AzureServiceBus { queue_name, topic_name, subscription_name, .. } = &self.trigger;
+        let (path, missing) = if queue_name.is_empty() {
+            let missing = format!("subscription {subscription_name} doesn't exist in topic {topic_name}");
+            (vec![topic_name.as_str(), "Subscriptions", subscription_name], missing)
+        } else {
+            (vec![queue_name.as_str()], format!("queue {queue_name} doesn't exist"))
+        };
+        let answer = self.namespace.get(&path, &[]).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Err(SourceError::configuration(missing));
+        }
+        let body = answer.success("Service Bus")?;
+        let document = azure::document(&body)?;
+        match document.root_element().tag_name().name() {
+            "entry" => active(document.root_element()),
+            // What does not exist is answered with a list of nothing.
+            "feed" => Err(SourceError::configuration(missing)),
+            _ => Err(SourceError::new(ErrorKind::Malformed, "the answer of Service Bus is no entry")),
+        }
+    }
+
+    /// The messages of all entities whose whole name matches.
+    async fn matching(&self, pattern: &Regex) -> Result<Vec<i64>, SourceError> {
+        let topic = self.trigger.topic_name.as_str();
+        let path = if topic.is_empty() { ["$Resources", "Queues"] } else { [topic, "Subscriptions"] };
+        let (mut counts, mut seen) = (Vec::new(), 0_usize);
+        loop {
+            let skip = seen.to_string();
+            let query = [("$skip", skip.as_str())];
+            let answer = self.namespace.get(&path, if seen == 0 { &[] } else { &query }).await?;
+            let body = answer.success("Service Bus")?;
+            let document = azure::document(&body)?;
+            let feed = document.root_element();
+            if feed.tag_name().name() != "feed" {
+                return Err(SourceError::new(ErrorKind::Malformed, "the answer of Service Bus is no feed"));
+            }
+            let before = seen;
+            for entry in feed.children().filter(|node| node.tag_name().name() == "entry") {
+                seen += 1;
+                let name = azure::child(entry, "title").and_then(|title| title.text()).unwrap_or_default();
+                if is_whole_match(pattern, name) {
+                    counts.push(active(entry)?);
+                }
+            }
+            if seen == before {
+                return Ok(counts);
+            }
+        }
+    }
+}
+
+fn is_whole_match(pattern: &Regex, name: &str) -> bool {
+    pattern.find(name.as_bytes()).is_some_and(|found| found.len() == name.len())
+}
+
+/// The active messages of a queue's or subscription's entry.
+fn active(entry: Node<'_, '_>) -> Result<i64, SourceError> {
+    let count = entry.descendants().find(|node| node.tag_name().name() == "ActiveMessageCount");
+    let count = count.and_then(|count| count.text()?.trim().parse().ok());
+    count.ok_or_else(|| SourceError::new(ErrorKind::Malformed, "Service Bus gave no ActiveMessageCount"))
+}
+
+/// One number of many: their sum, their largest, or their mean, rounded down.
+fn combine(operation: &str, counts: &[i64]) -> i64 {
+    let sum = counts.iter().fold(0_i64, |sum, count| sum.saturating_add(*count));
+    match operation {
+        "max" => counts.iter().copied().max().unwrap_or(0).max(0),
+        "avg" => i64::try_from(counts.len()).ok().filter(|length| *length > 0).map_or(0, |length| sum / length),
+        _ => sum,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the triggers on Azure share: the clouds with their endpoints, and storage accounts (`scalers/_common-a-c.md`).
+//! The clouds of Azure with their endpoints, and storage accounts (`scalers/_common-a-c.md`).
 
 use keda_core::metadata::{Metadata, Reader};
 use keda_core::secret::Secret;

@@ -1,27 +1,10 @@
-//! Where triggers on AWS ask, and who they are there (`scalers/_common-a-c.md`, "AWS scalers").
+//! Who a trigger is at AWS (`scalers/_common-a-c.md`, "AWS scalers").
 
 use keda_core::metadata::{Context, Inputs, Metadata, Parameter, Reader};
 use keda_core::secret::Secret;
 
 const NO_ACCESS_KEY: &str = "awsAccessKeyID not found";
 const NO_SECRET_ACCESS_KEY: &str = "awsSecretAccessKey not found";
-/// The parameters that every trigger on a service of AWS has.
-#[derive(Debug, Clone, Metadata)]
-#[expect(dead_code, reason = "read once the source is written")]
-pub struct AwsOptions {
-    /// Region of the service, such as `eu-west-1`.
-    #[meta(trigger, auth)]
-    aws_region: String,
-    /// Address of the service, in place of the one that its region has, such as `http://localstack.dev.svc:4566`.
-    #[meta(trigger, optional)]
-    aws_endpoint: String,
-    /// Who logs in where there is no pod identity: `pod`, which is also meant where it is not given, with the role or
-    /// keys of the TriggerAuthentication, or `operator`, which is KEDA itself and needs no TriggerAuthentication.
-    #[meta(trigger, optional)]
-    identity_owner: String,
-    #[meta(group)]
-    login: AwsLogin,
-}
 
 /// What [`AwsLogin`] is found in, with a table for those who ask which keys there are.
 #[derive(Metadata)]
@@ -47,7 +30,7 @@ struct LoginParameters {
 }
 
 /// Who a trigger is at AWS. Found in texts that no table of parameters knows, and read as they are: blanks count.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum AwsLogin {
     /// Whoever the process is, by its environment, files and machine.
     #[default]

@@ -1,0 +1,199 @@
+//! Keys to sign with: given, found where the process runs, or borrowed from a role.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::secret::Secret;
+use reqwest::{Client, RequestBuilder, Url};
+use serde::Deserialize;
+
+use super::login::AwsLogin;
+use super::process::AwsEnvironment;
+use super::roles::{Role, Roles};
+use crate::client::pool::{Pool, Slot};
+use crate::client::tls::TlsOptions;
+use crate::client::{Sources, http};
+use crate::sampler::wall_clock;
+
+/// How long before their end keys are no longer used.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// Time for what answers on the machine itself or not at all.
+const NEARBY: Duration = Duration::from_secs(2);
+
+/// The keys that triggers share, by who they want to be and where.
+pub type CredentialsPool = Pool<(AwsLogin, String), Credentials>;
+
+/// Keys to sign with.
+#[derive(Debug)]
+pub struct Credentials {
+    /// Which keys.
+    pub access_key_id: Secret,
+    /// The key that signs.
+    pub secret_access_key: Secret,
+    /// The token that comes with temporary keys; empty for lasting ones.
+    pub session_token: Secret,
+    /// `None` for lasting ones.
+    pub expires: Option<Timestamp>,
+}
+
+/// Gets the keys of one trigger.
+pub(super) struct CredentialSource {
+    login: AwsLogin,
+    process: ProcessKeys,
+    roles: Roles,
+    slot: Arc<Slot<Credentials>>,
+}
+
+impl fmt::Debug for CredentialSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CredentialSource")
+    }
+}
+
+impl CredentialSource {
+    /// Asks nobody yet.
+    pub(super) fn new(login: AwsLogin, region: &str, sources: &Sources) -> Result<Self, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        let environment = Arc::new(sources.settings.aws.clone());
+        let slot = |login: AwsLogin| sources.aws.slot((login, region.to_string()));
+        let roles = Roles::new(Arc::clone(&client), &environment, region)?;
+        let process = ProcessKeys { client, environment, roles: roles.clone(), slot: slot(AwsLogin::Process) };
+        Ok(CredentialSource { slot: slot(login.clone()), login, process, roles })
+    }
+
+    /// The keys, to be handed back to [`CredentialSource::refused`] if they are not accepted.
+    pub(super) async fn get(&self) -> Result<Arc<Credentials>, SourceError> {
+        fresh(&self.slot, || self.find()).await
+    }
+
+    /// Forgets keys that were not accepted.
+    pub(super) async fn refused(&self, credentials: &Arc<Credentials>) {
+        self.slot.discard(credentials).await;
+    }
+
+    async fn find(&self) -> Result<Credentials, SourceError> {
+        let result = match &self.login {
+            AwsLogin::Keys { access_key_id, secret_access_key, session_token } => Ok(Credentials {
+                access_key_id: access_key_id.clone(),
+                secret_access_key: secret_access_key.clone(),
+                session_token: session_token.clone(),
+                expires: None,
+            }),
+            AwsLogin::Process => self.process.find().await,
+            AwsLogin::Identity { role_arn, .. } if role_arn.is_empty() => self.process.find().await,
+            AwsLogin::Identity { role_arn, external_id } => match &self.process.environment.token_file {
+                Some(file) => self.roles.by_token(role_arn, None, file).await,
+                None => self.assume(role_arn, external_id).await,
+            },
+            AwsLogin::Role(role_arn) => self.assume(role_arn, "").await,
+        };
+        result.map_err(|error| error.within("cannot log in at AWS"))
+    }
+
+    async fn assume(&self, role_arn: &str, external_id: &str) -> Result<Credentials, SourceError> {
+        let own = fresh(&self.process.slot, || self.process.find()).await?;
+        self.roles.assume(&Role { arn: role_arn, external_id }, &own).await
+    }
+}
+
+/// The keys of a slot, found anew before they expire.
+async fn fresh<F>(slot: &Slot<Credentials>, find: impl Fn() -> F) -> Result<Arc<Credentials>, SourceError>
+where
+    F: Future<Output = Result<Credentials, SourceError>>,
+{
+    let credentials = slot.get(&find).await?;
+    if credentials.expires.is_none_or(|end| wall_clock() + MARGIN < end) {
+        return Ok(credentials);
+    }
+    slot.discard(&credentials).await;
+    slot.get(&find).await
+}
+
+/// Who the process is: by its environment, its container or its machine.
+struct ProcessKeys {
+    client: Arc<Client>,
+    environment: Arc<AwsEnvironment>,
+    roles: Roles,
+    slot: Arc<Slot<Credentials>>,
+}
+
+impl ProcessKeys {
+    async fn find(&self) -> Result<Credentials, SourceError> {
+        let environment = &self.environment;
+        if let Some([access_key_id, secret_access_key, session_token]) = environment.keys.clone() {
+            return Ok(Credentials { access_key_id, secret_access_key, session_token, expires: None });
+        }
+        if let (Some(file), Some(role)) = (&environment.token_file, &environment.role_arn) {
+            return self.roles.by_token(role, environment.session_name.as_deref(), file).await;
+        }
+        if let Some(url) = &environment.container_url {
+            return self.of_container(url).await.map_err(|error| error.within("credentials of the container"));
+        }
+        let Some(metadata) = &environment.instance_metadata else {
+            let message = "the process has no login at AWS: give the trigger one by its authenticationRef";
+            return Err(SourceError::new(ErrorKind::Denied, message));
+        };
+        let within = "the process has no other login at AWS than that of the machine, which cannot be found out";
+        self.of_machine(metadata).await.map_err(|error| error.within(within))
+    }
+
+    async fn of_container(&self, url: &str) -> Result<Credentials, SourceError> {
+        let request = self.client.get(address(url)?);
+        let token = match (&self.environment.container_token_file, &self.environment.container_token) {
+            (Some(file), _) => Some(read_token(file).await?),
+            (None, token) => token.clone(),
+        };
+        let request = token.iter().fold(request, |request, token| request.header("authorization", token.expose()));
+        keys(request).await
+    }
+
+    /// Of an instance of EC2, by the second version of its metadata service.
+    async fn of_machine(&self, metadata: &str) -> Result<Credentials, SourceError> {
+        let at = |path: &str| address(&format!("{}/latest/{path}", metadata.trim_end_matches('/')));
+        let request = self.client.put(at("api/token")?).header("x-aws-ec2-metadata-token-ttl-seconds", "300");
+        let token = http::send(request.timeout(NEARBY)).await?.success("token of the machine")?;
+        let get = |path: &str| Ok(self.client.get(at(path)?).header("x-aws-ec2-metadata-token", &token));
+        let role = "meta-data/iam/security-credentials/";
+        let name = http::send(get(role)?.timeout(NEARBY)).await?.success("role of the machine")?;
+        keys(get(&format!("{role}{}", name.trim()))?).await
+    }
+}
+
+/// The token in a file that is renewed from time to time.
+pub(super) async fn read_token(file: &Path) -> Result<Secret, SourceError> {
+    let cannot = |error| SourceError::configuration(format!("cannot read the token in {}: {error}", file.display()));
+    let token = tokio::fs::read_to_string(file).await.map_err(cannot)?;
+    Ok(Secret::new(token.trim()))
+}
+
+fn address(url: &str) -> Result<Url, SourceError> {
+    url.parse().map_err(|error| SourceError::configuration(format!("{url} is not an address: {error}")))
+}
+
+/// What a container or a machine answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Keys {
+    access_key_id: String,
+    secret_access_key: String,
+    #[serde(default)]
+    token: String,
+    expiration: Option<Timestamp>,
+}
+
+async fn keys(request: RequestBuilder) -> Result<Credentials, SourceError> {
+    let body = http::send(request.timeout(NEARBY)).await?.success("keys")?;
+    let keys: Keys = serde_json::from_str(&body)
+        .map_err(|_| SourceError::new(ErrorKind::Malformed, "there are no keys in the answer"))?;
+    Ok(Credentials {
+        access_key_id: Secret::new(keys.access_key_id),
+        secret_access_key: Secret::new(keys.secret_access_key),
+        session_token: Secret::new(keys.token),
+        expires: keys.expiration,
+    })
+}
