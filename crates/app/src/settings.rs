@@ -10,6 +10,7 @@ use keda_core::secret::Secret;
 use keda_scalers::client::SourceSettings;
 use keda_scalers::client::aws::AwsEnvironment;
 use keda_scalers::client::azure::AzureEnvironment;
+use keda_scalers::client::gcp::GcpEnvironment;
 use keda_scalers::format::label_selector;
 use keda_server::cluster::EnvironmentProxy;
 use keda_server::tls::TlsVersions;
@@ -47,6 +48,7 @@ impl Settings {
             text("KEDA_HTTP_DISABLE_KEEP_ALIVE").is_some_and(|text| parse_bool(&text) == Some(true));
         sources.aws = AwsEnvironment::of(variable);
         sources.azure = AzureEnvironment::of(variable);
+        sources.gcp = GcpEnvironment::of(variable);
         let home = text("HOME").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
         let state_home = text("XDG_STATE_HOME").map_or_else(|| home.join(".local/state"), PathBuf::from);
         Ok(Settings { sources, state_home: state_home.join("keda") })

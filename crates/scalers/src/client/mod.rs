@@ -56,6 +56,8 @@ pub struct SourceSettings {
     pub aws: aws::AwsEnvironment,
     /// Who the process is at Azure.
     pub azure: azure::AzureEnvironment,
+    /// Who the process is at Google Cloud.
+    pub gcp: gcp::GcpEnvironment,
 }
 
 impl Default for SourceSettings {
@@ -70,6 +72,7 @@ impl Default for SourceSettings {
             hosts: Vec::new(),
             aws: aws::AwsEnvironment::default(),
             azure: azure::AzureEnvironment::default(),
+            gcp: gcp::GcpEnvironment::default(),
         }
     }
 }
@@ -95,6 +98,8 @@ pub struct Sources {
     pub aws: aws::CredentialsPool,
     /// Tokens for Azure.
     pub azure: Arc<azure::TokenPool>,
+    /// Tokens for Google Cloud.
+    pub gcp: gcp::TokenPool,
     /// gRPC channels.
     pub grpc: Arc<grpc::GrpcPool>,
     /// The cluster that keda runs in, if it does.
@@ -113,6 +118,7 @@ impl Sources {
             postgres: Arc::default(),
             aws: aws::CredentialsPool::default(),
             azure: Arc::default(),
+            gcp: gcp::TokenPool::default(),
             grpc: Arc::default(),
             cluster: None,
             settings,

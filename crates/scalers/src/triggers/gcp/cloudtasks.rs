@@ -1,11 +1,14 @@
 //! `gcp-cloudtasks`: the tasks in a queue (`scalers/gcp-cloudtasks.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 
-use crate::client::gcp::GcpOptions;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::gcp::{GcpOptions, Monitoring};
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// Scale on the number of tasks in a queue of Cloud Tasks.
 ///
@@ -37,7 +40,6 @@ use crate::trigger::{Specs, Trigger};
 ///   provider: gcp
 /// ```
 #[derive(Debug, Metadata)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct CloudTasks {
     /// Tasks that one replica is expected to handle.
     #[meta(trigger, optional, default = "100")]
@@ -72,6 +74,34 @@ impl Trigger for CloudTasks {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.value)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let monitoring = Monitoring::new(self.options.login.clone(), sources)?;
+        Ok(Box::new(Queue { monitoring, trigger: self }))
+    }
+}
+
+struct Queue {
+    monitoring: Monitoring,
+    trigger: CloudTasks,
+}
+
+#[async_trait]
+impl Scaler for Queue {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let CloudTasks { project_id, filter_duration, queue_name, .. } = &self.trigger;
+        let filter = filter(queue_name);
+        let now = crate::sampler::wall_clock();
+        let depth = self.monitoring.newest(project_id, &filter, *filter_duration, None, now).await?;
+        let missing = || SourceError::configuration(format!("could not find stackdriver metric with filter {filter}"));
+        let depth = depth.ok_or_else(missing)?;
+        Ok(vec![(self.trigger.metric_name(), Sample::above(depth, self.trigger.activation_value))])
+    }
+}
+
+fn filter(queue: &str) -> String {
+    let queue = queue.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("metric.type=\"cloudtasks.googleapis.com/queue/depth\" AND resource.labels.queue_id=\"{queue}\"")
 }
 
 #[cfg(test)]

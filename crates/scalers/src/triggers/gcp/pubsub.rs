@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
+use regex::Regex;
 
-use crate::client::gcp::GcpOptions;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::gcp::{GcpOptions, Monitoring};
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// Scale on a metric of a subscription or a topic in Pub/Sub.
 ///
@@ -45,7 +49,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct PubSub {
     /// Removed: `mode` and `value` took its place.
     #[meta(
@@ -53,6 +56,7 @@ pub struct PubSub {
         optional,
         deprecated = "The 'subscriptionSize' setting is DEPRECATED and is removed in v2.20 - Use 'mode' and 'value' instead"
     )]
+    #[expect(dead_code, reason = "an error where it is given")]
     subscription_size: i64,
     /// The metric: `SubscriptionSize` (messages that nobody has acknowledged yet), or the end of a metric's name in
     /// camel case, such as `OldestUnackedMessageAge`.
@@ -107,6 +111,124 @@ impl Trigger for PubSub {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.value)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let monitoring = Monitoring::new(self.options.login.clone(), sources)?;
+        Ok(Box::new(Metric { monitoring, trigger: self }))
+    }
+}
+
+struct Metric {
+    monitoring: Monitoring,
+    trigger: PubSub,
+}
+
+#[async_trait]
+impl Scaler for Metric {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let trigger = &self.trigger;
+        let source = trigger.source().map_err(SourceError::configuration)?;
+        let project = match source.project {
+            Some(project) => project.to_string(),
+            None => self.monitoring.project().await?,
+        };
+        let query = trigger.query(&source, &project).map_err(SourceError::configuration)?;
+        let value = self.monitoring.query(&project, &query).await?;
+        let missing = || SourceError::configuration(format!("could not find stackdriver metric with query {query}"));
+        let value = value.or(trigger.value_if_null).ok_or_else(missing)?;
+        Ok(vec![(trigger.metric_name(), Sample::above(value, trigger.activation_value))])
+    }
+}
+
+/// A subscription or a topic.
+#[derive(Debug, PartialEq)]
+struct Source<'a> {
+    kind: &'static str,
+    /// `None` for that of the login.
+    project: Option<&'a str>,
+    id: &'a str,
+}
+
+impl PubSub {
+    /// What is looked at: a link names the project too.
+    fn source(&self) -> Result<Source<'_>, String> {
+        let (kind, name) = match self.subscription_name.as_str() {
+            "" => ("topic", self.topic_name.as_str()),
+            subscription => ("subscription", subscription),
+        };
+        let parts: Vec<&str> = name.split('/').collect();
+        let (project, id) = match parts.as_slice() {
+            ["projects", project, "subscriptions" | "topics", id] => (Some(*project), *id),
+            _ => (None, name),
+        };
+        let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_.~+%".contains(character);
+        let is_valid = (3..=255).contains(&id.len())
+            && id.starts_with(|first: char| first.is_ascii_alphabetic())
+            && id.chars().all(is_plain)
+            && !id.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("goog"));
+        if !is_valid {
+            return Err(format!("{name:?} is neither the name of a {kind} nor projects/…/{kind}s/…"));
+        }
+        if project.is_some_and(|project| project.is_empty() || !project.chars().all(|c| is_plain(c) || c == ':')) {
+            return Err(format!("{name:?} names no project"));
+        }
+        Ok(Source { kind, project, id })
+    }
+
+    /// The query, in the language of Cloud Monitoring.
+    fn query(&self, source: &Source<'_>, project: &str) -> Result<String, String> {
+        let Source { kind, id, .. } = source;
+        let mode = if self.mode == "SubscriptionSize" { "NumUndeliveredMessages" } else { self.mode.as_str() };
+        let metric = format!("pubsub.googleapis.com/{kind}/{}", snake_case(mode));
+        let usual = if self.aggregation.is_empty() { 2 } else { 5 };
+        let horizon = if self.time_horizon.is_zero() { Duration::from_secs(usual * 60) } else { self.time_horizon };
+        let mut query = format!(
+            "fetch pubsub_{kind} | metric '{metric}' | filter (resource.project_id == '{project}' && \
+             resource.{kind}_id == '{id}') | within {}",
+            as_go_writes(horizon)
+        );
+        if !self.aggregation.is_empty() {
+            let aggregation = aggregation(&self.aggregation)?;
+            query.push_str(&format!(" | align delta(3m0s) | every 3m0s | group_by [], {aggregation}"));
+        }
+        Ok(query)
+    }
+}
+
+/// A duration as Go writes it, such as `2m0s`.
+fn as_go_writes(duration: Duration) -> String {
+    let (minutes, seconds) = (duration.as_secs() / 60, duration.as_secs() % 60);
+    let nanoseconds = format!("{:09}", duration.subsec_nanos());
+    let seconds = format!("{seconds}.{nanoseconds}");
+    let seconds = seconds.trim_end_matches('0').trim_end_matches('.');
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{seconds}s"),
+        (0, minutes) => format!("{minutes}m{seconds}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+/// The function that makes one value of several.
+fn aggregation(name: &str) -> Result<String, String> {
+    if let Some(percentile) = name.strip_prefix("percentile") {
+        let number = percentile.parse().ok().filter(|number: &u32| *number <= 100);
+        let number = number.ok_or_else(|| format!("invalid percentile value: {percentile}"))?;
+        return Ok(format!("percentile(value, {number})"));
+    }
+    match name {
+        "mean" | "median" | "variance" | "stddev" | "sum" | "count" => Ok(format!("{name}(value)")),
+        _ => Err(format!("unsupported aggregation function: {name}")),
+    }
+}
+
+/// `NumUndeliveredMessages` as `num_undelivered_messages`.
+fn snake_case(text: &str) -> String {
+    let replace = |pattern: &str, text: &str| match Regex::new(pattern) {
+        Ok(pattern) => pattern.replace_all(text, "${1}_${2}").into_owned(),
+        Err(_) => text.to_string(),
+    };
+    let words = replace("(.)([A-Z][a-z]+)", text);
+    replace("([a-z0-9])([A-Z])", &words).to_lowercase()
 }
 
 #[cfg(test)]
@@ -143,5 +265,14 @@ mod tests {
         assert_eq!(parsed(&[("subscriptionName", "s"), ("topicName", "t")]).1, [neither_nor_both]);
         let size = parsed(&[("subscriptionName", "s"), ("subscriptionSize", "7")]).1;
         assert!(size.len() == 1 && size[0].contains("Use 'mode' and 'value' instead"), "{size:?}");
+    }
+
+    #[test]
+    fn names_and_durations_are_written_as_google_and_go_do() {
+        assert_eq!(snake_case("OldestUnackedMessageAge"), "oldest_unacked_message_age");
+        for (milliseconds, text) in [(120_000, "2m0s"), (3_600_000, "1h0m0s"), (90_500, "1m30.5s"), (10_000, "10s")] {
+            assert_eq!(as_go_writes(Duration::from_millis(milliseconds)), text);
+        }
+        assert_eq!(aggregation("percentile101"), Err("invalid percentile value: 101".to_string()));
     }
 }

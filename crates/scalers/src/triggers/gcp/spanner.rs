@@ -1,11 +1,23 @@
 //! `gcp-spanner`: the number that a query gives (`scalers/gcp-spanner.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use reqwest::{Client, Url};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
-use crate::client::gcp::GcpOptions;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::gcp::{GcpOptions, GcpTokens};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+
+/// What tokens must allow.
+const SCOPE: &str = "https://www.googleapis.com/auth/spanner.data";
 
 /// Scale on the number that a query in Spanner gives.
 ///
@@ -40,7 +52,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Spanner {
     /// Id of the project that has the instance, such as `ticket-shop`.
     #[meta(trigger)]
@@ -81,6 +92,73 @@ impl Trigger for Spanner {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.target_value)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        let tokens = GcpTokens::new(self.options.login.clone(), SCOPE, sources)?;
+        Ok(Box::new(Database { url: self.url()?, client, tokens, session: OnceCell::new(), trigger: self }))
+    }
+}
+
+struct Database {
+    url: Url,
+    client: Arc<Client>,
+    tokens: GcpTokens,
+    /// The name of the session, which a scaler keeps; after a failure there is a new scaler.
+    session: OnceCell<String>,
+    trigger: Spanner,
+}
+
+#[async_trait]
+impl Scaler for Database {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let session = self.session.get_or_try_init(|| self.open()).await?;
+        let mut url = self.url.clone();
+        url.set_path(&format!("/v1/{session}:executeSql"));
+        let answer = self.post(url, &json!({ "sql": self.trigger.query })).await;
+        let value =
+            answer.and_then(|answer| first_column(&answer)).map_err(|error| error.within("querying Spanner"))?;
+        Ok(vec![(self.trigger.metric_name(), Sample::above(float(value), self.trigger.activation_value))])
+    }
+}
+
+impl Database {
+    async fn open(&self) -> Result<String, SourceError> {
+        let answer = self.post(self.url.clone(), &json!({})).await?;
+        let name = answer.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
+        let missing = || SourceError::new(ErrorKind::Malformed, "Spanner gave no name for a session");
+        name.map(str::to_string).ok_or_else(missing)
+    }
+
+    async fn post(&self, url: Url, body: &Value) -> Result<Value, SourceError> {
+        self.tokens.send(self.client.post(url).json(body)).await?.json("Spanner")
+    }
+}
+
+impl Spanner {
+    /// The address of the database's sessions.
+    fn url(&self) -> Result<Url, SourceError> {
+        let mut url: Url = "https://spanner.googleapis.com/v1"
+            .parse()
+            .map_err(|error: url::ParseError| SourceError::configuration(error.to_string()))?;
+        let Spanner { project_id, instance_id, database_id, .. } = self;
+        let path = ["projects", project_id, "instances", instance_id, "databases", database_id, "sessions"];
+        let wrong = |()| SourceError::configuration("the address has no path");
+        url.path_segments_mut().map_err(wrong)?.extend(path);
+        Ok(url)
+    }
+}
+
+/// The whole number in the first column of the first row; 0 where there is no row.
+fn first_column(answer: &Value) -> Result<i64, SourceError> {
+    let malformed = |message: &str| SourceError::new(ErrorKind::Malformed, message);
+    let metadata = answer.get("metadata").and_then(Value::as_object);
+    let metadata = metadata.ok_or_else(|| malformed("the answer is no result"))?;
+    let Some(row) = answer.pointer("/rows/0") else { return Ok(0) };
+    let code = metadata.get("rowType").and_then(|row| row.pointer("/fields/0/type/code")).and_then(Value::as_str);
+    let text = row.get(0).and_then(Value::as_str).filter(|_| code == Some("INT64"));
+    let wrong = || malformed("reading first column as INT64: it is of another type");
+    text.and_then(|text| text.parse().ok()).ok_or_else(wrong)
 }
 
 #[cfg(test)]

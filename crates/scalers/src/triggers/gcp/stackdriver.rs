@@ -1,11 +1,14 @@
 //! `gcp-stackdriver`: the newest value of a time series in Cloud Monitoring (`scalers/gcp-stackdriver.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 
-use crate::client::gcp::GcpOptions;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::gcp::{Alignment, GcpOptions, Monitoring};
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// Shortest period that values are aligned to, in seconds.
 const SHORTEST_PERIOD: i64 = 60;
@@ -89,7 +92,6 @@ const REDUCERS: [&str; 14] = [
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Stackdriver {
     /// Id of the project that has the time series, such as `ticket-shop`.
     #[meta(trigger)]
@@ -153,6 +155,42 @@ impl Stackdriver {
 impl Trigger for Stackdriver {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.target_value)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let monitoring = Monitoring::new(self.options.login.clone(), sources)?;
+        Ok(Box::new(Series { monitoring, trigger: self }))
+    }
+}
+
+struct Series {
+    monitoring: Monitoring,
+    trigger: Stackdriver,
+}
+
+#[async_trait]
+impl Scaler for Series {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let Stackdriver { project_id, filter, filter_duration, value_if_null, .. } = &self.trigger;
+        let (alignment, now) = (self.trigger.alignment(), crate::sampler::wall_clock());
+        let value = self.monitoring.newest(project_id, filter, *filter_duration, alignment.as_ref(), now).await?;
+        let missing = || SourceError::configuration(format!("could not find stackdriver metric with filter {filter}"));
+        let value = value.or(*value_if_null).ok_or_else(missing)?;
+        Ok(vec![(self.trigger.metric_name(), Sample::above(value, self.trigger.activation_target_value))])
+    }
+}
+
+impl Stackdriver {
+    /// How values are aligned, if they are.
+    fn alignment(&self) -> Option<Alignment> {
+        let word = |prefix: &str, word: &str| {
+            format!("{prefix}_{}", if word.is_empty() { "NONE".to_string() } else { word.to_uppercase() })
+        };
+        (self.alignment_period_seconds != 0).then(|| Alignment {
+            period: self.alignment_period_seconds,
+            aligner: word("ALIGN", &self.alignment_aligner),
+            reducer: word("REDUCE", &self.alignment_reducer),
+        })
     }
 }
 

@@ -1,11 +1,22 @@
 //! `gcp-storage`: the objects in a bucket that are not empty (`scalers/gcp-storage.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use reqwest::{Client, Url};
+use serde_json::Value;
 
-use crate::client::gcp::GcpOptions;
-use crate::trigger::{Specs, Trigger};
+use crate::client::gcp::{GcpOptions, GcpTokens};
+use crate::client::tls::TlsOptions;
+use crate::client::{Sources, http};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+
+/// What tokens must allow.
+const SCOPE: &str = "https://www.googleapis.com/auth/devstorage.read_only";
 
 /// Scale on the number of objects in a bucket of Cloud Storage.
 ///
@@ -39,7 +50,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Storage {
     /// Name of the bucket, without `gs://`.
     #[meta(trigger)]
@@ -85,6 +95,93 @@ impl Storage {
 impl Trigger for Storage {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.target_object_count)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        let emulator = sources.settings.gcp.storage_emulator.as_deref();
+        let tokens = match emulator {
+            Some(_) => None,
+            None => Some(GcpTokens::new(self.options.login.clone(), SCOPE, sources)?),
+        };
+        Ok(Box::new(Bucket { url: self.url(emulator)?, client, tokens, trigger: self }))
+    }
+}
+
+struct Bucket {
+    url: Url,
+    client: Arc<Client>,
+    /// `None` for an emulator.
+    tokens: Option<GcpTokens>,
+    trigger: Storage,
+}
+
+#[async_trait]
+impl Scaler for Bucket {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let (count, activation) = (self.count().await?, self.trigger.activation_target_object_count);
+        Ok(vec![(self.trigger.metric_name(), Sample::above(float(count), float(activation)))])
+    }
+}
+
+impl Bucket {
+    /// The objects on all pages that hold anything, up to the limit; 0 for a bucket that does not exist, as in KEDA.
+    async fn count(&self) -> Result<i64, SourceError> {
+        let (mut count, mut page) = (0, String::new());
+        loop {
+            let mut url = self.url.clone();
+            if !page.is_empty() {
+                url.query_pairs_mut().append_pair("pageToken", &page);
+            }
+            let request = self.client.get(url);
+            let answer = match &self.tokens {
+                Some(tokens) => tokens.send(request).await?,
+                None => http::send(request).await?,
+            };
+            if answer.status.as_u16() == 404 {
+                tracing::debug!(bucket = self.trigger.bucket_name, "the bucket does not exist: taken for an empty one");
+                return Ok(0);
+            }
+            let answer = answer.json("Cloud Storage")?;
+            let items = match (answer.as_object(), answer.get("items")) {
+                (Some(_), None) => &[],
+                (Some(_), Some(Value::Array(items))) => items.as_slice(),
+                _ => {
+                    return Err(SourceError::new(ErrorKind::Malformed, "the answer of Cloud Storage is no list"));
+                }
+            };
+            let is_empty = |item: &&Value| item.get("size").and_then(Value::as_str).is_none_or(|size| size == "0");
+            count += i64::try_from(items.iter().filter(|item| !is_empty(item)).count()).unwrap_or(i64::MAX);
+            let next = answer.get("nextPageToken").and_then(Value::as_str).unwrap_or_default();
+            // A page that begins where it ends would never end.
+            if count >= self.trigger.max_bucket_items_to_scan || next.is_empty() || next == page {
+                return Ok(count.min(self.trigger.max_bucket_items_to_scan));
+            }
+            page = next.to_string();
+        }
+    }
+}
+
+impl Storage {
+    /// The address of the list of objects.
+    fn url(&self, emulator: Option<&str>) -> Result<Url, SourceError> {
+        let base = match emulator {
+            None => "https://storage.googleapis.com".to_string(),
+            Some(host) if host.contains("://") => host.to_string(),
+            Some(host) => format!("http://{host}"),
+        };
+        let wrong = |error: String| SourceError::configuration(format!("STORAGE_EMULATOR_HOST is no address: {error}"));
+        let mut url: Url = base.parse().map_err(|error: url::ParseError| wrong(error.to_string()))?;
+        let path = ["storage", "v1", "b", self.bucket_name.as_str(), "o"];
+        url.path_segments_mut().map_err(|()| wrong("it has no path".to_string()))?.pop_if_empty().extend(path);
+        url.query_pairs_mut().append_pair("alt", "json");
+        for (key, text) in [("delimiter", &self.blob_delimiter), ("prefix", &self.blob_prefix)] {
+            if !text.is_empty() {
+                url.query_pairs_mut().append_pair(key, text);
+            }
+        }
+        url.query_pairs_mut().append_pair("fields", "nextPageToken,prefixes,items(size)");
+        Ok(url)
     }
 }
 

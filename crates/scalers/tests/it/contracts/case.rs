@@ -7,6 +7,7 @@ use std::time::Duration;
 use keda_core::sample::{Reading, SourceError};
 use keda_scalers::client::aws::AwsEnvironment;
 use keda_scalers::client::azure::AzureEnvironment;
+use keda_scalers::client::gcp::GcpEnvironment;
 use keda_scalers::client::tls::Tls;
 use keda_scalers::client::{SourceSettings, Sources};
 use keda_scalers::trigger::Memory;
@@ -194,6 +195,7 @@ impl Case {
             ca_dirs: server.certificates_folder(),
             aws: AwsEnvironment::of(variable),
             azure: AzureEnvironment::of(variable),
+            gcp: GcpEnvironment::of(variable),
             ..SourceSettings::default()
         };
         let mut sources = Sources::new(settings);

@@ -8,6 +8,7 @@ mod aws;
 mod azure;
 mod case;
 mod faults;
+mod gcp;
 mod server;
 
 use case::Case;
@@ -15,7 +16,7 @@ use futures::StreamExt;
 
 /// The cases of all families.
 fn cases() -> Vec<Case> {
-    [aws::cases(), azure::cases()].into_iter().flatten().collect()
+    [aws::cases(), azure::cases(), gcp::cases()].into_iter().flatten().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

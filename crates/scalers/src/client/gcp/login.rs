@@ -5,22 +5,23 @@ use keda_core::secret::Secret;
 
 /// The parameters that every trigger on Google Cloud has.
 #[derive(Debug, Clone, Metadata)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct GcpOptions {
     /// Key of a service account, as JSON. It is only read from a variable of the target's container, named by
     /// `credentialsFromEnv`, where neither a pod identity nor `GoogleApplicationCredentials` is given.
     #[meta(trigger, env, optional)]
+    #[expect(dead_code, reason = "the login was found with it")]
     credentials: Secret,
     /// Variable of the target's container that holds the path of a file with the key of a service account. The file
     /// must be there for KEDA itself, and only `gcp-storage` and `gcp-spanner` read it.
     #[meta(trigger, env, optional)]
+    #[expect(dead_code, reason = "the login was found with it")]
     credentials_from_env_file: String,
     #[meta(group)]
-    login: GcpLogin,
+    pub login: GcpLogin,
 }
 
 /// Who a trigger is at Google Cloud. Found in texts that are read as they are: blanks count.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum GcpLogin {
     /// Whoever the process is, by its environment, files and machine (the application default credentials).
     #[default]

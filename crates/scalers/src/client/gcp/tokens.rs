@@ -1,0 +1,206 @@
+//! Access tokens of Google: for a service account by its key, or for whoever the process is.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use keda_core::sample::{ErrorKind, SourceError};
+use reqwest::{Client, RequestBuilder};
+use serde::{Deserialize, Serialize};
+
+use super::login::GcpLogin;
+use crate::client::Sources;
+use crate::client::http::{self, Answer};
+use crate::client::oauth2::{self, Token};
+use crate::client::pool::{Pool, Slot};
+use crate::client::tls::TlsOptions;
+
+/// Where a machine of Google's says who it is.
+const METADATA_HOST: &str = "metadata.google.internal";
+
+/// How long a proof of who we are is good, in seconds.
+const LIFETIME: i64 = 3600;
+
+/// What the environment of the process says about Google Cloud, read once by the binary.
+#[derive(Debug, Clone, Default)]
+pub struct GcpEnvironment {
+    /// `GOOGLE_APPLICATION_CREDENTIALS`: a file with the key of a service account.
+    pub key_file: Option<PathBuf>,
+    /// `CLOUDSDK_CORE_PROJECT`.
+    pub project: Option<String>,
+    /// `GCE_METADATA_HOST`.
+    pub metadata_host: Option<String>,
+    /// `STORAGE_EMULATOR_HOST`, which is asked without a login.
+    pub storage_emulator: Option<String>,
+}
+
+impl GcpEnvironment {
+    /// What the variables say.
+    pub fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let text = |name: &str| variable(name).filter(|text| !text.is_empty());
+        GcpEnvironment {
+            key_file: text("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from),
+            project: text("CLOUDSDK_CORE_PROJECT"),
+            metadata_host: text("GCE_METADATA_HOST"),
+            storage_emulator: text("STORAGE_EMULATOR_HOST"),
+        }
+    }
+}
+
+/// The tokens of the process, by who they are for and what they allow.
+#[derive(Default)]
+pub struct TokenPool(Pool<(GcpLogin, &'static str), Token>);
+
+impl fmt::Debug for TokenPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Gets the tokens of one trigger.
+pub struct GcpTokens {
+    login: GcpLogin,
+    scope: &'static str,
+    client: Arc<Client>,
+    environment: GcpEnvironment,
+    slot: Arc<Slot<Token>>,
+}
+
+impl fmt::Debug for GcpTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GcpTokens")
+    }
+}
+
+/// The key of a service account, as Google's console writes it.
+#[derive(Deserialize)]
+struct Key {
+    r#type: String,
+    #[serde(default)]
+    project_id: String,
+    #[serde(default)]
+    private_key_id: String,
+    private_key: String,
+    client_email: String,
+    token_uri: String,
+}
+
+/// What a service account claims of itself.
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    scope: &'a str,
+    aud: &'a str,
+    iat: i64,
+    exp: i64,
+}
+
+impl GcpTokens {
+    /// Tokens that allow `scope`.
+    ///
+    /// # Errors
+    /// TLS that cannot be set up.
+    pub fn new(login: GcpLogin, scope: &'static str, sources: &Sources) -> Result<Self, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        let slot = sources.gcp.0.slot((login.clone(), scope));
+        Ok(GcpTokens { login, scope, client, environment: sources.settings.gcp.clone(), slot })
+    }
+
+    /// Sends a request with a token, and forgets a token that is refused.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] when the login is refused, [`ErrorKind::Configuration`] for a key that is none, and as
+    /// [`http::send`].
+    pub async fn send(&self, request: RequestBuilder) -> Result<Answer, SourceError> {
+        let mut token = self.slot.get(|| self.fetch()).await?;
+        if !token.is_fresh() {
+            self.slot.discard(&token).await;
+            token = self.slot.get(|| self.fetch()).await?;
+        }
+        let answer = http::send(request.bearer_auth(token.expose())).await?;
+        if answer.status.as_u16() == 401 {
+            self.slot.discard(&token).await;
+        }
+        Ok(answer)
+    }
+
+    /// The project of the login.
+    ///
+    /// # Errors
+    /// A key that is none, or a machine that does not say.
+    pub async fn project(&self) -> Result<String, SourceError> {
+        match self.key().await? {
+            Some(key) => Ok(key.project_id),
+            None => match &self.environment.project {
+                Some(project) => Ok(project.clone()),
+                None => self.metadata("project/project-id").await.map(|text| text.trim().to_string()),
+            },
+        }
+    }
+
+    async fn fetch(&self) -> Result<Token, SourceError> {
+        self.ask().await.map_err(|error| error.within("cannot get a token of Google"))
+    }
+
+    async fn ask(&self) -> Result<Token, SourceError> {
+        let body = match self.key().await? {
+            Some(key) => self.exchange(&key).await?,
+            None => self.metadata(&format!("instance/service-accounts/default/token?scopes={}", self.scope)).await?,
+        };
+        oauth2::read(&body)
+            .ok_or_else(|| SourceError::new(ErrorKind::Malformed, "there is no access_token in the answer"))
+    }
+
+    /// The key of the service account, unless the process is whoever its machine is.
+    async fn key(&self) -> Result<Option<Key>, SourceError> {
+        let text = match (&self.login, &self.environment.key_file) {
+            (GcpLogin::Key(key), _) => key.expose().to_string(),
+            (GcpLogin::KeyFile(path), _) => read(path.as_ref()).await?,
+            (GcpLogin::Process, Some(path)) => read(path).await?,
+            (GcpLogin::Process, None) => return Ok(None),
+        };
+        let wrong = "the key of the service account is not what Google's console writes: a JSON object of the type \
+                     service_account";
+        let key: Key = serde_json::from_str(&text).map_err(|_| SourceError::configuration(wrong))?;
+        match key.r#type.as_str() {
+            "service_account" => Ok(Some(key)),
+            _ => Err(SourceError::configuration(wrong)),
+        }
+    }
+
+    /// Exchanges a signed claim for a token.
+    async fn exchange(&self, key: &Key) -> Result<String, SourceError> {
+        let now = crate::sampler::wall_clock().as_second();
+        let claims =
+            Claims { iss: &key.client_email, scope: self.scope, aud: &key.token_uri, iat: now, exp: now + LIFETIME };
+        let mut header = Header::new(Algorithm::RS256);
+        header.kid = Some(key.private_key_id.clone());
+        let wrong = |_| SourceError::configuration("the private key of the service account is no RSA key in PEM");
+        let private_key = EncodingKey::from_rsa_pem(key.private_key.as_bytes()).map_err(wrong)?;
+        let assertion = jsonwebtoken::encode(&header, &claims, &private_key).map_err(wrong)?;
+        let form = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", &assertion)];
+        let answer = http::send(self.client.post(&key.token_uri).form(&form)).await?;
+        if answer.status.is_success() {
+            return Ok(answer.body);
+        }
+        let kind = match answer.status.as_u16() {
+            400..=403 => ErrorKind::Denied,
+            _ => http::status_kind(answer.status),
+        };
+        Err(SourceError::new(kind, format!("the service account is refused with status {}", answer.status.as_u16())))
+    }
+
+    /// What the machine says of itself.
+    async fn metadata(&self, path: &str) -> Result<String, SourceError> {
+        let host = self.environment.metadata_host.as_deref().unwrap_or(METADATA_HOST);
+        let request = self.client.get(format!("http://{host}/computeMetadata/v1/{path}"));
+        let answer = http::send(request.header("metadata-flavor", "Google")).await?;
+        answer.success("the machine does not say who it is")
+    }
+}
+
+async fn read(path: &std::path::Path) -> Result<String, SourceError> {
+    let cannot = |error| SourceError::configuration(format!("cannot read the key in {}: {error}", path.display()));
+    tokio::fs::read_to_string(path).await.map_err(cannot)
+}
