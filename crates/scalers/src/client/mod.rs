@@ -15,6 +15,7 @@ pub mod gcp;
 pub mod grpc;
 pub mod http;
 pub mod jolokia;
+pub mod jwt;
 pub mod kafka;
 pub mod keystone;
 pub mod notices;
@@ -52,6 +53,14 @@ pub struct SourceSettings {
     /// Where hosts are, without asking for their names, as in a hosts file; the port counts for HTTPS and HTTP at their
     /// usual ones.
     pub hosts: Vec<(String, SocketAddr)>,
+}
+
+impl SourceSettings {
+    /// Time for a request to a service that may take long over it, and whose client in KEDA does not have
+    /// `KEDA_HTTP_DEFAULT_TIMEOUT` as its limit: 30 s by default.
+    pub fn long_timeout(&self) -> Duration {
+        self.timeout.saturating_mul(10)
+    }
 }
 
 impl Default for SourceSettings {
