@@ -6,6 +6,7 @@
 
 mod case;
 mod faults;
+mod observability;
 mod server;
 
 use case::Case;
@@ -16,7 +17,7 @@ const AT_ONCE: usize = 24;
 
 /// The cases of all families.
 fn cases() -> Vec<Case> {
-    Vec::new()
+    [observability::cases()].into_iter().flatten().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
