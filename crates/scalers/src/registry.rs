@@ -47,7 +47,7 @@ catalogue! {
     clickhouse = "triggers/databases/clickhouse.rs" => ClickHouse serves ["clickhouse"];
     couchdb = "triggers/databases/couchdb.rs" => CouchDb serves ["couchdb"];
     cron = "triggers/time/cron.rs" => Cron serves ["cron"];
-    datadog = "triggers/observability/datadog.rs" => Datadog serves ["datadog"];
+    datadog = "triggers/observability/datadog/mod.rs" => Datadog serves ["datadog"];
     dynatrace = "triggers/observability/dynatrace.rs" => Dynatrace serves ["dynatrace"];
     elastic_forecast = "triggers/databases/elastic_forecast.rs" => ElasticForecast serves ["elastic-forecast"];
     elasticsearch = "triggers/databases/elasticsearch.rs" => Elasticsearch serves ["elasticsearch"];

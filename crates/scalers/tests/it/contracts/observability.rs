@@ -3,7 +3,7 @@
 use super::case::Case;
 
 pub fn cases() -> Vec<Case> {
-    [graphite(), loki()].into_iter().flatten().collect()
+    [graphite(), loki(), datadog(), cluster_agent()].into_iter().flatten().collect()
 }
 
 fn graphite() -> Vec<Case> {
@@ -84,5 +84,73 @@ fn loki() -> Vec<Case> {
         with("a number without quotes", &[], r#"[{"value":[1,2]}]"#).fails("failed to parse loki value as string"),
         with("a word", &[], r#"[{"value":[1,"two"]}]"#).fails("error converting loki value two"),
         with("a wrong query", &[], "").answers(400, "parse error").fails("loki query api returned error: status 400"),
+    ]
+}
+
+fn datadog() -> Vec<Case> {
+    const METADATA: [(&str, &str); 3] = [("query", "avg:x.y{*}"), ("targetValue", "7"), ("activationQueryValue", "4")];
+    const FILLER: (&str, &str) = ("metricUnavailableValue", "1.5");
+    let with = |title: &str, more: &[(&str, &str)], answer: &str| {
+        Case::new("datadog", title, &[&METADATA, more].concat())
+            .authentication(&[("apiKey", "hunter2"), ("appKey", "hunter3"), ("datadogSite", "datadoghq.eu")])
+            .at("api.datadoghq.eu")
+            .asks("GET /api/v1/query?from={any}&query=avg%3Ax.y%7B%2A%7D&to={any}")
+            .header("dd-api-key", "hunter2")
+            .header("dd-application-key", "hunter3")
+            .header("accept", "application/json")
+            .answers(200, answer)
+    };
+    let points = r#"{"status":"ok","series":[{"pointlist":[[1000,3],[1060,5],[1080,null]]}]}"#;
+    let two = r#"{"series":[{"pointlist":[[1,2]]},{"pointlist":[[1,6]]}]}"#;
+    vec![
+        with("the last point with a value", &[], points).gives(5.0, true),
+        with("the point before", &[("lastAvailablePointOffset", "1")], points).gives(3.0, false),
+        with("too far back", &[("lastAvailablePointOffset", "2"), FILLER], points).fails("index is smaller"),
+        with("the average of two series", &[("queryAggregator", "average")], two).gives(4.0, false),
+        with("the largest of two series", &[("queryAggregator", "max")], two).gives(6.0, true),
+        with("two series", &[], two).fails("query returned more than 1 series"),
+        with("no series", &[], r#"{"series":[]}"#).fails("no Datadog metrics returned for the given time window"),
+        with("a value for no series", &[FILLER], r#"{"series":[]}"#).gives(1.5, false),
+        with("a value for no value", &[FILLER], r#"{"series":[{"pointlist":[[1,null]]}]}"#).gives(1.5, false),
+        with("no value", &[], r#"{"series":[{"pointlist":[[1,null]]}]}"#).fails("no Datadog metrics returned"),
+        with("a value for what cannot be processed", &[FILLER], "").answers(422, "{}").gives(1.5, false),
+        with("what cannot be processed", &[], "").answers(422, "{}").fails("error when retrieving Datadog metrics"),
+        with("an error", &[], r#"{"status":"error","error":"no such metric"}"#).fails("no such metric"),
+        with("a refusal", &[], "").answers(403, "{}").fails("unauthorized to connect to Datadog"),
+        with("the limit", &[], "")
+            .answers(429, "{}")
+            .answer_header("X-Ratelimit-Limit", "300")
+            .answer_header("X-Ratelimit-Period", "3600")
+            .answer_header("X-Ratelimit-Reset", "12")
+            .fails("reached the 300 queries per 3600 seconds rate limit, next limit reset will happen in 12 seconds"),
+    ]
+}
+
+fn cluster_agent() -> Vec<Case> {
+    const METADATA: [(&str, &str); 5] = [
+        ("useClusterAgentProxy", "true"),
+        ("datadogMetricName", "hits"),
+        ("datadogMetricNamespace", "shop"),
+        ("targetValue", "2"),
+        ("activationTargetValue", "2"),
+    ];
+    const AGENT: [(&str, &str); 3] =
+        [("datadogNamespace", "dd"), ("datadogMetricsService", "agent"), ("datadogMetricsServicePort", "443")];
+    const BEARER: [(&str, &str); 2] = [("authMode", "bearer"), ("token", "hunter2")];
+    let with = |title: &str, more: &[(&str, &str)], login: &[(&str, &str)], answer: &str| {
+        Case::new("datadog", title, &[&METADATA, more].concat())
+            .authentication(&[&AGENT, login].concat())
+            .at("agent.dd")
+            .asks("GET /apis/external.metrics.k8s.io/v1beta1/namespaces/shop/datadogmetric@shop:hits")
+            .header("authorization", if login.is_empty() { "" } else { "Bearer hunter2" })
+            .answers(200, answer)
+    };
+    let filler = [("metricUnavailableValue", "1.5")];
+    vec![
+        with("a quantity", &[], &BEARER, r#"{"items":[{"value":"2500m"}]}"#).gives(2.5, true),
+        with("a number", &[], &[], r#"{"items":[{"value":2}]}"#).gives(2.0, false),
+        with("no metric", &[], &[], r#"{"items":[]}"#).fails("the metric value must be of type number or a string"),
+        with("a value for what is unavailable", &filler, &[], "").answers(422, "{}").gives(1.5, false),
+        with("what is unavailable", &[], &[], "").answers(422, "{}").fails("error getting metric value"),
     ]
 }
