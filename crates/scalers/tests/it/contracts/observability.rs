@@ -3,7 +3,7 @@
 use super::case::Case;
 
 pub fn cases() -> Vec<Case> {
-    [graphite(), loki(), datadog(), cluster_agent()].into_iter().flatten().collect()
+    [graphite(), loki(), datadog(), cluster_agent(), new_relic(), dynatrace(), grail()].into_iter().flatten().collect()
 }
 
 fn graphite() -> Vec<Case> {
@@ -152,5 +152,130 @@ fn cluster_agent() -> Vec<Case> {
         with("no metric", &[], &[], r#"{"items":[]}"#).fails("the metric value must be of type number or a string"),
         with("a value for what is unavailable", &filler, &[], "").answers(422, "{}").gives(1.5, false),
         with("what is unavailable", &[], &[], "").answers(422, "{}").fails("error getting metric value"),
+    ]
+}
+
+fn new_relic() -> Vec<Case> {
+    let with = |title: &str, more: &[(&str, &str)], answer: &str| {
+        let metadata = [
+            ("account", "1234567"),
+            ("nrql", "SELECT count(*) FROM X"),
+            ("threshold", "100"),
+            ("activationThreshold", "40"),
+        ];
+        Case::new("new-relic", title, &[&metadata, more].concat())
+            .authentication(&[("queryKey", "hunter2")])
+            .at("api.newrelic.com")
+            .asks("POST /graphql")
+            .header("api-key", "hunter2")
+            .header("content-type", "application/json")
+            .body(
+                r#"{"query":"query($accountId: Int!, $query: Nrql!) { actor { account(id: $accountId) { nrql(query: $query) { results } } } }",
+                    "variables":{"accountId":1234567,"query":"SELECT count(*) FROM X"}}"#,
+            )
+            .answers(200, answer)
+    };
+    let results = |results: &str| format!(r#"{{"data":{{"actor":{{"account":{{"nrql":{{"results":{results}}}}}}}}}}}"#);
+    let strict = [("noDataError", "true")];
+    let error = |error: &str| format!(r#"{{"errors":[{error}],"data":null}}"#);
+    vec![
+        with("the first number of the first row", &[], &results(r#"[{"host":"a","count":42,"x":1},{"count":7}]"#))
+            .gives(42.0, true),
+        with("another region", &[("region", "eu")], &results(r#"[{"count":1}]"#))
+            .at("api.eu.newrelic.com")
+            .gives(1.0, false),
+        with("no row", &[], &results("[]")).gives(0.0, false),
+        with("no row, which is an error", &strict, &results("[]"))
+            .fails("query returned no results: SELECT count(*) FROM X"),
+        with("no number", &[], &results(r#"[{"average":null}]"#)).gives(0.0, false),
+        with("no number, which is an error", &strict, &results(r#"[{"host":"a"}]"#)).fails("no numeric results"),
+        with("an error", &[], &error(r#"{"message":"bad nrql"}"#)).fails("bad nrql"),
+        with("a wrong key", &[], &error(r#"{"message":"bad key","extensions":{"error_code":"BAD_API_KEY"}}"#))
+            .fails("bad key"),
+        with(
+            "a warning",
+            &[],
+            &results(r#"[{"count":42}]"#).replacen(
+                '{',
+                r#"{"errors":[{"message":"This field is deprecated! Really"}],"#,
+                1,
+            ),
+        )
+        .gives(42.0, true),
+        with("no account", &[], r#"{"data":{"actor":{"account":null}}}"#).fails("there are no results in the answer"),
+    ]
+}
+
+fn dynatrace() -> Vec<Case> {
+    let with = |title: &str, answer: &str| {
+        Case::new(
+            "dynatrace",
+            title,
+            &[
+                ("host", "{address}/"),
+                ("metricSelector", r#"MyEvent:filter(eq("x","y"))"#),
+                ("threshold", "10"),
+                ("activationThreshold", "3"),
+            ],
+        )
+        .authentication(&[("token", "hunter2")])
+        .asks("GET /api/v2/metrics/query?from=now-2h&metricSelector=MyEvent%3Afilter%28eq%28%22x%22%2C%22y%22%29%29")
+        .header("authorization", "Api-Token hunter2")
+        .answers(200, answer)
+    };
+    vec![
+        with("the first point", r#"{"result":[{"data":[{"values":[3.5,9]},{"values":[1]}]}]}"#).gives(3.5, true),
+        with("a point without a value", r#"{"result":[{"data":[{"values":[null,9]}]}]}"#).gives(0.0, false),
+        with("no result", r#"{"result":[]}"#).fails("does not contain any results"),
+        with("no series", r#"{"result":[{"data":[]}]}"#).fails("does not contain any metric series"),
+        with("no points", r#"{"result":[{"data":[{"values":[]}]}]}"#).fails("does not contain any values"),
+        with("a wrong selector", "").answers(400, "{}").fails("api returned an error: status 400"),
+    ]
+}
+
+fn grail() -> Vec<Case> {
+    let start = |title: &str| {
+        Case::new(
+            "dynatrace",
+            title,
+            &[
+                ("host", "{address}"),
+                ("query", "fetch logs | summarize r=count()"),
+                ("queryPollingWait", "1"),
+                ("queryPollingTries", "2"),
+                ("threshold", "0.5"),
+            ],
+        )
+        .authentication(&[("token", "hunter2")])
+        .asks("POST /platform/storage/query/v1/query:execute")
+        .header("authorization", "Bearer hunter2")
+        .header("content-type", "application/json")
+        .body(r#"{"query":"fetch logs | summarize r=count()","fetchTimeoutSeconds":10}"#)
+        .answers(202, r#"{"state":"RUNNING","requestToken":"a b="}"#)
+    };
+    let poll = |case: Case, answer: &str| {
+        case.asks("GET /platform/storage/query/v1/query:poll?request-token=a+b%3D")
+            .header("authorization", "Bearer hunter2")
+            .answers(200, answer)
+    };
+    let running = r#"{"state":"RUNNING"}"#;
+    let ended = |title: &str, answer: &str| poll(start(title), answer);
+    vec![
+        poll(
+            poll(start("a result that is waited for"), running),
+            r#"{"state":"SUCCEEDED","result":{"records":[{"r":12}]}}"#,
+        )
+        .gives(12.0, true),
+        ended("a long integer", r#"{"state":"SUCCEEDED","result":{"records":[{"r":"12"}]}}"#).gives(12.0, true),
+        ended("no field r", r#"{"state":"SUCCEEDED","result":{"records":[{"x":1}]}}"#).gives(0.0, false),
+        ended("no record", r#"{"state":"SUCCEEDED","result":{"records":[]}}"#).fails("empty result"),
+        ended("a failure", r#"{"state":"FAILED"}"#).fails("query failed"),
+        ended("a query that was cancelled", r#"{"state":"CANCELLED"}"#).fails("query was cancelled"),
+        ended("a result that is gone", r#"{"state":"RESULT_GONE"}"#).fails("RESULT_GONE"),
+        poll(poll(start("no result"), running), running).fails("DQL query did not complete within 2 attempts"),
+        start("a result at once")
+            .answers(200, r#"{"state":"SUCCEEDED","result":{"records":[{"r":3}]}}"#)
+            .gives(3.0, true),
+        start("a state that nobody knows").answers(202, r#"{"state":"DREAMING"}"#).fails("unknown state"),
     ]
 }
