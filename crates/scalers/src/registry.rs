@@ -97,7 +97,7 @@ catalogue! {
     splunk = "triggers/observability/splunk.rs" => Splunk serves ["splunk"];
     splunk_observability = "triggers/observability/splunk_observability.rs" => SplunkObservability
         serves ["splunk-observability"];
-    sumologic = "triggers/observability/sumologic.rs" => SumoLogic serves ["sumologic"];
+    sumologic = "triggers/observability/sumologic/mod.rs" => SumoLogic serves ["sumologic"];
     temporal = "triggers/messaging/temporal.rs" => Temporal serves ["temporal"];
 }
 

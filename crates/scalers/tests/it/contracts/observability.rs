@@ -3,7 +3,10 @@
 use super::case::Case;
 
 pub fn cases() -> Vec<Case> {
-    [graphite(), loki(), datadog(), cluster_agent(), new_relic(), dynatrace(), grail()].into_iter().flatten().collect()
+    [graphite(), loki(), datadog(), cluster_agent(), new_relic(), dynatrace(), grail(), splunk(), sumologic()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn graphite() -> Vec<Case> {
@@ -277,5 +280,148 @@ fn grail() -> Vec<Case> {
             .answers(200, r#"{"state":"SUCCEEDED","result":{"records":[{"r":3}]}}"#)
             .gives(3.0, true),
         start("a state that nobody knows").answers(202, r#"{"state":"DREAMING"}"#).fails("unknown state"),
+    ]
+}
+
+fn splunk() -> Vec<Case> {
+    let with = |title: &str, login: &[(&str, &str)], answer: &str| {
+        Case::new(
+            "splunk",
+            title,
+            &[
+                ("host", "{address}"),
+                ("savedSearchName", "returns&more"),
+                ("valueField", "count"),
+                ("targetValue", "5"),
+                ("activationValue", "2"),
+            ],
+        )
+        .authentication(&[&[("username", "admin")], login].concat())
+        .asks("POST /servicesNS/admin/search/search/jobs/export?output_mode=json")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("search=savedsearch+returns%26more")
+        .answers(200, answer)
+    };
+    let row = |count: &str| format!(r#"{{"preview":false,"offset":0,"lastrow":true,"result":{{"count":{count}}}}}"#);
+    let preview = r#"{"preview":true,"offset":0,"result":{"count":"1"}}"#;
+    vec![
+        with("a token", &[("apiToken", "hunter2")], &row("\"25\""))
+            .header("authorization", "Bearer hunter2")
+            .gives(25.0, true),
+        with("a password", &[("password", "hunter2")], &row("\"25\""))
+            .header("authorization", "Basic YWRtaW46aHVudGVyMg==")
+            .gives(25.0, true),
+        with("a part of one does not wake", &[], &row("\"2.7\"")).gives(2.7, false),
+        with("rows before the final ones", &[], &format!("{preview}\n{}\n{}", row("\"7\""), row("\"8\"")))
+            .gives(7.0, true),
+        with("no row", &[], r#"{"preview":false,"lastrow":true}"#).fails("field: count not found in search results"),
+        with("several values", &[], &row(r#"["1","2"]"#)).fails("value: count is not a float value"),
+        with("no number", &[], &row("\"NaN\"")).fails("value: count is not a float value"),
+        with("a search that does not exist", &[], "")
+            .answers(404, "hunter2")
+            .fails("error fetching saved search data from splunk"),
+    ]
+}
+
+fn sumologic() -> Vec<Case> {
+    const LOGIN: [(&str, &str); 2] = [("accessID", "id"), ("accessKey", "hunter2")];
+    let basic = "Basic aWQ6aHVudGVyMg==";
+    let start = |title: &str| {
+        Case::new(
+            "sumologic",
+            title,
+            &[
+                ("host", "{address}"),
+                ("queryType", "logs"),
+                ("query", "error | count as n"),
+                ("resultField", "n"),
+                ("timerange", "15m"),
+                ("timezone", "Europe/Rome"),
+                ("logsPollingInterval", "1"),
+                ("maxRetries", "1"),
+                ("threshold", "1"),
+            ],
+        )
+        .authentication(&LOGIN)
+        .asks("POST /api/v1/search/jobs")
+        .header("authorization", basic)
+        .header("accept", "application/json")
+        .body(r#"{"query":"error | count as n","from":"{any}:{any}","to":"{any}:{any}","timeZone":"Europe/Rome"}"#)
+        .answers(202, r#"{"id":"J1"}"#)
+        .answer_header("Set-Cookie", "node=7; Path=/; HttpOnly")
+    };
+    let next = |case: Case, request: &str, answer: &str| {
+        case.asks(request).header("authorization", basic).header("cookie", "node=7").answers(200, answer)
+    };
+    let state = |case: Case, state: &str, messages: i64, records: i64| {
+        let answer = format!(r#"{{"state":"{state}","messageCount":{messages},"recordCount":{records}}}"#);
+        next(case, "GET /api/v1/search/jobs/J1", &answer)
+    };
+    let done = |title: &str, messages, records| state(start(title), "DONE GATHERING RESULTS", messages, records);
+    let records = |case: Case, answer: &str| next(case, "GET /api/v1/search/jobs/J1/records?offset=0&limit=2", answer);
+    let two = r#"{"records":[{"map":{"n":"188"}},{"map":{"n":"190"}},{"map":{"other":"x"}}]}"#;
+    let gathering = state(start("a search"), "GATHERING RESULTS", 0, 0);
+    let searched = records(state(gathering, "DONE GATHERING RESULTS", 3, 2), two);
+    let mut cases = vec![
+        next(searched, "DELETE /api/v1/search/jobs/J1", "").answer_is_not_read().gives(189.0, true),
+        done("a search without records", 0, 0).gives(0.0, false),
+        done("a search that does not aggregate", 3, 0).fails("only agg queries are supported"),
+        records(done("a field that is no number", 3, 2), r#"{"records":[{"map":{"n":"many"}}]}"#)
+            .fails("failed to parse resultField: n"),
+        state(start("a search that was cancelled"), "CANCELLED", 0, 0).fails("search job failed, state: CANCELLED"),
+        start("an id that leads elsewhere").answers(202, r#"{"id":"../x"}"#).fails("the search job has no id"),
+    ];
+    cases.extend(sumologic_metrics(&LOGIN));
+    cases
+}
+
+fn sumologic_metrics(login: &[(&str, &str)]) -> Vec<Case> {
+    let with = |title: &str, more: &[(&str, &str)], rows: &str, answer: &str| {
+        let metadata = [
+            ("host", "{address}"),
+            ("queryType", "metrics"),
+            ("quantization", "15s"),
+            ("rollup", "Max"),
+            ("timerange", "15m"),
+            ("threshold", "1"),
+        ];
+        let window = r#"{"type":"BeginBoundedTimeRange","from":{"type":"Iso8601TimeRangeBoundary","iso8601Time":"{any}Z"},
+            "to":{"type":"Iso8601TimeRangeBoundary","iso8601Time":"{any}Z"}}"#;
+        Case::new("sumologic", title, &[&metadata, more].concat())
+            .authentication(login)
+            .asks("POST /api/v1/metricsQueries")
+            .header("authorization", "Basic aWQ6aHVudGVyMg==")
+            .body(&format!(r#"{{"queries":{rows},"timeRange":{window}}}"#))
+            .answers(200, answer)
+    };
+    let row =
+        |id: &str, query: &str| format!(r#"{{"rowId":"{id}","query":"{query}","quantization":15000,"rollup":"Max"}}"#);
+    let series = |values: &str| format!(r#"{{"points":{{"timestamps":[1,2,3],"values":{values}}}}}"#);
+    let result = |id: &str, series: &str| format!(r#"{{"rowId":"{id}","timeSeriesList":{{"timeSeries":[{series}]}}}}"#);
+    let answer = |results: &[String]| format!(r#"{{"queryResult":[{}]}}"#, results.join(","));
+    let (one, points) = ([("query", "metric=a"), ("maxRetries", "1")], series("[10,20,30]"));
+    let rows = format!("[{}]", row("A", "metric=a"));
+    let simple = |title: &str, body: &str| with(title, &one, &rows, body);
+    let several = [("query.A", "metric=a"), ("query.B", "#A / 2"), ("resultQueryRowID", "B"), ("maxRetries", "1")];
+    vec![
+        simple("a query", &answer(&[result("A", &points)])).gives(20.0, true),
+        with(
+            "one row of several",
+            &several,
+            &format!("[{},{}]", row("A", "metric=a"), row("B", "#A / 2")),
+            &answer(&[result("A", &points), result("B", &series("[4,6]"))]),
+        )
+        .gives(5.0, true),
+        simple("no series", &answer(&[result("A", "")])).fails("no time series data found"),
+        simple("two series", &answer(&[result("A", &format!("{points},{points}"))])).fails("multiple time series"),
+        simple("no points", &answer(&[result("A", &series("[]"))])).fails("empty timestamps or values"),
+        simple("no result", &answer(&[])).fails("metrics query response is empty"),
+        simple("an error", r#"{"errors":{"errors":[{"code":"x","message":"no such metric"}]}}"#)
+            .fails("no such metric"),
+        with("a request that is tried again", &[one[0], ("maxRetries", "2")], &rows, "")
+            .answers(503, "")
+            .asks("POST /api/v1/metricsQueries")
+            .answers(404, "")
+            .fails("POST /api/v1/metricsQueries: status 404"),
     ]
 }
