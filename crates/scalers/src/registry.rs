@@ -61,7 +61,7 @@ catalogue! {
     gcp_storage = "triggers/gcp/storage.rs" => Storage serves ["gcp-storage"];
     github_runner = "triggers/ci/github_runner.rs" => GithubRunner serves ["github-runner"];
     graphite = "triggers/observability/graphite.rs" => Graphite serves ["graphite"];
-    huawei_cloudeye = "triggers/observability/huawei_cloudeye.rs" => HuaweiCloudEye serves ["huawei-cloudeye"];
+    huawei_cloudeye = "triggers/observability/huawei_cloudeye/mod.rs" => HuaweiCloudEye serves ["huawei-cloudeye"];
     ibmmq = "triggers/messaging/ibmmq.rs" => IbmMq serves ["ibmmq"];
     influxdb = "triggers/databases/influxdb.rs" => InfluxDb serves ["influxdb"];
     kafka = "triggers/messaging/kafka.rs" => Kafka serves ["kafka"];

@@ -3,10 +3,22 @@
 use super::case::Case;
 
 pub fn cases() -> Vec<Case> {
-    [graphite(), loki(), datadog(), cluster_agent(), new_relic(), dynatrace(), grail(), splunk(), sumologic()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        graphite(),
+        loki(),
+        datadog(),
+        cluster_agent(),
+        new_relic(),
+        dynatrace(),
+        grail(),
+        splunk(),
+        sumologic(),
+        solarwinds(),
+        cloudeye(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn graphite() -> Vec<Case> {
@@ -423,5 +435,93 @@ fn sumologic_metrics(login: &[(&str, &str)]) -> Vec<Case> {
             .asks("POST /api/v1/metricsQueries")
             .answers(404, "")
             .fails("POST /api/v1/metricsQueries: status 404"),
+    ]
+}
+
+fn solarwinds() -> Vec<Case> {
+    let with = |title: &str, more: &[(&str, &str)], query: &str, answer: &str| {
+        let metadata = [
+            ("host", "{address}"),
+            ("metricName", "shop.uploads"),
+            ("aggregation", "AVG"),
+            ("intervalS", "60"),
+            ("targetValue", "10"),
+            ("activationValue", "40"),
+        ];
+        Case::new("solarwinds", title, &[&metadata, more].concat())
+            .authentication(&[("apiToken", "hunter2")])
+            .asks(&format!("GET /v1/metrics/shop.uploads/measurements?aggregateBy=AVG&endTime={{any}}Z{query}&seriesType=SCALAR&startTime={{any}}Z"))
+            .header("authorization", "Bearer hunter2")
+            .header("accept", "application/json")
+            .answers(200, answer)
+    };
+    let measured =
+        r#"{"groupings":[{"attributes":[],"measurements":[{"time":"t","value":null},{"time":"t","value":42.5}]}]}"#;
+    vec![
+        with("the first value", &[], "", measured).gives(42.5, true),
+        with("a filter", &[("filter", "k8s.ns:shop")], "&filter=k8s.ns%3Ashop", measured).gives(42.5, true),
+        with("no groupings", &[], "", "{}").fails("no groupings found in response"),
+        with("no grouping", &[], "", r#"{"groupings":[]}"#).fails("no measurements found in response"),
+        with("no measurements", &[], "", r#"{"groupings":[{"measurements":null}]}"#).fails("no measurements found"),
+        with("a metric that does not exist", &[], "", "").answers(404, "{}").fails("error getting SolarWinds metric"),
+    ]
+}
+
+fn cloudeye() -> Vec<Case> {
+    let login = [
+        ("ProjectID", "p1"),
+        ("Region", "eu-west-101"),
+        ("Cloud", "myhuaweicloud.eu"),
+        ("AccessKey", "AK"),
+        ("SecretKey", "hunter2"),
+    ];
+    let with =
+        |title: &str, answer: &str| {
+            Case::new("huawei-cloudeye", title, &[
+            ("namespace", "SYS.ELB"),
+            ("metricName", "m1_cps"),
+            ("dimensionName", "lbaas_instance_id"),
+            ("dimensionValue", "5e05"),
+            ("targetMetricValue", "100"),
+            ("activationTargetMetricValue", "7"),
+        ])
+        .authentication(&login)
+        .at("ces.eu-west-101.myhuaweicloud.eu")
+        .asks("POST /V1.0/p1/batch-query-metric-data")
+        .header("content-type", "application/json")
+        .header("x-project-id", "p1")
+        .header("x-sdk-date", "{any}T{any}Z")
+        .header(
+            "authorization",
+            "SDK-HMAC-SHA256 Access=AK, SignedHeaders=content-type;host;x-project-id;x-sdk-date, Signature={any}",
+        )
+        .body(concat!(
+            r#"{"metrics":[{"namespace":"SYS.ELB","metric_name":"m1_cps","dimensions":[{"name":"lbaas_instance_id","#,
+            r#""value":"5e05"}]}],"from":{any}0000,"to":{any}0000,"period":"300","filter":"average"}"#
+        ))
+        .answers(200, answer)
+        };
+    vec![
+        with(
+            "the first period",
+            r#"{"metrics":[{"datapoints":[{"average":7.5,"timestamp":1},{"average":9,"timestamp":2}]}]}"#,
+        )
+        .gives(7.5, true),
+        with("no period", r#"{"metrics":[{"datapoints":[]}]}"#).fails("metric Data not received"),
+        with("no metric", r#"{"metrics":[]}"#).fails("metric Data not received"),
+        with("another figure", r#"{"metrics":[{"datapoints":[{"max":1}]}]}"#).fails("metric Data not float64"),
+        with("a wrong namespace", "").answers(400, "{}").fails("Cloud Eye answered: status 400"),
+        Case::new(
+            "huawei-cloudeye",
+            "no login",
+            &[
+                ("namespace", "SYS.ELB"),
+                ("metricName", "m1_cps"),
+                ("dimensionName", "lbaas_instance_id"),
+                ("dimensionValue", "5e05"),
+                ("targetMetricValue", "100"),
+            ],
+        )
+        .fails("ProjectID is missing in the TriggerAuthentication"),
     ]
 }
