@@ -88,7 +88,7 @@ catalogue! {
     redis_streams = "triggers/databases/redis_streams.rs" => RedisStream
         serves ["redis-streams", "redis-cluster-streams", "redis-sentinel-streams"];
     resource_metrics = "triggers/kubernetes/resource_metrics.rs" => ResourceMetrics serves ["cpu", "memory"];
-    selenium_grid = "triggers/web/selenium_grid.rs" => SeleniumGrid serves ["selenium-grid"];
+    selenium_grid = "triggers/web/selenium_grid/mod.rs" => SeleniumGrid serves ["selenium-grid"];
     solace_direct_messaging = "triggers/messaging/solace_direct_messaging.rs" => SolaceDirectMessaging
         serves ["solace-direct-messaging"];
     solace_event_queue = "triggers/messaging/solace_event_queue.rs" => SolaceEventQueue serves ["solace-event-queue"];

@@ -8,6 +8,7 @@ mod case;
 mod faults;
 mod observability;
 mod server;
+mod web;
 
 use case::Case;
 use futures::stream::{self, StreamExt};
@@ -17,7 +18,7 @@ const AT_ONCE: usize = 24;
 
 /// The cases of all families.
 fn cases() -> Vec<Case> {
-    [observability::cases()].into_iter().flatten().collect()
+    [observability::cases(), web::cases()].into_iter().flatten().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
