@@ -59,7 +59,7 @@ catalogue! {
     gcp_spanner = "triggers/gcp/spanner.rs" => Spanner serves ["gcp-spanner"];
     gcp_stackdriver = "triggers/gcp/stackdriver.rs" => Stackdriver serves ["gcp-stackdriver"];
     gcp_storage = "triggers/gcp/storage.rs" => Storage serves ["gcp-storage"];
-    github_runner = "triggers/ci/github_runner.rs" => GithubRunner serves ["github-runner"];
+    github_runner = "triggers/ci/github_runner/mod.rs" => GithubRunner serves ["github-runner"];
     graphite = "triggers/observability/graphite.rs" => Graphite serves ["graphite"];
     huawei_cloudeye = "triggers/observability/huawei_cloudeye/mod.rs" => HuaweiCloudEye serves ["huawei-cloudeye"];
     ibmmq = "triggers/messaging/ibmmq.rs" => IbmMq serves ["ibmmq"];

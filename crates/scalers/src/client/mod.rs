@@ -12,6 +12,7 @@ pub mod elastic;
 #[cfg(test)]
 pub(crate) mod fake_cluster;
 pub mod gcp;
+pub mod github;
 pub mod grpc;
 pub mod http;
 pub mod jolokia;
@@ -94,6 +95,8 @@ pub struct Sources {
     pub amqp: Arc<amqp::AmqpPool>,
     /// PostgreSQL.
     pub postgres: Arc<postgres::PostgresPool>,
+    /// Tokens of GitHub Apps.
+    pub github: Arc<github::Installations>,
     /// gRPC channels.
     pub grpc: Arc<grpc::GrpcPool>,
     /// The cluster that keda runs in, if it does.
@@ -110,6 +113,7 @@ impl Sources {
             redis: Arc::default(),
             amqp: Arc::default(),
             postgres: Arc::default(),
+            github: Arc::default(),
             grpc: Arc::default(),
             cluster: None,
             settings,

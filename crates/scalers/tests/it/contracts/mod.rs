@@ -5,6 +5,7 @@
 //! every answer.
 
 mod case;
+mod ci;
 mod faults;
 mod observability;
 mod server;
@@ -18,7 +19,7 @@ const AT_ONCE: usize = 24;
 
 /// The cases of all families.
 fn cases() -> Vec<Case> {
-    [observability::cases(), web::cases()].into_iter().flatten().collect()
+    [observability::cases(), ci::cases(), web::cases()].into_iter().flatten().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
