@@ -97,6 +97,8 @@ pub struct Sources {
     pub postgres: Arc<postgres::PostgresPool>,
     /// Tokens of GitHub Apps.
     pub github: Arc<github::Installations>,
+    /// Logins at Keystone.
+    pub keystone: Arc<keystone::KeystonePool>,
     /// gRPC channels.
     pub grpc: Arc<grpc::GrpcPool>,
     /// The cluster that keda runs in, if it does.
@@ -114,6 +116,7 @@ impl Sources {
             amqp: Arc::default(),
             postgres: Arc::default(),
             github: Arc::default(),
+            keystone: Arc::default(),
             grpc: Arc::default(),
             cluster: None,
             settings,

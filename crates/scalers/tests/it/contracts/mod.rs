@@ -8,6 +8,7 @@ mod case;
 mod ci;
 mod faults;
 mod observability;
+mod openstack;
 mod server;
 mod web;
 
@@ -19,7 +20,7 @@ const AT_ONCE: usize = 24;
 
 /// The cases of all families.
 fn cases() -> Vec<Case> {
-    [observability::cases(), ci::cases(), web::cases()].into_iter().flatten().collect()
+    [observability::cases(), ci::cases(), web::cases(), openstack::cases()].into_iter().flatten().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
