@@ -80,7 +80,7 @@ catalogue! {
     openstack_metric = "triggers/openstack/metric.rs" => OpenStackMetric serves ["openstack-metric"];
     openstack_swift = "triggers/openstack/swift.rs" => OpenStackSwift serves ["openstack-swift"];
     postgresql = "triggers/databases/postgresql.rs" => PostgreSql serves ["postgresql"];
-    predictkube = "triggers/observability/predictkube.rs" => PredictKube serves ["predictkube"];
+    predictkube = "triggers/observability/predictkube/mod.rs" => PredictKube serves ["predictkube"];
     prometheus = "triggers/observability/prometheus.rs" => Prometheus serves ["prometheus"];
     pulsar = "triggers/messaging/pulsar.rs" => Pulsar serves ["pulsar"];
     rabbitmq = "triggers/messaging/rabbitmq/mod.rs" => RabbitMq serves ["rabbitmq"];

@@ -9,6 +9,7 @@ mod ci;
 mod faults;
 mod observability;
 mod openstack;
+mod predictkube;
 mod server;
 mod web;
 
