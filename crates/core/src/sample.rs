@@ -76,6 +76,11 @@ impl SourceError {
         SourceError::new(ErrorKind::Configuration, message)
     }
 
+    /// An answer that is not what the protocol promises.
+    pub fn malformed(message: impl Into<String>) -> Self {
+        SourceError::new(ErrorKind::Malformed, message)
+    }
+
     /// The same error with `context` in front: `context: message`.
     #[must_use]
     pub fn within(self, context: &str) -> Self {

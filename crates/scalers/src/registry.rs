@@ -47,7 +47,7 @@ catalogue! {
     clickhouse = "triggers/databases/clickhouse.rs" => ClickHouse serves ["clickhouse"];
     couchdb = "triggers/databases/couchdb.rs" => CouchDb serves ["couchdb"];
     cron = "triggers/time/cron.rs" => Cron serves ["cron"];
-    datadog = "triggers/observability/datadog.rs" => Datadog serves ["datadog"];
+    datadog = "triggers/observability/datadog/mod.rs" => Datadog serves ["datadog"];
     dynatrace = "triggers/observability/dynatrace.rs" => Dynatrace serves ["dynatrace"];
     elastic_forecast = "triggers/databases/elastic_forecast.rs" => ElasticForecast serves ["elastic-forecast"];
     elasticsearch = "triggers/databases/elasticsearch.rs" => Elasticsearch serves ["elasticsearch"];
@@ -59,9 +59,9 @@ catalogue! {
     gcp_spanner = "triggers/gcp/spanner.rs" => Spanner serves ["gcp-spanner"];
     gcp_stackdriver = "triggers/gcp/stackdriver.rs" => Stackdriver serves ["gcp-stackdriver"];
     gcp_storage = "triggers/gcp/storage.rs" => Storage serves ["gcp-storage"];
-    github_runner = "triggers/ci/github_runner.rs" => GithubRunner serves ["github-runner"];
+    github_runner = "triggers/ci/github_runner/mod.rs" => GithubRunner serves ["github-runner"];
     graphite = "triggers/observability/graphite.rs" => Graphite serves ["graphite"];
-    huawei_cloudeye = "triggers/observability/huawei_cloudeye.rs" => HuaweiCloudEye serves ["huawei-cloudeye"];
+    huawei_cloudeye = "triggers/observability/huawei_cloudeye/mod.rs" => HuaweiCloudEye serves ["huawei-cloudeye"];
     ibmmq = "triggers/messaging/ibmmq.rs" => IbmMq serves ["ibmmq"];
     influxdb = "triggers/databases/influxdb.rs" => InfluxDb serves ["influxdb"];
     kafka = "triggers/messaging/kafka.rs" => Kafka serves ["kafka"];
@@ -80,7 +80,7 @@ catalogue! {
     openstack_metric = "triggers/openstack/metric.rs" => OpenStackMetric serves ["openstack-metric"];
     openstack_swift = "triggers/openstack/swift.rs" => OpenStackSwift serves ["openstack-swift"];
     postgresql = "triggers/databases/postgresql.rs" => PostgreSql serves ["postgresql"];
-    predictkube = "triggers/observability/predictkube.rs" => PredictKube serves ["predictkube"];
+    predictkube = "triggers/observability/predictkube/mod.rs" => PredictKube serves ["predictkube"];
     prometheus = "triggers/observability/prometheus.rs" => Prometheus serves ["prometheus"];
     pulsar = "triggers/messaging/pulsar.rs" => Pulsar serves ["pulsar"];
     rabbitmq = "triggers/messaging/rabbitmq/mod.rs" => RabbitMq serves ["rabbitmq"];
@@ -88,7 +88,7 @@ catalogue! {
     redis_streams = "triggers/databases/redis_streams.rs" => RedisStream
         serves ["redis-streams", "redis-cluster-streams", "redis-sentinel-streams"];
     resource_metrics = "triggers/kubernetes/resource_metrics.rs" => ResourceMetrics serves ["cpu", "memory"];
-    selenium_grid = "triggers/web/selenium_grid.rs" => SeleniumGrid serves ["selenium-grid"];
+    selenium_grid = "triggers/web/selenium_grid/mod.rs" => SeleniumGrid serves ["selenium-grid"];
     solace_direct_messaging = "triggers/messaging/solace_direct_messaging.rs" => SolaceDirectMessaging
         serves ["solace-direct-messaging"];
     solace_event_queue = "triggers/messaging/solace_event_queue.rs" => SolaceEventQueue serves ["solace-event-queue"];
@@ -97,7 +97,7 @@ catalogue! {
     splunk = "triggers/observability/splunk.rs" => Splunk serves ["splunk"];
     splunk_observability = "triggers/observability/splunk_observability.rs" => SplunkObservability
         serves ["splunk-observability"];
-    sumologic = "triggers/observability/sumologic.rs" => SumoLogic serves ["sumologic"];
+    sumologic = "triggers/observability/sumologic/mod.rs" => SumoLogic serves ["sumologic"];
     temporal = "triggers/messaging/temporal.rs" => Temporal serves ["temporal"];
 }
 

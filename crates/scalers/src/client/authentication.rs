@@ -177,7 +177,10 @@ impl Authentication {
 
 /// Adds a header, in place of one with the same name, whose value is not shown. Name and value come with the names of
 /// their parameters, as both may be secrets.
-fn with_header(
+///
+/// # Errors
+/// [`SourceError::configuration`] for what cannot be a header.
+pub fn with_header(
     request: RequestBuilder,
     (name_from, name): (&str, &str),
     (value_from, value): (&str, &Secret),

@@ -7,11 +7,13 @@ mod address;
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::secret::Secret;
 use prost::Message;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -20,6 +22,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tonic::codegen::http::Uri;
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
@@ -51,6 +54,8 @@ pub struct Endpoint {
 pub struct Grpc {
     endpoint: Endpoint,
     tls: Arc<Tls>,
+    /// Where hosts are, without asking for their names.
+    hosts: Vec<(String, SocketAddr)>,
     slot: Arc<Slot<Channel>>,
 }
 
@@ -58,7 +63,7 @@ impl Grpc {
     /// A client that dials when first used.
     pub fn new(endpoint: Endpoint, sources: &Sources) -> Self {
         let slot = sources.grpc.slot(endpoint.clone());
-        Grpc { endpoint, tls: Arc::clone(&sources.tls), slot }
+        Grpc { endpoint, tls: Arc::clone(&sources.tls), hosts: sources.settings.hosts.clone(), slot }
     }
 
     /// Calls the method at `path` (`/package.Service/Method`).
@@ -73,6 +78,31 @@ impl Grpc {
         let codec = ProstCodec::<Q, A>::default();
         let answer = self.client().await?.unary(Request::new(request), PathAndQuery::from_static(path), codec).await?;
         Ok(answer.into_inner())
+    }
+
+    /// As [`Grpc::call`], with metadata beside the request, by names in small letters.
+    ///
+    /// # Errors
+    /// As for [`Grpc::call`]; [`Code::InvalidArgument`] for a value that cannot be sent.
+    pub async fn call_with<Q, A>(
+        &self,
+        path: &'static str,
+        request: Q,
+        metadata: &[(&'static str, Secret)],
+    ) -> Result<A, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut request = Request::new(request);
+        for (name, value) in metadata {
+            let mut value = MetadataValue::try_from(value.expose())
+                .map_err(|_| Status::invalid_argument(format!("the value of {name} cannot be sent")))?;
+            value.set_sensitive(true);
+            request.metadata_mut().insert(*name, value);
+        }
+        let codec = ProstCodec::<Q, A>::default();
+        Ok(self.client().await?.unary(request, PathAndQuery::from_static(path), codec).await?.into_inner())
     }
 
     /// Calls a method that answers with a stream.
@@ -120,9 +150,10 @@ impl Grpc {
         // The connector does the TLS; of the library's own it is not to know.
         let endpoint = Channel::from_shared(format!("http://{authority}")).map_err(unusable)?;
         let endpoint = endpoint.origin(origin).connect_timeout(DIAL).http2_keep_alive_interval(PROBE);
+        let known = self.hosts.iter().find(|(host, _)| host == address.host()).map(|(_, place)| *place);
         let connector = tower::service_fn(move |_: Uri| {
             let (address, tls) = (address.clone(), tls.clone());
-            async move { dial(&address, tls).await.map(TokioIo::new) }
+            async move { dial(&address, known, tls).await.map(TokioIo::new) }
         });
         Ok(endpoint.connect_with_connector_lazy(connector))
     }
@@ -133,11 +164,18 @@ trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<C: AsyncRead + AsyncWrite + Send + Unpin> Connection for C {}
 
-async fn dial(address: &Address, tls: Option<(TlsConnector, ServerName<'static>)>) -> io::Result<Box<dyn Connection>> {
+async fn dial(
+    address: &Address,
+    known: Option<SocketAddr>,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+) -> io::Result<Box<dyn Connection>> {
     let connection: Box<dyn Connection> = match address {
         Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
         Address::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            let stream = match known {
+                Some(place) => TcpStream::connect(place).await?,
+                None => TcpStream::connect((host.as_str(), *port)).await?,
+            };
             stream.set_nodelay(true)?;
             Box::new(stream)
         }

@@ -101,6 +101,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The text of a header, where there is one.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// The body of an answer of success; else what the status says.
     ///
     /// # Errors
@@ -120,7 +125,7 @@ impl Answer {
     pub fn json(self, what: &str) -> Result<serde_json::Value, SourceError> {
         let body = self.success(what)?;
         serde_json::from_str(&body)
-            .map_err(|error| SourceError::new(ErrorKind::Malformed, format!("{what}: the answer is not JSON: {error}")))
+            .map_err(|error| SourceError::malformed(format!("{what}: the answer is not JSON: {error}")))
     }
 }
 
@@ -135,7 +140,8 @@ pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
     let status = response.as_ref().ok().map(|response| response.status().as_u16());
     note(Notice::Exchange { status, took: started.elapsed() });
     let mut response = response.map_err(|error| transport_error(&error))?;
-    let (status, headers) = (response.status(), response.headers().clone());
+    let status = response.status();
+    let headers = std::mem::take(response.headers_mut());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| transport_error(&error))? {
         if body.len() + chunk.len() > MAXIMUM_BODY {
@@ -144,6 +150,33 @@ pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
         body.extend_from_slice(&chunk);
     }
     Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// The address that a parameter gives.
+///
+/// # Errors
+/// [`SourceError::configuration`] for what is none; it is not shown, as it may hold a password.
+pub fn address(text: &str, parameter: &str) -> Result<Url, SourceError> {
+    text.parse().map_err(|error| SourceError::configuration(format!("{parameter} is not an address: {error}")))
+}
+
+/// The address with more segments of its path, each escaped; a slash at its end does not count.
+///
+/// # Errors
+/// [`SourceError::configuration`] for an address that has no path, such as `mailto:x`.
+pub fn under(mut url: Url, parameter: &str, segments: &[&str]) -> Result<Url, SourceError> {
+    match url.path_segments_mut() {
+        Ok(mut path) => {
+            path.pop_if_empty().extend(segments);
+        }
+        Err(()) => return Err(SourceError::configuration(format!("{parameter} is not an address with a host"))),
+    }
+    Ok(url)
+}
+
+/// What a server says of a failure, short enough for a message and in one line.
+pub fn excerpt(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
 }
 
 /// What a status that is not a success says about the failure.

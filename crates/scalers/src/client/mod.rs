@@ -12,9 +12,11 @@ pub mod elastic;
 #[cfg(test)]
 pub(crate) mod fake_cluster;
 pub mod gcp;
+pub mod github;
 pub mod grpc;
 pub mod http;
 pub mod jolokia;
+pub mod jwt;
 pub mod kafka;
 pub mod keystone;
 pub mod notices;
@@ -60,6 +62,14 @@ pub struct SourceSettings {
     pub gcp: gcp::GcpEnvironment,
 }
 
+impl SourceSettings {
+    /// Time for a request to a service that may take long over it, and whose client in KEDA does not have
+    /// `KEDA_HTTP_DEFAULT_TIMEOUT` as its limit: 30 s by default.
+    pub fn long_timeout(&self) -> Duration {
+        self.timeout.saturating_mul(10)
+    }
+}
+
 impl Default for SourceSettings {
     fn default() -> Self {
         SourceSettings {
@@ -100,6 +110,10 @@ pub struct Sources {
     pub azure: Arc<azure::TokenPool>,
     /// Tokens for Google Cloud.
     pub gcp: gcp::TokenPool,
+    /// Tokens of GitHub Apps.
+    pub github: Arc<github::Installations>,
+    /// Logins at Keystone.
+    pub keystone: Arc<keystone::KeystonePool>,
     /// gRPC channels.
     pub grpc: Arc<grpc::GrpcPool>,
     /// The cluster that keda runs in, if it does.
@@ -119,6 +133,8 @@ impl Sources {
             aws: aws::CredentialsPool::default(),
             azure: Arc::default(),
             gcp: gcp::TokenPool::default(),
+            github: Arc::default(),
+            keystone: Arc::default(),
             grpc: Arc::default(),
             cluster: None,
             settings,

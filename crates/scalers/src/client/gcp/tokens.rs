@@ -4,14 +4,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::secret::Secret;
 use reqwest::{Client, RequestBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::login::GcpLogin;
 use crate::client::Sources;
 use crate::client::http::{self, Answer};
+use crate::client::jwt::SigningKey;
 use crate::client::oauth2::{self, Token};
 use crate::client::pool::{Pool, Slot};
 use crate::client::tls::TlsOptions;
@@ -174,12 +175,11 @@ impl GcpTokens {
         let now = crate::sampler::wall_clock().as_second();
         let claims =
             Claims { iss: &key.client_email, scope: self.scope, aud: &key.token_uri, iat: now, exp: now + LIFETIME };
-        let mut header = Header::new(Algorithm::RS256);
-        header.kid = Some(key.private_key_id.clone());
-        let wrong = |_| SourceError::configuration("the private key of the service account is no RSA key in PEM");
-        let private_key = EncodingKey::from_rsa_pem(key.private_key.as_bytes()).map_err(wrong)?;
-        let assertion = jsonwebtoken::encode(&header, &claims, &private_key).map_err(wrong)?;
-        let form = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", &assertion)];
+        let wrong = |message| SourceError::configuration(format!("the private key of the service account: {message}"));
+        let private_key = SigningKey::from_pem(&Secret::new(key.private_key.as_str())).map_err(wrong)?;
+        let assertion = private_key.sign(&claims, Some(&key.private_key_id)).map_err(wrong)?;
+        let assertion = assertion.expose();
+        let form = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion)];
         let answer = http::send(self.client.post(&key.token_uri).form(&form)).await?;
         if answer.status.is_success() {
             return Ok(answer.body);

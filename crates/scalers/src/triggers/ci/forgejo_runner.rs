@@ -1,10 +1,22 @@
 //! `forgejo-runner`: the jobs that wait for a runner of Forgejo Actions (`scalers/forgejo-runner.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata};
 use keda_core::metric::{MetricSpec, Target};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::{Client, Url};
+use serde_json::Value;
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::authentication::with_header;
+use crate::client::http;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+
+const METRIC_NAME: &str = "forgejo";
 
 /// Scale on the jobs that wait for a runner of Forgejo Actions.
 ///
@@ -36,7 +48,6 @@ use crate::trigger::{Specs, Trigger};
 ///     key: token
 /// ```
 #[derive(Debug, Metadata)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct ForgejoRunner {
     /// Access token of the API, with the right to read the runners' jobs of what is asked about.
     #[meta(auth, env)]
@@ -64,7 +75,55 @@ pub struct ForgejoRunner {
 impl Trigger for ForgejoRunner {
     /// One replica for each job.
     fn specs(&self, _: &Context) -> Specs {
-        Specs::one(MetricSpec::external("forgejo", Target::Integer(1)))
+        Specs::one(MetricSpec::external(METRIC_NAME, Target::Integer(1)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        Ok(Box::new(Server { client, trigger: self }))
+    }
+}
+
+struct Server {
+    client: Arc<Client>,
+    trigger: ForgejoRunner,
+}
+
+#[async_trait]
+impl Scaler for Server {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let url = self.trigger.url()?;
+        let what = format!("the Forgejo REST API returned error. url: {}", http::presentable(&url));
+        let login = Secret::new(format!("token {}", self.trigger.token.expose()));
+        let request = with_header(self.client.get(url), ("", "Authorization"), ("token", &login))?;
+        let jobs = match http::send(request).await?.json(&what)? {
+            Value::Array(jobs) => jobs.len(),
+            // So Forgejo writes an empty list.
+            Value::Null => 0,
+            _ => return Err(SourceError::malformed("the answer of Forgejo is not a list of jobs")),
+        };
+        let jobs = i64::try_from(jobs).map_or(f64::INFINITY, float);
+        Ok(vec![(METRIC_NAME.to_string(), Sample::above(jobs, 0.0))])
+    }
+}
+
+impl ForgejoRunner {
+    /// Where the waiting jobs are listed: those of the repository, the organisation, the server or the user.
+    fn url(&self) -> Result<Url, SourceError> {
+        let ForgejoRunner { owner, repo, org, .. } = self;
+        let whose: &[&str] = if !owner.is_empty() && !repo.is_empty() {
+            &["repos", owner, repo, "actions"]
+        } else if !org.is_empty() {
+            &["orgs", org, "actions"]
+        } else if self.global {
+            &["admin"]
+        } else {
+            &["user", "actions"]
+        };
+        let path = [&["api", "v1"], whose, &["runners", "jobs"]].concat();
+        let mut url = http::under(http::address(&self.address, "address")?, "address", &path)?;
+        url.set_query(Some(&format!("labels={}", self.labels)));
+        Ok(url)
     }
 }
 

@@ -1,10 +1,22 @@
 //! `graphite`: the last point of a series of Graphite (`scalers/graphite.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::query_escape;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::{Client, Url};
+use serde_json::Value;
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::http;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
+
+const METRIC_NAME: &str = "graphite";
 
 /// Scale on the last point of a series of Graphite.
 ///
@@ -42,7 +54,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Graphite {
     /// Address of the server as a URL without `/render`, such as `http://graphite.monitoring.svc:8080`.
     #[meta(trigger)]
@@ -80,7 +91,66 @@ impl Graphite {
 
 impl Trigger for Graphite {
     fn specs(&self, _: &Context) -> Specs {
-        Specs::one(MetricSpec::external("graphite", Target::Float(self.threshold)))
+        Specs::one(MetricSpec::external(METRIC_NAME, Target::Float(self.threshold)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        Ok(Box::new(Server { client, trigger: self }))
+    }
+}
+
+struct Server {
+    client: Arc<Client>,
+    trigger: Graphite,
+}
+
+#[async_trait]
+impl Scaler for Server {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let trigger = &self.trigger;
+        // KEDA sends a login at all times, if only an empty one.
+        let request = self.client.get(trigger.url()?).basic_auth(&trigger.username, Some(trigger.password.expose()));
+        let answer = http::send(request).await?.json("graphite query")?;
+        let value = trigger.value(&answer)?;
+        Ok(vec![(METRIC_NAME.to_string(), Sample::above(value, trigger.activation_threshold))])
+    }
+}
+
+impl Graphite {
+    fn url(&self) -> Result<Url, SourceError> {
+        let Graphite { server_address, query_time, query, .. } = self;
+        let url = format!("{server_address}/render?from={query_time}&target={}&format=json", query_escape(query));
+        http::address(&url, "serverAddress")
+    }
+
+    /// The last point with a value of the one series.
+    fn value(&self, answer: &Value) -> Result<f64, SourceError> {
+        let malformed = || SourceError::malformed("the answer of graphite is not a list of series with datapoints");
+        let series = match answer.as_array().map(Vec::as_slice) {
+            Some([]) => return Ok(0.0),
+            Some([series]) => series,
+            Some(_) => {
+                let message = format!("graphite query {} returned multiple series", self.query);
+                return Err(SourceError::configuration(message));
+            }
+            None => return Err(malformed()),
+        };
+        let points = series.get("datapoints").and_then(Value::as_array).ok_or_else(malformed)?;
+        if points.is_empty() {
+            return Ok(0.0);
+        }
+        for point in points.iter().rev() {
+            match point.get(0) {
+                Some(Value::Null) => {}
+                Some(value) => return value.as_f64().ok_or_else(malformed),
+                None => return Err(malformed()),
+            }
+        }
+        Err(SourceError::malformed(format!(
+            "no valid non-null response in query {}, try increasing your queryTime or check your query",
+            self.query
+        )))
     }
 }
 

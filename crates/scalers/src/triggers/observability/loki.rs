@@ -1,10 +1,26 @@
 //! `loki`: the value of an instant LogQL query (`scalers/loki.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::query_escape;
+use keda_core::sample::{Reading, Sample, SourceError};
+use reqwest::header::HeaderValue;
+use reqwest::{Client, Url};
+use serde_json::Value;
 
+use crate::client::Sources;
 use crate::client::authentication::Authentication;
-use crate::trigger::{Specs, Trigger};
+use crate::client::http;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
+
+const METRIC_NAME: &str = "loki";
+
+/// The path of the query API.
+const ROUTE: [&str; 4] = ["loki", "api", "v1", "query"];
 
 /// Scale on the result of a LogQL query of Loki.
 ///
@@ -45,7 +61,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Loki {
     /// Address of the server as a URL, such as `http://loki-gateway.monitoring.svc`; it may have a path, to which that
     /// of the query API is added.
@@ -83,7 +98,89 @@ impl Loki {
 
 impl Trigger for Loki {
     fn specs(&self, _: &Context) -> Specs {
-        Specs::one(MetricSpec::external("loki", Target::Float(self.threshold)))
+        Specs::one(MetricSpec::external(METRIC_NAME, Target::Float(self.threshold)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let tls = TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() };
+        let client = sources.http.client(&sources.tls, &tls)?;
+        Ok(Box::new(Server { client, trigger: self }))
+    }
+}
+
+struct Server {
+    client: Arc<Client>,
+    trigger: Loki,
+}
+
+#[async_trait]
+impl Scaler for Server {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let trigger = &self.trigger;
+        let mut request = self.client.get(trigger.url()?);
+        if !trigger.tenant_name.is_empty() {
+            let tenant = HeaderValue::from_str(&trigger.tenant_name)
+                .map_err(|_| SourceError::configuration("tenantName cannot be the value of a header"))?;
+            request = request.header("X-Scope-OrgID", tenant);
+        }
+        let request = trigger.authentication.with_authorization(request)?;
+        let answer = http::send(request).await?.json("loki query api returned error")?;
+        let value = trigger.value(&answer)?;
+        Ok(vec![(METRIC_NAME.to_string(), Sample::above(value, trigger.activation_threshold))])
+    }
+}
+
+impl Loki {
+    /// The address of the query API: what is missing of its path is added to that of the server.
+    fn url(&self) -> Result<Url, SourceError> {
+        let mut url = http::address(&self.server_address, "serverAddress")?;
+        let path = url.path().trim_end_matches('/').to_string();
+        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        let missing =
+            if segments.ends_with(&ROUTE) { &[] } else { ROUTE.strip_prefix(segments.as_slice()).unwrap_or(&ROUTE) };
+        let path = missing.iter().fold(path.clone(), |path, segment| format!("{path}/{segment}"));
+        url.set_path(&path);
+        url.set_query(Some(&format!("query={}", query_escape(&self.query))));
+        Ok(url)
+    }
+
+    /// The single element of an answer.
+    fn value(&self, answer: &Value) -> Result<f64, SourceError> {
+        let result = answer.pointer("/data/result").and_then(Value::as_array);
+        let result = result.ok_or_else(|| SourceError::malformed("the answer of loki has no data.result"))?;
+        let element = match result.as_slice() {
+            [] => return self.nothing("the result is empty"),
+            [element] => element,
+            _ => {
+                let message = format!("loki query {} returned multiple elements", self.query);
+                return Err(SourceError::configuration(message));
+            }
+        };
+        let value = match element.get("value").and_then(Value::as_array).map(Vec::as_slice) {
+            None | Some([]) => return self.nothing("the value list is empty"),
+            Some([_]) => {
+                return Err(SourceError::malformed(format!("loki query {} didn't return enough values", self.query)));
+            }
+            Some([_, value, ..]) => value,
+        };
+        match value {
+            Value::Null => self.nothing("the value is null"),
+            Value::String(text) => {
+                let number = text.parse::<f64>();
+                let wrong = |_| SourceError::malformed(format!("error converting loki value {}", http::excerpt(text)));
+                let number = number.map_err(wrong)?;
+                if number.is_finite() { Ok(number) } else { self.nothing("the value is not a finite number") }
+            }
+            _ => Err(SourceError::malformed("failed to parse loki value as string")),
+        }
+    }
+
+    /// 0, or an error, as `ignoreNullValues` says.
+    fn nothing(&self, why: &str) -> Result<f64, SourceError> {
+        if self.ignore_null_values {
+            return Ok(0.0);
+        }
+        Err(SourceError::malformed(format!("loki metrics may be lost, {why}")))
     }
 }
 
@@ -116,6 +213,23 @@ mod tests {
         assert!(problems[0].message.contains("missing required parameter \"threshold\""));
         let (trigger, problems) = parse::<Loki>(&Inputs::from_metadata(REQUIRED), &context);
         assert!(problems.is_empty() && trigger.threshold == 0.0);
+    }
+
+    #[test]
+    fn the_path_is_completed() {
+        for (path, completed) in [
+            ("", "/loki/api/v1/query"),
+            ("/", "/loki/api/v1/query"),
+            ("/loki/api/v1/", "/loki/api/v1/query"),
+            ("/loki/api/v1/query", "/loki/api/v1/query"),
+            ("/logs/loki/api/v1/query/?x=1", "/logs/loki/api/v1/query"),
+            ("/logs", "/logs/loki/api/v1/query"),
+            ("/logs/loki", "/logs/loki/loki/api/v1/query"),
+        ] {
+            let server = format!("http://l:3100{path}");
+            let (trigger, _) = parsed(&[("serverAddress", &server), REQUIRED[1], REQUIRED[2]]);
+            assert_eq!(trigger.url().unwrap().path(), completed, "{path}");
+        }
     }
 
     #[test]

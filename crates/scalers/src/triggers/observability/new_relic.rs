@@ -1,10 +1,30 @@
 //! `new-relic`: the first number that an NRQL query gives (`scalers/new-relic.md`).
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::Client;
+use serde_json::{Value, json};
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::authentication::with_header;
+use crate::client::http;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
+
+const METRIC_NAME: &str = "new-relic";
+
+/// The question, in GraphQL.
+const QUESTION: &str = "query($accountId: Int!, $query: Nrql!) \
+    { actor { account(id: $accountId) { nrql(query: $query) { results } } } }";
+
+/// How a message begins that is no error.
+const WARNING: &str = "This field is deprecated!";
 
 /// Scale on the result of an NRQL query of New Relic.
 ///
@@ -38,7 +58,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct NewRelic {
     /// Number of the account, such as `1234567`.
     #[meta(auth, trigger)]
@@ -74,8 +93,101 @@ impl NewRelic {
 
 impl Trigger for NewRelic {
     fn specs(&self, _: &Context) -> Specs {
-        Specs::one(MetricSpec::external("new-relic", Target::Float(self.threshold)))
+        Specs::one(MetricSpec::external(METRIC_NAME, Target::Float(self.threshold)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        Ok(Box::new(Account { client, timeout: sources.settings.long_timeout(), trigger: self }))
+    }
+}
+
+struct Account {
+    client: Arc<Client>,
+    timeout: Duration,
+    trigger: NewRelic,
+}
+
+#[async_trait]
+impl Scaler for Account {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let trigger = &self.trigger;
+        let context = format!("error running NRQL {}", trigger.nrql);
+        let value = match self.results().await.map_err(|error| error.within(&context))? {
+            Some(row) => trigger.number(&row),
+            None => trigger.nothing("query returned no results"),
+        }?;
+        Ok(vec![(METRIC_NAME.to_string(), Sample::above(value, trigger.activation_threshold))])
+    }
+}
+
+impl Account {
+    /// The first row of the result.
+    async fn results(&self) -> Result<Option<Value>, SourceError> {
+        let trigger = &self.trigger;
+        let question = json!({
+            "query": QUESTION,
+            "variables": { "accountId": trigger.account, "query": trigger.nrql },
+        });
+        let request = self.client.post(trigger.address()).timeout(self.timeout).json(&question);
+        let request = with_header(request, ("", "Api-Key"), ("queryKey", &trigger.query_key))?;
+        let answer = http::send(request).await?.json("unexpected answer of New Relic")?;
+        if let Some(error) = refusal(&answer) {
+            return Err(error);
+        }
+        let results = answer.pointer("/data/actor/account/nrql/results").and_then(Value::as_array);
+        let results = results.ok_or_else(|| SourceError::malformed("there are no results in the answer"))?;
+        Ok(results.first().cloned())
+    }
+}
+
+impl NewRelic {
+    /// Where the region's queries are answered.
+    fn address(&self) -> &'static str {
+        match self.region.to_lowercase().as_str() {
+            "eu" => "https://api.eu.newrelic.com/graphql",
+            "jp" => "https://api.jp.newrelic.com/graphql",
+            "gov" | "fedramp" => "https://gov-api.newrelic.com/graphql",
+            "staging" => "https://staging-api.newrelic.com/graphql",
+            "local" => "http://localhost:3000/graphql",
+            _ => "https://api.newrelic.com/graphql",
+        }
+    }
+
+    /// The first number of a row.
+    fn number(&self, row: &Value) -> Result<f64, SourceError> {
+        let row = row.as_object().ok_or_else(|| SourceError::malformed("a row of the result is not an object"))?;
+        match row.values().find_map(Value::as_f64) {
+            Some(number) => Ok(number),
+            None => self.nothing("query returned no numeric results"),
+        }
+    }
+
+    /// 0, or an error, as `noDataError` says.
+    fn nothing(&self, why: &str) -> Result<f64, SourceError> {
+        if self.no_data_error {
+            return Err(SourceError::malformed(format!("{why}: {}", self.nrql)));
+        }
+        Ok(0.0)
+    }
+}
+
+/// What the answer says of a failure. Such answers have the status 200.
+fn refusal(answer: &Value) -> Option<SourceError> {
+    let message = |error: &Value| error.get("message").and_then(Value::as_str).unwrap_or_default().to_string();
+    let errors: Vec<&Value> = answer.get("errors")?.as_array()?.iter().collect();
+    let errors: Vec<&Value> = errors.into_iter().filter(|error| !message(error).starts_with(WARNING)).collect();
+    let class = |name: &str| {
+        errors.iter().find_map(|error| error.pointer(&format!("/extensions/{name}")).and_then(Value::as_str))
+    };
+    let kind = match (class("errorClass"), class("error_code")) {
+        (_, Some("BAD_API_KEY")) | (Some("ACCESS_DENIED" | "BAD_API_KEY"), _) => ErrorKind::Denied,
+        (Some("TIMEOUT" | "INTERNAL_SERVER_ERROR" | "SERVER_ERROR"), _) => ErrorKind::Unreachable,
+        (Some("TOO_MANY_REQUESTS"), _) => ErrorKind::Throttled,
+        _ => ErrorKind::Configuration,
+    };
+    let messages: Vec<String> = errors.iter().map(|error| http::excerpt(&message(error))).collect();
+    (!errors.is_empty()).then(|| SourceError::new(kind, messages.join(", ")))
 }
 
 #[cfg(test)]

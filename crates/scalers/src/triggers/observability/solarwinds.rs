@@ -1,11 +1,24 @@
 //! `solarwinds`: the first measurement of a metric of SolarWinds Observability (`scalers/solarwinds.md`).
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::{Client, Url};
+use serde_json::Value;
 
+use crate::client::Sources;
+use crate::client::http;
 use crate::client::request_uri::RequestUri;
-use crate::trigger::{Specs, Trigger};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
+
+const METRIC_NAME: &str = "solarwinds";
 
 /// Scale on a metric of SolarWinds Observability.
 ///
@@ -40,7 +53,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct SolarWinds {
     /// Token of the API; without it every reading is refused.
     #[meta(auth, optional)]
@@ -82,8 +94,70 @@ impl SolarWinds {
 
 impl Trigger for SolarWinds {
     fn specs(&self, _: &Context) -> Specs {
-        Specs::one(MetricSpec::external("solarwinds", Target::Float(self.target_value)))
+        Specs::one(MetricSpec::external(METRIC_NAME, Target::Float(self.target_value)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        Ok(Box::new(Server { client, timeout: sources.settings.long_timeout(), trigger: self }))
+    }
+}
+
+struct Server {
+    client: Arc<Client>,
+    timeout: Duration,
+    trigger: SolarWinds,
+}
+
+#[async_trait]
+impl Scaler for Server {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let value = self.read().await.map_err(|error| error.within("error getting SolarWinds metric"))?;
+        Ok(vec![(METRIC_NAME.to_string(), Sample::above(value, self.trigger.activation_value))])
+    }
+}
+
+impl Server {
+    async fn read(&self) -> Result<f64, SourceError> {
+        let url = self.trigger.url(crate::sampler::wall_clock())?;
+        let request = self.client.get(url).timeout(self.timeout).header("Accept", "application/json");
+        let request = request.bearer_auth(self.trigger.api_token.expose());
+        first_measurement(&http::send(request).await?.json("unexpected answer")?)
+    }
+}
+
+impl SolarWinds {
+    /// The request for the time window that ends at `now`.
+    fn url(&self, now: Timestamp) -> Result<Url, SourceError> {
+        let start = now
+            .checked_sub(SignedDuration::from_secs(self.interval_s))
+            .map_err(|_| SourceError::configuration("intervalS reaches too far back"))?;
+        let url = http::address(&self.host, "host")?;
+        let mut url = http::under(url, "host", &["v1", "metrics", &self.metric_name, "measurements"])?;
+        let mut query = url.query_pairs_mut();
+        query.append_pair("aggregateBy", &self.aggregation).append_pair("endTime", &now.to_string());
+        if !self.filter.is_empty() {
+            query.append_pair("filter", &self.filter);
+        }
+        query.append_pair("seriesType", "SCALAR").append_pair("startTime", &start.to_string());
+        drop(query);
+        Ok(url)
+    }
+}
+
+/// The first measurement that has a value.
+fn first_measurement(answer: &Value) -> Result<f64, SourceError> {
+    let groupings = answer.get("groupings").and_then(Value::as_array);
+    let groupings = groupings.ok_or_else(|| SourceError::malformed("no groupings found in response"))?;
+    for grouping in groupings {
+        let measurements = grouping.get("measurements").and_then(Value::as_array);
+        let measurements = measurements.ok_or_else(|| SourceError::malformed("no measurements found in response"))?;
+        let values = measurements.iter().filter_map(|measurement| measurement.get("value"));
+        if let Some(value) = values.into_iter().find(|value| !value.is_null()) {
+            return value.as_f64().ok_or_else(|| SourceError::malformed("a measurement is not a number"));
+        }
+    }
+    Err(SourceError::malformed("no measurements found in response"))
 }
 
 #[cfg(test)]

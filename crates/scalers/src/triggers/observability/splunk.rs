@@ -1,12 +1,21 @@
 //! `splunk`: a field of the first row of a saved search (`scalers/splunk.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::Client;
+use serde_json::Value;
 
+use crate::client::Sources;
+use crate::client::http;
 use crate::client::request_uri::RequestUri;
-use crate::trigger::{Specs, Trigger};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Scale on a field of the first row of a saved search in Splunk.
 ///
@@ -42,7 +51,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Splunk {
     /// Token of the user for the API. Excludes `password`.
     #[meta(auth, optional)]
@@ -88,8 +96,69 @@ impl Splunk {
 
 impl Trigger for Splunk {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("splunk-{}", self.saved_search_name));
-        Specs::one(MetricSpec::external(name, Target::Integer(self.target_value)))
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.target_value)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let tls = TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() };
+        let client = sources.http.client(&sources.tls, &tls)?;
+        Ok(Box::new(Server { client, trigger: self }))
+    }
+}
+
+struct Server {
+    client: Arc<Client>,
+    trigger: Splunk,
+}
+
+#[async_trait]
+impl Scaler for Server {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let rows = self.run().await.map_err(|error| error.within("error fetching saved search data from splunk"))?;
+        let value = self.trigger.value(&rows).map_err(|error| error.within("error finding metric value field"))?;
+        // Only whole numbers wake the target.
+        let active = value.trunc() > float(self.trigger.activation_value);
+        Ok(vec![(self.trigger.metric_name(), Sample { value, active })])
+    }
+}
+
+impl Server {
+    /// Runs the saved search; what it gives is one JSON object after the other.
+    async fn run(&self) -> Result<String, SourceError> {
+        let Splunk { host, username, saved_search_name, api_token, password, .. } = &self.trigger;
+        let path = ["servicesNS", username.as_str(), "search", "search", "jobs", "export"];
+        let mut url = http::under(http::address(host, "host")?, "host", &path)?;
+        url.set_query(Some("output_mode=json"));
+        let request = self.client.post(url).form(&[("search", format!("savedsearch {saved_search_name}"))]);
+        let request = if api_token.is_empty() {
+            request.basic_auth(username, Some(password.expose()))
+        } else {
+            request.bearer_auth(api_token.expose())
+        };
+        http::send(request).await?.success("splunk answered")
+    }
+}
+
+impl Splunk {
+    fn metric_name(&self) -> String {
+        normalize(&format!("splunk-{}", self.saved_search_name))
+    }
+
+    /// The field of the first row. Rows that are shown while the search runs are not final.
+    fn value(&self, rows: &str) -> Result<f64, SourceError> {
+        let field = &self.value_field;
+        for row in serde_json::Deserializer::from_str(rows).into_iter::<Value>() {
+            let row = row.map_err(|error| SourceError::malformed(format!("the answer is not JSON: {error}")))?;
+            if row.get("preview") == Some(&Value::Bool(true)) {
+                continue;
+            }
+            let Some(value) = row.get("result").and_then(|result| result.get(field)) else {
+                return Err(SourceError::malformed(format!("field: {field} not found in search results")));
+            };
+            let number = value.as_str().and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite());
+            return number.ok_or_else(|| SourceError::malformed(format!("value: {field} is not a float value")));
+        }
+        Err(SourceError::malformed("the search gave no final result"))
     }
 }
 

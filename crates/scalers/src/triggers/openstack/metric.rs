@@ -1,11 +1,24 @@
 //! `openstack-metric`: the last measure of a metric in Gnocchi (`scalers/openstack-metric.md`).
 
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
+use reqwest::Url;
+use serde_json::Value;
 
-use crate::client::keystone::KeystoneLogin;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::http;
+use crate::client::keystone::{Identity, Keystone, KeystoneLogin, Who};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
+
+/// The time limit of who gives none that can be one.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Scale on the last measure of a metric in OpenStack's Gnocchi.
 ///
@@ -44,7 +57,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct OpenStackMetric {
     /// Address of the metrics, up to and including `/v1/metric`, such as
     /// `https://gnocchi.cloud.example:8041/v1/metric`.
@@ -97,6 +109,64 @@ impl Trigger for OpenStackMetric {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.threshold)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let login = self.login.clone();
+        let who = if login.user_id.is_empty() {
+            Who::Application { id: login.app_credential_id, secret: login.app_credential_secret }
+        } else {
+            Who::User { id: login.user_id, password: login.password, project: String::new() }
+        };
+        let seconds = u64::try_from(self.timeout).ok().filter(|seconds| *seconds > 0);
+        let timeout = seconds.map_or(SHORTEST_TIMEOUT, Duration::from_secs);
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        let keystone = Keystone::new(Identity { auth_url: login.auth_url, who }, client, timeout, sources);
+        Ok(Box::new(Gnocchi { keystone, trigger: self }))
+    }
+}
+
+struct Gnocchi {
+    keystone: Keystone,
+    trigger: OpenStackMetric,
+}
+
+#[async_trait]
+impl Scaler for Gnocchi {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let trigger = &self.trigger;
+        let url = trigger.url(crate::sampler::wall_clock())?;
+        let answer = self.keystone.send(|client, _| Ok(client.get(url.clone()))).await?;
+        let value = last_measure(&answer.json("gnocchi answered")?)?;
+        Ok(vec![(trigger.metric_name(), Sample::above(value, trigger.activation_threshold))])
+    }
+}
+
+impl OpenStackMetric {
+    /// The request for the measures of the last period.
+    fn url(&self, now: Timestamp) -> Result<Url, SourceError> {
+        if self.granularity < 1 {
+            return Err(SourceError::configuration("granularity value is less than 1"));
+        }
+        let minutes = (self.granularity / 60 - 1).max(0);
+        let start = now
+            .checked_sub(SignedDuration::from_secs(minutes.saturating_mul(60)))
+            .map_err(|_| SourceError::configuration("granularity reaches too far back"))?;
+        let url = http::address(&self.metrics_url, "metricsURL")?;
+        let mut url = http::under(url, "metricsURL", &[&self.metric_id, "measures"])?;
+        url.query_pairs_mut()
+            .append_pair("aggregation", &self.aggregation_method)
+            .append_pair("granularity", &self.granularity.to_string())
+            .append_pair("start", &start.strftime("%Y-%m-%dT%H:%M:00").to_string());
+        Ok(url)
+    }
+}
+
+/// The value of the last measure; 0 where there is none.
+fn last_measure(answer: &Value) -> Result<f64, SourceError> {
+    let unexpected = || SourceError::malformed("unexpected json response");
+    let Some(last) = answer.as_array().ok_or_else(unexpected)?.last() else { return Ok(0.0) };
+    let Some([_, _, value]) = last.as_array().map(Vec::as_slice) else { return Err(unexpected()) };
+    value.as_f64().ok_or_else(|| SourceError::malformed("failed to convert interface type to float64"))
 }
 
 #[cfg(test)]
@@ -126,6 +196,17 @@ mod tests {
         let spec = MetricSpec::external("openstack-metric-003b-7", Target::Float(1250.0));
         assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
         assert_eq!(trigger.login.password.expose(), " p ");
+    }
+
+    #[test]
+    fn the_window_begins_with_a_minute() {
+        let (mut trigger, _) = parsed(&[]);
+        let now = "2026-07-01T12:07:31Z".parse().unwrap();
+        assert!(trigger.url(now).unwrap().as_str().ends_with("granularity=300&start=2026-07-01T12%3A03%3A00"));
+        trigger.granularity = 30;
+        assert!(trigger.url(now).unwrap().as_str().ends_with("granularity=30&start=2026-07-01T12%3A07%3A00"));
+        trigger.granularity = 0;
+        assert!(trigger.url(now).unwrap_err().message.contains("less than 1"));
     }
 
     #[test]

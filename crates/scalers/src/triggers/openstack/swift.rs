@@ -1,11 +1,17 @@
 //! `openstack-swift`: the number of objects in a container of Swift (`scalers/openstack-swift.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
+use reqwest::Url;
 
-use crate::client::keystone::KeystoneLogin;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::http;
+use crate::client::keystone::{Identity, Keystone, KeystoneLogin, Session, Who};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Scale on the number of objects in a container of OpenStack's Swift.
 ///
@@ -19,7 +25,7 @@ use crate::trigger::{Specs, Trigger};
 /// Log in with a TriggerAuthentication that gives `authURL`, the address of Keystone without `/v3`, and either `userID`
 /// with `password` and `projectID`, or `appCredentialID` with `appCredentialSecret`. No pod identity can be used. The
 /// login needs the right to read the container. The address of Swift comes from Keystone's catalogue, for `regionName`
-/// if that is given, unless `swiftURL` names it; that must end with a slash.
+/// if that is given, unless `swiftURL` names it.
 ///
 /// ```yaml
 /// type: openstack-swift
@@ -43,9 +49,8 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct OpenStackSwift {
-    /// Address of Swift with a slash at its end, such as `https://swift.cloud.example/v1/AUTH_shop/`; where it is not
+    /// Address of Swift, such as `https://swift.cloud.example/v1/AUTH_shop/`; where it is not
     /// given, the one that Keystone's catalogue has.
     #[meta(name = "swiftURL", trigger, optional)]
     swift_url: String,
@@ -63,15 +68,19 @@ pub struct OpenStackSwift {
     object_prefix: String,
     /// Has no effect.
     #[meta(trigger, optional)]
+    #[expect(dead_code, reason = "of no effect")]
     object_delimiter: String,
     /// Has no effect.
     #[meta(trigger, optional)]
+    #[expect(dead_code, reason = "of no effect")]
     object_limit: String,
     /// Has no effect.
     #[meta(trigger, default = "30")]
+    #[expect(dead_code, reason = "of no effect")]
     timeout: i64,
     /// Has no effect.
     #[meta(trigger, optional)]
+    #[expect(dead_code, reason = "of no effect")]
     only_files: bool,
     #[meta(group)]
     login: KeystoneLogin,
@@ -115,6 +124,54 @@ impl OpenStackSwift {
 impl Trigger for OpenStackSwift {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.object_count)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let login = self.login.clone();
+        let who = if login.app_credential_id.is_empty() {
+            Who::User { id: login.user_id, password: login.password, project: self.project_id.clone() }
+        } else {
+            Who::Application { id: login.app_credential_id, secret: login.app_credential_secret }
+        };
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        let identity = Identity { auth_url: login.auth_url, who };
+        let keystone = Keystone::new(identity, client, sources.settings.long_timeout(), sources);
+        Ok(Box::new(Container { keystone, trigger: self }))
+    }
+}
+
+struct Container {
+    keystone: Keystone,
+    trigger: OpenStackSwift,
+}
+
+#[async_trait]
+impl Scaler for Container {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let trigger = &self.trigger;
+        let answer = self.keystone.send(|client, session| Ok(client.head(trigger.url(session)?))).await?;
+        let count = answer.header("X-Container-Object-Count").and_then(|count| count.parse().ok()).map(float);
+        answer.success("swift answered")?;
+        let count = count.ok_or_else(|| SourceError::malformed("swift does not tell the number of objects"))?;
+        Ok(vec![(trigger.metric_name(), Sample::above(count, float(trigger.activation_object_count)))])
+    }
+}
+
+impl OpenStackSwift {
+    /// The address of the container.
+    fn url(&self, session: &Session) -> Result<Url, SourceError> {
+        let (address, from) = if self.swift_url.is_empty() {
+            let endpoint = session.endpoint("object-store", &self.region_name).ok_or_else(|| {
+                SourceError::configuration(
+                    "error getting openstack swift client: Keystone's catalogue has no public address of an \
+                     object-store (in this region); give swiftURL",
+                )
+            })?;
+            (endpoint, "the address of Swift in Keystone's catalogue")
+        } else {
+            (self.swift_url.as_str(), "swiftURL")
+        };
+        http::under(http::address(address, from)?, from, &[&self.container_name])
     }
 }
 

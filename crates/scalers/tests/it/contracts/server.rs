@@ -185,7 +185,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-fn acceptor(folder: &TempDir, host: &str) -> TlsAcceptor {
+pub fn acceptor(folder: &TempDir, host: &str) -> TlsAcceptor {
     let certificates = Certificates::for_names(folder.path(), &[host]);
     let chain = CertificateDer::pem_file_iter(&certificates.cert_file).expect("a certificate");
     let chain: Vec<_> = chain.map(|certificate| certificate.expect("a certificate")).collect();

@@ -1,11 +1,27 @@
 //! `selenium-grid`: the nodes that waiting and running sessions of a grid need (`scalers/selenium-grid.md`).
 
+mod grid;
+mod matching;
+mod platform;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::{Client, RequestBuilder};
+use serde_json::json;
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::authentication::with_header;
+use crate::client::http;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+use grid::{Grid, QUESTION};
+use matching::Kind;
 
 /// Scale on the nodes that waiting and running sessions of a Selenium Grid need.
 ///
@@ -45,7 +61,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct SeleniumGrid {
     /// Address of the grid's GraphQL endpoint, such as `http://selenium-hub.tests.svc:4444/graphql`.
     #[meta(auth, trigger)]
@@ -114,11 +129,59 @@ impl Trigger for SeleniumGrid {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(1)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let tls = TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() };
+        let client = sources.http.client(&sources.tls, &tls)?;
+        Ok(Box::new(Endpoint { client, trigger: self }))
+    }
+}
+
+struct Endpoint {
+    client: Arc<Client>,
+    trigger: SeleniumGrid,
+}
+
+#[async_trait]
+impl Scaler for Endpoint {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let nodes = self.nodes().await.map_err(|error| error.within("error requesting selenium grid endpoint"))?;
+        let sample = Sample { value: float(nodes), active: nodes > self.trigger.activation_threshold };
+        Ok(vec![(self.trigger.metric_name(), sample)])
+    }
+}
+
+impl Endpoint {
+    /// The nodes that are in use or wanted.
+    async fn nodes(&self) -> Result<i64, SourceError> {
+        let trigger = &self.trigger;
+        let kind = Kind::new(trigger)?;
+        let url = http::address(trigger.url.expose(), "url")?;
+        let request = self.client.post(url).json(&json!({ "query": QUESTION }));
+        let answer = http::send(trigger.with_login(request)?).await?;
+        let answer = answer.json("Selenium Grid returned response status code")?;
+        Ok(Grid::read(answer)?.nodes_for(&kind, trigger.node_max_sessions))
+    }
+}
+
+impl SeleniumGrid {
+    fn with_login(&self, request: RequestBuilder) -> Result<RequestBuilder, SourceError> {
+        let is_basic = self.auth_type.eq_ignore_ascii_case("basic");
+        if (is_basic || self.auth_type.is_empty()) && !self.username.is_empty() && !self.password.is_empty() {
+            return Ok(request.basic_auth(&self.username, Some(self.password.expose())));
+        }
+        if is_basic || self.access_token.is_empty() {
+            return Ok(request);
+        }
+        let login = Secret::new(format!("{} {}", self.auth_type, self.access_token.expose()).trim());
+        with_header(request, ("", "Authorization"), ("authType or accessToken", &login))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use keda_core::metadata::{Inputs, parse};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -144,5 +207,60 @@ mod tests {
     fn an_address_is_wanted_and_numbers_are_whole() {
         assert!(parsed(&[]).1[0].contains("missing required parameter \"url\" in [authParams triggerMetadata]"));
         assert!(parsed(&[URL, ("activationThreshold", "AA")]).1[0].contains("unable to set param"));
+    }
+
+    const CHROME: [(&str, &str); 3] = [URL, ("browserName", "chrome"), ("platformName", "linux")];
+
+    /// The nodes for a queue and for nodes with their maximum of sessions, those that run, and slots.
+    fn nodes(more: &[(&str, &str)], queue: &[Value], grid: &[(i64, usize, i64)]) -> i64 {
+        let metadata: Vec<_> = CHROME.iter().chain(more).copied().collect();
+        let (trigger, _) = parsed(&metadata);
+        let slot = json!({ "browserName": "chrome", "platformName": "linux", "app:team": "a" });
+        let node = |(max_session, running, slots): &(i64, usize, i64)| {
+            let session = json!({ "slot": { "stereotype": slot.to_string() } });
+            json!({
+                "status": "UP", "maxSession": max_session, "sessionCount": running,
+                "stereotypes": json!([{ "slots": slots, "stereotype": slot }]).to_string(),
+                "sessions": vec![session; *running],
+            })
+        };
+        let grid = Grid::read(json!({ "data": {
+            "nodesInfo": { "nodes": grid.iter().map(node).collect::<Vec<_>>() },
+            "sessionsInfo": { "sessionQueueRequests": queue.iter().map(Value::to_string).collect::<Vec<_>>() },
+        }}));
+        grid.unwrap().nodes_for(&Kind::new(&trigger).unwrap(), trigger.node_max_sessions)
+    }
+
+    #[test]
+    fn new_nodes_are_for_requests_that_no_free_slot_serves() {
+        let chrome = json!({ "browserName": "Chrome", "platformName": "Linux" });
+        let queue = |length| vec![chrome.clone(); length];
+        let firefox = json!({ "browserName": "firefox", "platformName": "linux" });
+        assert_eq!(nodes(&[], &[chrome.clone(), firefox, json!("no object")], &[]), 1);
+        assert_eq!(nodes(&[("nodeMaxSessions", "2")], &queue(3), &[]), 2);
+        assert_eq!(nodes(&[], &queue(1), &[(1, 0, 1)]), 0);
+        assert_eq!(nodes(&[], &queue(1), &[(1, 1, 1)]), 2);
+        assert_eq!(nodes(&[], &queue(3), &[(3, 1, 3)]), 2);
+        assert_eq!(nodes(&[], &queue(200), &[]), 200);
+    }
+
+    #[test]
+    fn requests_have_what_the_trigger_says_and_nothing_else() {
+        let one = |more: &[(&str, &str)], request: Value| nodes(more, &[request], &[]) == 1;
+        let request = |key: &str, value: Value| {
+            let mut request = json!({ "browserName": "chrome", "platformName": "linux" });
+            request[key] = value;
+            request
+        };
+        assert!(one(&[("browserVersion", "91.0")], request("browserVersion", json!("91"))));
+        assert!(!one(&[("browserVersion", "91.0")], request("browserVersion", json!("92"))));
+        assert!(!one(&[], request("browserVersion", json!("91"))));
+        assert!(!one(&[("browserVersion", "91.0")], request("x", json!(1))));
+        assert!(!one(&[], request("browserName", json!(7))));
+        assert!(one(&[], request("se:downloadsEnabled", json!(true))));
+        assert!(!one(&[("enableManagedDownloads", "false")], request("se:downloadsEnabled", json!(true))));
+        let team = [("capabilities", r#"{"app:team":"a","goog:x":1}"#)];
+        assert!(one(&team, request("app:team", json!("a"))));
+        assert!(!one(&team, request("app:team", json!("b"))));
     }
 }

@@ -1,13 +1,26 @@
 //! `sumologic`: a number from a search of logs or a query of metrics (`scalers/sumologic.md`).
 
+mod logs;
+mod metrics;
+mod service;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use keda_core::metadata::{Context, Map, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::Client;
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+use service::Service;
 
 /// What the keys of the rows of a query of metrics begin with.
 const ROW: &str = "query.";
@@ -53,7 +66,6 @@ const ROW: &str = "query.";
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct SumoLogic {
     /// Id of the access key.
     #[meta(name = "accessID", auth)]
@@ -182,9 +194,78 @@ fn rows(reader: &Reader<'_>) -> Vec<(String, String)> {
 
 impl Trigger for SumoLogic {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("sumologic-{}", self.query_type));
-        Specs::one(MetricSpec::external(name, Target::Float(self.threshold)))
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.threshold)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let tls = TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() };
+        let client = sources.http.client(&sources.tls, &tls)?;
+        Ok(Box::new(Account { client, trigger: self }))
+    }
+}
+
+struct Account {
+    client: Arc<Client>,
+    trigger: SumoLogic,
+}
+
+#[async_trait]
+impl Scaler for Account {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let trigger = &self.trigger;
+        let service = Service::new(&self.client, trigger);
+        let now = crate::sampler::wall_clock();
+        let value = match trigger.query_type.as_str() {
+            "logs" => trigger.search(&service, now).await,
+            "metrics" => trigger.query_metrics(&service, now).await,
+            other => Err(SourceError::configuration(format!("queryType {other} is neither logs nor metrics"))),
+        };
+        let value = value.map_err(|error| error.within("error getting metrics from sumologic"))?;
+        Ok(vec![(trigger.metric_name(), Sample::above(value, trigger.activation_threshold))])
+    }
+}
+
+impl SumoLogic {
+    fn metric_name(&self) -> String {
+        normalize(&format!("sumologic-{}", self.query_type))
+    }
+
+    /// Time between two questions for the state of a search.
+    fn polling_interval(&self) -> Duration {
+        if self.logs_polling_interval.is_zero() { Duration::from_secs(1) } else { self.logs_polling_interval }
+    }
+
+    /// One number of several, in their order.
+    fn aggregate(&self, values: &[f64]) -> Result<f64, SourceError> {
+        let Some(last) = values.last() else { return Err(malformed("no values provided")) };
+        let count = i64::try_from(values.len()).map_or(f64::INFINITY, float);
+        let sum = values.iter().sum::<f64>();
+        Ok(match self.query_aggregator.as_str() {
+            "Latest" => *last,
+            "Sum" => sum,
+            "Count" => count,
+            "Min" => values.iter().copied().fold(f64::INFINITY, f64::min),
+            "Max" => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            _ => sum / count,
+        })
+    }
+}
+
+fn malformed(message: &str) -> SourceError {
+    SourceError::malformed(message)
+}
+
+/// Both ends of the time window that ends at `now`, as texts in a time zone.
+fn window(now: Timestamp, length: Duration, zone: &str) -> Result<(String, String), SourceError> {
+    let unknown = |_| SourceError::configuration(format!("failed to parse time range: unknown time zone {zone}"));
+    let time_zone = TimeZone::get(zone).map_err(unknown)?;
+    let start = now.checked_sub(length).map_err(|_| SourceError::configuration("timerange reaches too far back"))?;
+    let text = |time: Timestamp| {
+        let time = time.to_zoned(time_zone.clone());
+        let offset = if time.offset().is_zero() { "Z".to_string() } else { time.strftime("%:z").to_string() };
+        format!("{}{offset}", time.strftime("%Y-%m-%dT%H:%M:%S"))
+    };
+    Ok((text(start), text(now)))
 }
 
 #[cfg(test)]
@@ -214,6 +295,24 @@ mod tests {
         let (trigger, problems) = parsed(&[METRICS[0], METRICS[1], ROWS[0], ROWS[1], ROWS[2]]);
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(trigger.rows.0["B"], "#A / 2");
+    }
+
+    #[test]
+    fn a_window_is_told_in_its_time_zone() {
+        let ends = |zone| window("2026-07-01T12:00:00.9Z".parse().unwrap(), Duration::from_secs(900), zone);
+        assert_eq!(ends("UTC"), Ok(("2026-07-01T11:45:00Z".into(), "2026-07-01T12:00:00Z".into())));
+        assert_eq!(ends("Europe/Rome").unwrap().1, "2026-07-01T14:00:00+02:00");
+        assert!(ends("Mars").unwrap_err().message.contains("unknown time zone Mars"));
+    }
+
+    #[test]
+    fn every_aggregator_makes_one_number() {
+        let numbers = [("Latest", 30.0), ("Sum", 60.0), ("Count", 3.0), ("Min", 10.0), ("Max", 30.0), ("Avg", 20.0)];
+        for (aggregator, expected) in numbers {
+            let (trigger, _) = parsed(&[LOGS[0], LOGS[1], LOGS[2], ("queryAggregator", aggregator)]);
+            assert_eq!(trigger.aggregate(&[10.0, 20.0, 30.0]), Ok(expected), "{aggregator}");
+            assert!(trigger.aggregate(&[]).is_err());
+        }
     }
 
     #[test]

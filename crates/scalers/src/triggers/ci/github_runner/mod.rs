@@ -1,11 +1,26 @@
 //! `github-runner`: the jobs of GitHub Actions that wait or run on one's own runners (`scalers/github-runner.md`).
 
+mod actions;
+mod kept;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::github::{AppLogin, Installation};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+use actions::{Actions, Login};
+use kept::Kept;
+
+/// Labels that runners have unless they are set up otherwise.
+const DEFAULT_LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
 
 /// Scale on the jobs of GitHub Actions that wait or run on one's own runners.
 ///
@@ -46,7 +61,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct GithubRunner {
     /// Address of the API, without a slash at the end; that of a GitHub Enterprise Server is `https://host/api/v3`.
     #[meta(name = "githubApiURL", trigger, env, default = "https://api.github.com")]
@@ -110,8 +124,79 @@ impl GithubRunner {
 
 impl Trigger for GithubRunner {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("github-runner-{}", self.owner));
-        Specs::one(MetricSpec::external(name, Target::Integer(self.target_workflow_queue_length)))
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.target_workflow_queue_length)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        let is_app = self.application_id != 0 && self.installation_id != 0 && !self.app_key.is_empty();
+        let login = if is_app {
+            let installation = Installation {
+                api_url: self.github_api_url.clone(),
+                application: self.application_id,
+                installation: self.installation_id,
+                key: self.app_key.clone(),
+            };
+            Login::App(AppLogin::new(installation, Arc::clone(&client), sources)?)
+        } else {
+            Login::Token(self.personal_access_token.clone())
+        };
+        let timeout = if is_app { sources.settings.long_timeout() } else { sources.settings.timeout };
+        Ok(Box::new(Runners { actions: Actions { client, timeout, login, trigger: self } }))
+    }
+}
+
+struct Runners {
+    actions: Actions,
+}
+
+#[async_trait]
+impl Scaler for Runners {
+    async fn sample(&self, memory: &mut Memory) -> Result<Reading, SourceError> {
+        let trigger = &self.actions.trigger;
+        let mut nothing = Kept::default();
+        let kept = memory.get_or("github-runner", Kept::default).unwrap_or(&mut nothing);
+        let count = self.count(kept).await?;
+        let sample = Sample { value: float(count), active: count >= trigger.target_workflow_queue_length };
+        Ok(vec![(trigger.metric_name(), sample)])
+    }
+}
+
+impl Runners {
+    /// The jobs; at the rate limit those that there were before it.
+    async fn count(&self, kept: &mut Kept) -> Result<i64, SourceError> {
+        let wall_clock = crate::sampler::wall_clock;
+        if kept.limit.until(wall_clock()).is_some() {
+            let message = "GitHub API rate limit exceeded. No cached queue length available";
+            return kept.count.ok_or_else(|| SourceError::new(ErrorKind::Throttled, message));
+        }
+        match self.actions.count(kept).await {
+            Ok(count) => {
+                kept.count = Some(count);
+                kept.prune();
+                Ok(count)
+            }
+            Err(error) => match kept.count.filter(|_| kept.limit.until(wall_clock()).is_some()) {
+                Some(count) => Ok(count),
+                None => Err(error),
+            },
+        }
+    }
+}
+
+impl GithubRunner {
+    fn metric_name(&self) -> String {
+        normalize(&format!("github-runner-{}", self.owner))
+    }
+
+    /// Whether the runners take a job with these labels.
+    fn takes(&self, labels: &[String]) -> bool {
+        if labels.is_empty() && self.match_unlabeled_jobs_with_unlabeled_runners {
+            return self.labels.is_empty();
+        }
+        let defaults = DEFAULT_LABELS.iter().copied().filter(|_| !self.no_default_labels);
+        let own: Vec<String> = self.labels.iter().map(String::as_str).chain(defaults).map(str::to_lowercase).collect();
+        labels.iter().all(|label| own.contains(&label.to_lowercase()))
     }
 }
 
@@ -149,6 +234,19 @@ mod tests {
         assert_eq!(parsed(&APP, &TOKEN).1, ["no appKey given"]);
         assert_eq!(parsed(&[], &[("appKey", "hunter3")]).1, ["no applicationID given"]);
         assert!(parsed(&APP, &[("appKey", "hunter3")]).1.is_empty());
+    }
+
+    #[test]
+    fn a_job_is_taken_where_all_its_labels_are() {
+        let takes = |more: &[(&str, &str)], labels: &[&str]| {
+            let labels: Vec<String> = labels.iter().map(ToString::to_string).collect();
+            parsed(more, &TOKEN).0.takes(&labels)
+        };
+        let gpu = ("labels", "gpu");
+        assert!(takes(&[gpu], &["Self-Hosted", "GPU"]) && takes(&[gpu], &[]) && takes(&[], &["linux", "x64"]));
+        assert!(!takes(&[], &["gpu"]) && !takes(&[gpu, ("noDefaultLabels", "true")], &["self-hosted", "gpu"]));
+        let strict = ("matchUnlabeledJobsWithUnlabeledRunners", "true");
+        assert!(takes(&[strict], &[]) && !takes(&[strict, gpu], &[]) && takes(&[strict, gpu], &["gpu"]));
     }
 
     #[test]

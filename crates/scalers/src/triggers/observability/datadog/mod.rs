@@ -1,13 +1,22 @@
 //! `datadog`: a query of Datadog, or a metric of its Cluster Agent (`scalers/datadog.md`).
 
+mod agent;
+mod query;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::Client;
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// The target of a trigger that gives none.
 const NOT_GIVEN: f64 = -1.0;
@@ -57,7 +66,6 @@ const NOT_GIVEN: f64 = -1.0;
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Datadog {
     /// Namespace of the Cluster Agent; needed with `useClusterAgentProxy`.
     #[meta(auth, optional)]
@@ -120,6 +128,7 @@ pub struct Datadog {
     use_cluster_agent_proxy: bool,
     /// Of no effect: the metric is named after the query.
     #[meta(trigger, optional)]
+    #[expect(dead_code, reason = "of no effect")]
     hpa_metric_name: String,
     /// Value that is taken where Datadog has none, such as `0`; without it that is an error.
     #[meta(trigger)]
@@ -131,6 +140,7 @@ pub struct Datadog {
     #[meta(trigger, optional)]
     timeout: Duration,
     /// `average` or `global`, of no effect: `metricType` beside the metadata takes its place. Excludes that one.
+    #[expect(dead_code, reason = "of no effect")]
     #[meta(trigger, optional, announce = "type is deprecated in favor of metricType, and has no effect")]
     r#type: String,
 }
@@ -227,6 +237,36 @@ fn wrong_type(reader: &Reader<'_>) -> Option<&'static str> {
 impl Trigger for Datadog {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.target_value)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let insecure = self.use_cluster_agent_proxy && self.unsafe_ssl;
+        let client = sources.http.client(&sources.tls, &TlsOptions { insecure, ..TlsOptions::default() })?;
+        let timeout = if self.timeout.is_zero() { sources.settings.timeout } else { self.timeout };
+        Ok(Box::new(Source { client, timeout, trigger: self }))
+    }
+}
+
+struct Source {
+    client: Arc<Client>,
+    timeout: Duration,
+    trigger: Datadog,
+}
+
+#[async_trait]
+impl Scaler for Source {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let Source { client, timeout, trigger } = self;
+        let sample = if trigger.use_cluster_agent_proxy {
+            let value = trigger.metric_of_agent(client, *timeout).await;
+            let value = value.map_err(|error| error.within("error getting metric value"))?;
+            Sample::above(value, trigger.activation_target_value)
+        } else {
+            let value = trigger.query(client, *timeout, crate::sampler::wall_clock()).await;
+            let value = value.map_err(|error| error.within("error getting metrics from Datadog"))?;
+            Sample::above(value, trigger.activation_query_value)
+        };
+        Ok(vec![(trigger.metric_name(), sample)])
     }
 }
 

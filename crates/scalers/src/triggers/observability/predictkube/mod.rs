@@ -1,14 +1,36 @@
 //! `predictkube`: a forecast of a PromQL query, which PredictKube makes (`scalers/predictkube.md`).
 
+mod messages;
+mod observations;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
 use jiff::SignedDuration;
 use keda_core::duration;
 use keda_core::metadata::{Context, Kind, Metadata, Parameter, Reader, Value};
 use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::with_index;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::Client;
 
+use crate::client::Sources;
 use crate::client::authentication::Authentication;
+use crate::client::grpc::{Endpoint, Grpc, explain};
 use crate::client::request_uri::RequestUri;
-use crate::trigger::{Specs, Trigger};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+use messages::{Forecast, GET_PREDICT_METRIC, Question};
+
+const METRIC_NAME: &str = "predictkube-predictkube_metric";
+
+/// Where forecasts are made.
+const SERVICE: &str = "api.predictkube.com:443";
+
+/// The time between two observations where it is 0.
+const DEFAULT_STEP: SignedDuration = SignedDuration::from_mins(5);
 
 /// Scale on a forecast of a PromQL query, made by the service PredictKube.
 ///
@@ -45,7 +67,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct PredictKube {
     /// Address of the Prometheus server as a URL, such as `http://prometheus.monitoring.svc:9090`.
     #[meta(trigger)]
@@ -154,7 +175,61 @@ fn long_duration(text: &str) -> Option<SignedDuration> {
 
 impl Trigger for PredictKube {
     fn specs(&self, _: &Context) -> Specs {
-        Specs::one(MetricSpec::external("predictkube-predictkube_metric", Target::Float(self.threshold)))
+        Specs::one(MetricSpec::external(METRIC_NAME, Target::Float(self.threshold)))
+    }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &self.authentication.tls(false))?;
+        let endpoint = Endpoint { target: SERVICE.to_string(), tls: Some(TlsOptions::default()) };
+        Ok(Box::new(Forecaster {
+            client,
+            timeout: sources.settings.long_timeout(),
+            service: Grpc::new(endpoint, sources),
+            metric_name: with_index(context.index, METRIC_NAME),
+            trigger: self,
+        }))
+    }
+}
+
+struct Forecaster {
+    /// For Prometheus.
+    client: Arc<Client>,
+    timeout: Duration,
+    /// PredictKube.
+    service: Grpc,
+    metric_name: String,
+    trigger: PredictKube,
+}
+
+#[async_trait]
+impl Scaler for Forecaster {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let (trigger, now) = (&self.trigger, crate::sampler::wall_clock());
+        let observations = trigger.observations(&self.client, self.timeout, now, &self.metric_name).await?;
+        let last = observations.last().map_or(0.0, |item| item.value);
+        let question = Question { forecast_horizon: trigger.horizon()?, observations };
+        let login = [("x-auth-api-key", trigger.api_key.clone())];
+        let forecast = self.service.call_with::<_, Forecast>(GET_PREDICT_METRIC, question, &login).await;
+        let forecast = forecast
+            .map_err(|status| explain(&status).within("error executing query to predict controller service"))?;
+        let forecast = float(forecast.result_metric);
+        let value = if forecast < last { last } else { forecast };
+        let sample = Sample { value, active: last > trigger.activation_threshold };
+        Ok(vec![(METRIC_NAME.to_string(), sample)])
+    }
+}
+
+impl PredictKube {
+    /// The time between two observations.
+    fn step(&self) -> SignedDuration {
+        if self.query_step.0.is_zero() { DEFAULT_STEP } else { self.query_step.0 }
+    }
+
+    /// How many steps ahead to look.
+    fn horizon(&self) -> Result<u64, SourceError> {
+        let steps = self.predict_horizon.0.as_nanos().checked_div(self.step().as_nanos());
+        let steps = steps.and_then(|steps| u64::try_from(steps).ok());
+        steps.ok_or_else(|| SourceError::configuration("predictHorizon must not be negative"))
     }
 }
 
@@ -187,6 +262,8 @@ mod tests {
         let spec = MetricSpec::external("predictkube-predictkube_metric", Target::Float(2000.0));
         assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
         assert_eq!(trigger.history_time_window.0, SignedDuration::from_hours(7 * 24));
+        assert_eq!(trigger.horizon(), Ok(60));
+        assert_eq!(parsed("queryStep", "0", "a.b.c").0.horizon(), Ok(24));
     }
 
     #[test]
