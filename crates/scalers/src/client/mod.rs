@@ -24,6 +24,7 @@ pub mod postgres;
 pub mod redis;
 pub mod request_uri;
 pub mod search;
+pub mod servers;
 pub mod tls;
 
 use std::net::SocketAddr;
