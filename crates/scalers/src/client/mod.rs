@@ -9,6 +9,7 @@ pub mod aws;
 pub mod azure;
 pub mod certificates;
 pub mod elastic;
+pub mod etcd;
 #[cfg(test)]
 pub(crate) mod fake_cluster;
 pub mod gcp;
@@ -86,6 +87,8 @@ pub struct Sources {
     pub amqp: Arc<amqp::AmqpPool>,
     /// PostgreSQL.
     pub postgres: Arc<postgres::PostgresPool>,
+    /// Logins at etcd.
+    pub etcd: Arc<etcd::LoginPool>,
     /// gRPC channels.
     pub grpc: Arc<grpc::GrpcPool>,
     /// The cluster that keda runs in, if it does.
@@ -102,6 +105,7 @@ impl Sources {
             redis: Arc::default(),
             amqp: Arc::default(),
             postgres: Arc::default(),
+            etcd: Arc::default(),
             grpc: Arc::default(),
             cluster: None,
             settings,
