@@ -18,6 +18,7 @@ pub mod http;
 pub mod jolokia;
 pub mod kafka;
 pub mod keystone;
+pub mod mysql;
 pub mod notices;
 pub mod oauth2;
 pub mod pool;
@@ -27,6 +28,7 @@ pub mod request_uri;
 pub mod search;
 pub mod servers;
 pub mod tls;
+pub mod turns;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -87,6 +89,8 @@ pub struct Sources {
     pub amqp: Arc<amqp::AmqpPool>,
     /// PostgreSQL.
     pub postgres: Arc<postgres::PostgresPool>,
+    /// MySQL and MariaDB.
+    pub mysql: Arc<mysql::MySqlPool>,
     /// Logins at etcd.
     pub etcd: Arc<etcd::LoginPool>,
     /// gRPC channels.
@@ -105,6 +109,7 @@ impl Sources {
             redis: Arc::default(),
             amqp: Arc::default(),
             postgres: Arc::default(),
+            mysql: Arc::default(),
             etcd: Arc::default(),
             grpc: Arc::default(),
             cluster: None,

@@ -12,6 +12,7 @@ mod external;
 mod http;
 mod messaging;
 mod servers;
+mod sql;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@
 pub mod certificates;
 pub mod etcd;
 pub mod external;
+pub mod mariadb;
 pub mod postgresql;
 pub mod prometheus;
 pub mod rabbitmq;
