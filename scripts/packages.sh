@@ -9,7 +9,7 @@ has_postgresql() {
 }
 
 missing=()
-for program in redis-server redis-sentinel rabbitmq-server prometheus curl; do
+for program in redis-server redis-sentinel rabbitmq-server prometheus clickhouse-server curl; do
     command -v "$program" > /dev/null || missing+=("$program")
 done
 command -v etcd > /dev/null || missing+=(etcd-server)

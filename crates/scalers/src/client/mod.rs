@@ -8,6 +8,7 @@ pub mod authentication;
 pub mod aws;
 pub mod azure;
 pub mod certificates;
+pub mod clickhouse;
 pub mod elastic;
 pub mod etcd;
 #[cfg(test)]
@@ -89,6 +90,8 @@ pub struct Sources {
     pub amqp: Arc<amqp::AmqpPool>,
     /// PostgreSQL.
     pub postgres: Arc<postgres::PostgresPool>,
+    /// ClickHouse, with its own protocol.
+    pub clickhouse: Arc<clickhouse::ClickHousePool>,
     /// MySQL and MariaDB.
     pub mysql: Arc<mysql::MySqlPool>,
     /// Logins at etcd.
@@ -109,6 +112,7 @@ impl Sources {
             redis: Arc::default(),
             amqp: Arc::default(),
             postgres: Arc::default(),
+            clickhouse: Arc::default(),
             mysql: Arc::default(),
             etcd: Arc::default(),
             grpc: Arc::default(),

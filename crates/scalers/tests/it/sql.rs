@@ -1,10 +1,11 @@
-//! `mysql`.
+//! `mysql` and `clickhouse`.
 
 use std::sync::Arc;
 
 use keda_core::sample::ErrorKind;
 use keda_scalers::client::{SourceSettings, Sources};
 
+use crate::servers::clickhouse::{self, ClickHouse};
 use crate::servers::mariadb::{self, MariaDb};
 use crate::servers::poll_until;
 use crate::{Source, sources};
@@ -119,4 +120,111 @@ async fn mysql_logs_in_by_parts_and_over_tls() {
     let without_host = Source::new(&sources(), "mysql", &parts[1..], &[]).error().await;
     assert_eq!(without_host.kind, ErrorKind::Configuration);
     assert_eq!(without_host.message, "error establishing MySQL connection: no host given");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs clickhouse-server; make test runs it"]
+async fn clickhouse_reads_one_number_in_its_own_protocol_and_over_http() {
+    let Some(mut server) = ClickHouse::start() else { return };
+    let sources = sources();
+    let login = "keda:p%40ss%3Aw%2Frd";
+    let native = format!("clickhouse://{login}@localhost:{}/default", server.port);
+    let http = format!("http://{login}@localhost:{}/default", server.http_port);
+    let query = |connection: &str, text: &str| {
+        let metadata = [("query", text), ("targetQueryValue", "5"), ("activationTargetQueryValue", "2.5")];
+        Source::new(&sources, "clickhouse", &metadata, &[("connectionString", connection)])
+    };
+    let numbers = [
+        ("SELECT count() FROM numbers(70000)", 70000.0),
+        ("SELECT number + 3 FROM numbers(70000)", 3.0),
+        ("SELECT toInt32(-7)", -7.0),
+        ("SELECT 2.25", 2.25),
+        ("SELECT toDecimal64(12.5, 3)", 12.5),
+        ("SELECT '12.75'", 12.75),
+        ("SELECT toFixedString('7', 3)", 7.0),
+        ("SELECT toNullable(toUInt8(9))", 9.0),
+        ("SELECT 1 WHERE 0", 0.0),
+        ("SELECT 5 AS n GROUP BY n WITH TOTALS", 5.0),
+    ];
+    let failures = [
+        ("SELECT NULL", ErrorKind::Malformed, "NULL"),
+        ("SELECT CAST(NULL, 'Nullable(Int32)')", ErrorKind::Malformed, "NULL"),
+        ("SELECT 1, 2", ErrorKind::Malformed, "expected 2 destination arguments"),
+        ("SELECT 'many'", ErrorKind::Malformed, "\"many\" is not a number"),
+        ("SELECT today()", ErrorKind::Malformed, "not a number"),
+        ("SELECT * FROM nowhere", ErrorKind::Configuration, ""),
+        ("SELECT toUInt8(throwIf(number = 69999)) FROM numbers(70000)", ErrorKind::Configuration, ""),
+    ];
+    for connection in [&native, &http] {
+        for (text, number) in numbers {
+            let sample = query(connection, text).sample().await.unwrap();
+            assert_eq!((sample.value, sample.active), (number, number > 2.5), "{connection} {text}");
+        }
+        for (text, kind, message) in failures {
+            let error = query(connection, text).error().await;
+            // Over HTTP the server says of some mistakes that it is at fault.
+            assert!(
+                error.kind == kind || connection == &http && error.kind == ErrorKind::Unreachable,
+                "{text}: {error}"
+            );
+            let start = "error inspecting ClickHouse: could not query ClickHouse database: ";
+            assert!(error.message.starts_with(start) && error.message.contains(message), "{text}: {error}");
+        }
+    }
+    let at_once: Vec<Source> = (0..50).map(|_| query(&native, "SELECT 4")).collect();
+    let values = futures::future::join_all(at_once.iter().map(Source::value)).await;
+    assert!(values.iter().all(|value| *value == 4.0));
+    let connections = "SELECT value FROM system.metrics WHERE metric = 'TCPConnection'";
+    assert_eq!(query(&native, connections).value().await, 1.0, "one connection for all queries");
+    let (before, before_http) = (query(&native, "SELECT 1"), query(&http, "SELECT 1"));
+    server.start_again();
+    assert_eq!(before.value().await, 1.0, "a connection that broke unnoticed is made anew");
+    server.stop();
+    assert_eq!(before.error().await.kind, ErrorKind::Unreachable);
+    assert_eq!(before_http.error().await.kind, ErrorKind::Unreachable);
+    server.start_again();
+    assert_eq!(before.value().await, 1.0);
+    assert_eq!(before_http.value().await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs clickhouse-server; make test runs it"]
+async fn clickhouse_logs_in_by_parts_and_over_tls() {
+    let Some(server) = ClickHouse::start() else { return };
+    let sources = sources();
+    let parts = |port: u16, password: &str, more: &[(&str, &str)]| {
+        let port = port.to_string();
+        let metadata = [
+            ("host", "localhost"),
+            ("port", port.as_str()),
+            ("username", "keda"),
+            ("query", "SELECT 5"),
+            ("targetQueryValue", "1"),
+        ];
+        let authentication: Vec<_> = [("password", password)].into_iter().chain(more.iter().copied()).collect();
+        Source::new(&sources, "clickhouse", &metadata, &authentication)
+    };
+    assert_eq!(parts(server.port, clickhouse::PASSWORD, &[]).value().await, 5.0);
+    let wrong = parts(server.port, "hunter2", &[]).error().await;
+    assert_eq!(wrong.kind, ErrorKind::Denied, "{wrong}");
+    assert!(!wrong.message.contains("hunter2"), "{wrong}");
+    assert_eq!(parts(1, "hunter2", &[]).error().await.kind, ErrorKind::Unreachable);
+    let ca = [("tls", "true"), ("ca", server.certificates.ca.as_str())];
+    assert_eq!(parts(server.tls_port, clickhouse::PASSWORD, &ca).value().await, 5.0);
+    let any = [("tls", "true"), ("unsafeSsl", "true")];
+    assert_eq!(parts(server.tls_port, clickhouse::PASSWORD, &any).value().await, 5.0);
+    let untrusted = parts(server.tls_port, clickhouse::PASSWORD, &any[..1]).error().await;
+    assert_eq!(untrusted.kind, ErrorKind::Unreachable, "{untrusted}");
+    let query = |connection: &str| {
+        let text = "SELECT value FROM system.settings WHERE name = 'max_threads'";
+        let metadata = [("query", text), ("targetQueryValue", "1")];
+        Source::new(&sources, "clickhouse", &metadata, &[("connectionString", connection)])
+    };
+    let login = "keda:p%40ss%3Aw%2Frd";
+    let settings = format!("clickhouse://{login}@localhost:{}?max_threads=3", server.port);
+    assert_eq!(query(&settings).value().await, 3.0);
+    let settings = format!("http://{login}@localhost:{}?max_threads=3", server.http_port);
+    assert_eq!(query(&settings).value().await, 3.0);
+    let wrong = query(&format!("http://keda:hunter2@localhost:{}", server.http_port)).error().await;
+    assert_eq!(wrong.kind, ErrorKind::Denied, "{wrong}");
 }

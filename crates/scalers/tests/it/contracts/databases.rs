@@ -9,7 +9,7 @@ const ADMIN: &str = "Basic YWRtaW46aHVudGVyMjI=";
 const PASSWORD: (&str, &str) = ("password", "hunter22");
 
 pub fn cases() -> Vec<Case> {
-    [elasticsearch(), opensearch(), elastic_forecast(), solr(), couchdb(), arangodb(), influxdb()]
+    [elasticsearch(), opensearch(), elastic_forecast(), solr(), couchdb(), arangodb(), influxdb(), clickhouse()]
         .into_iter()
         .flatten()
         .collect()
@@ -351,5 +351,29 @@ fn influxdb() -> Vec<Case> {
         case("a query that is wrong", &token)
             .answers(400, r#"{"code":"invalid","message":"compilation failed"}"#)
             .fails("the query to InfluxDB failed: status 400"),
+    ]
+}
+
+fn clickhouse() -> Vec<Case> {
+    let metadata =
+        [("query", "SELECT count() FROM t"), ("targetQueryValue", "2.5"), ("activationTargetQueryValue", "4")];
+    let case = |title: &str| {
+        Case::new("clickhouse", title, &metadata)
+            .authentication(&[("connectionString", "http://autoscaler:hunter22@{host}/shop?max_threads=2")])
+            .asks("POST /?database=shop&default_format=TabSeparatedWithNamesAndTypes&wait_end_of_query=1&max_threads=2")
+            .header("authorization", BASIC)
+            .body("SELECT count() FROM t")
+    };
+    vec![
+        case("a number over HTTP").answers(200, "count()\nUInt64\n5\n6\n").gives(5.0, true),
+        case("no row").answers(200, "count()\nUInt64\n").gives(0.0, false),
+        case("NULL").answers(200, "n\nNullable(UInt64)\n\\N\n").fails("the value is NULL"),
+        case("a truth value").answers(200, "b\nBool\ntrue\n").fails("the value \"true\" is not a number"),
+        case("two columns")
+            .answers(200, "a\tb\nUInt8\tUInt8\n1\t2\n")
+            .fails("error inspecting ClickHouse: could not query ClickHouse database: sql: expected 2 destination"),
+        case("a table that does not exist")
+            .answers(404, "Code: 60. DB::Exception: Table shop.t doesn't exist.")
+            .fails("the HTTP interface refused the query: status 404"),
     ]
 }
