@@ -101,9 +101,9 @@ impl Server {
     pub fn complaints(&self) -> Vec<String> {
         let script = self.script.lock().expect("the script");
         let mut complaints = script.complaints.clone();
-        complaints.extend(script.exchanges.iter().skip(script.asked).map(|exchange| {
-            format!("was not asked {}", exchange.request)
-        }));
+        complaints.extend(
+            script.exchanges.iter().skip(script.asked).map(|exchange| format!("was not asked {}", exchange.request)),
+        );
         complaints
     }
 }
