@@ -9,9 +9,11 @@ has_postgresql() {
 }
 
 missing=()
-for program in redis-server redis-sentinel rabbitmq-server prometheus curl; do
+for program in redis-server redis-sentinel rabbitmq-server prometheus clickhouse-server curl; do
     command -v "$program" > /dev/null || missing+=("$program")
 done
+command -v etcd > /dev/null || missing+=(etcd-server)
+command -v mariadbd > /dev/null || missing+=(mariadb-server)
 command -v redis-cli > /dev/null || missing+=(redis-tools)
 command -v pgrep > /dev/null || missing+=(procps)
 has_postgresql > /dev/null || missing+=(postgresql)

@@ -51,7 +51,7 @@ catalogue! {
     dynatrace = "triggers/observability/dynatrace.rs" => Dynatrace serves ["dynatrace"];
     elastic_forecast = "triggers/databases/elastic_forecast.rs" => ElasticForecast serves ["elastic-forecast"];
     elasticsearch = "triggers/databases/elasticsearch.rs" => Elasticsearch serves ["elasticsearch"];
-    etcd = "triggers/databases/etcd.rs" => Etcd serves ["etcd"];
+    etcd = "triggers/databases/etcd/mod.rs" => Etcd serves ["etcd"];
     external = "triggers/external/mod.rs" => External serves ["external", "external-push"];
     forgejo_runner = "triggers/ci/forgejo_runner.rs" => ForgejoRunner serves ["forgejo-runner"];
     gcp_cloudtasks = "triggers/gcp/cloudtasks.rs" => CloudTasks serves ["gcp-cloudtasks"];

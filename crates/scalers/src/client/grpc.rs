@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::Stream;
 use hyper_util::rt::TokioIo;
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
@@ -75,8 +76,35 @@ impl Grpc {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
+        self.ask(path, Request::new(request)).await
+    }
+
+    /// As [`Grpc::call`], with metadata of the call.
+    ///
+    /// # Errors
+    /// As for [`Grpc::call`].
+    pub async fn ask<Q, A>(&self, path: &'static str, request: Request<Q>) -> Result<A, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
         let codec = ProstCodec::<Q, A>::default();
-        let answer = self.client().await?.unary(Request::new(request), PathAndQuery::from_static(path), codec).await?;
+        let answer = self.client().await?.unary(request, PathAndQuery::from_static(path), codec).await?;
+        Ok(answer.into_inner())
+    }
+
+    /// Calls a method that is asked with a stream and answers with one.
+    ///
+    /// # Errors
+    /// As for [`Grpc::call`].
+    pub async fn converse<Q, A, S>(&self, path: &'static str, requests: Request<S>) -> Result<Streaming<A>, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+        S: Stream<Item = Q> + Send + 'static,
+    {
+        let codec = ProstCodec::<Q, A>::default();
+        let answer = self.client().await?.streaming(requests, PathAndQuery::from_static(path), codec).await?;
         Ok(answer.into_inner())
     }
 

@@ -8,7 +8,9 @@ pub mod authentication;
 pub mod aws;
 pub mod azure;
 pub mod certificates;
+pub mod clickhouse;
 pub mod elastic;
+pub mod etcd;
 #[cfg(test)]
 pub(crate) mod fake_cluster;
 pub mod gcp;
@@ -19,6 +21,7 @@ pub mod jolokia;
 pub mod jwt;
 pub mod kafka;
 pub mod keystone;
+pub mod mysql;
 pub mod notices;
 pub mod oauth2;
 pub mod pool;
@@ -26,7 +29,9 @@ pub mod postgres;
 pub mod redis;
 pub mod request_uri;
 pub mod search;
+pub mod servers;
 pub mod tls;
+pub mod turns;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -114,6 +119,12 @@ pub struct Sources {
     pub github: Arc<github::Installations>,
     /// Logins at Keystone.
     pub keystone: Arc<keystone::KeystonePool>,
+    /// ClickHouse, with its own protocol.
+    pub clickhouse: Arc<clickhouse::ClickHousePool>,
+    /// MySQL and MariaDB.
+    pub mysql: Arc<mysql::MySqlPool>,
+    /// Logins at etcd.
+    pub etcd: Arc<etcd::LoginPool>,
     /// gRPC channels.
     pub grpc: Arc<grpc::GrpcPool>,
     /// The cluster that keda runs in, if it does.
@@ -135,6 +146,9 @@ impl Sources {
             gcp: gcp::TokenPool::default(),
             github: Arc::default(),
             keystone: Arc::default(),
+            clickhouse: Arc::default(),
+            mysql: Arc::default(),
+            etcd: Arc::default(),
             grpc: Arc::default(),
             cluster: None,
             settings,

@@ -114,6 +114,14 @@ impl Tls {
         Ok(config)
     }
 
+    /// The certificates of the system and of the CA folders that can be used, for clients with a TLS of their own.
+    pub fn trusted_certificates(&self) -> Vec<Vec<u8>> {
+        let usable = |certificate: &CertificateDer<'static>| {
+            RootCertStore::empty().add_parsable_certificates([certificate.clone()]).0 == 1
+        };
+        trusted(&self.settings).into_iter().filter(usable).map(|certificate| certificate.to_vec()).collect()
+    }
+
     fn build(&self, options: &TlsOptions, verification: Verification) -> Result<ClientConfig, SourceError> {
         let versions: &[_] = if self.settings.tls13_only {
             &[&rustls::version::TLS13]
@@ -145,7 +153,11 @@ impl Tls {
     }
 
     fn roots_with(&self, ca: Option<&Secret>, only: bool) -> Result<Arc<RootCertStore>, SourceError> {
-        let roots = self.roots.get_or_init(|| Arc::new(trusted(&self.settings)));
+        let roots = self.roots.get_or_init(|| {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(trusted(&self.settings));
+            Arc::new(roots)
+        });
         let Some(ca) = ca else { return Ok(Arc::clone(roots)) };
         let roots = if only { RootCertStore::empty() } else { RootCertStore::clone(roots) };
         roots_of(ca, roots).map(Arc::new)
@@ -161,21 +173,18 @@ fn roots_of(ca: &Secret, mut roots: RootCertStore) -> Result<RootCertStore, Sour
     Ok(roots)
 }
 
-/// The system's roots and those of the CA folders; what cannot be read is left out.
-fn trusted(settings: &SourceSettings) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+/// The system's certificates and those of the CA folders; what cannot be read is left out.
+fn trusted(settings: &SourceSettings) -> Vec<CertificateDer<'static>> {
+    let mut trusted = rustls_native_certs::load_native_certs().certs;
     for folder in &settings.ca_dirs {
         for file in files(folder) {
             match CertificateDer::pem_file_iter(&file) {
-                Ok(certificates) => {
-                    roots.add_parsable_certificates(certificates.filter_map(Result::ok));
-                }
+                Ok(certificates) => trusted.extend(certificates.filter_map(Result::ok)),
                 Err(error) => tracing::warn!(file = %file.display(), %error, "cannot read a CA file"),
             }
         }
     }
-    roots
+    trusted
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {

@@ -1,5 +1,6 @@
 //! Formats that answers come in.
 
+pub mod annotated_csv;
 pub mod dotted_path;
 pub mod gjson;
 pub mod label_selector;

@@ -1,8 +1,14 @@
-//! `redis`, `redis-cluster`, `redis-sentinel` and `postgresql`.
+//! `redis`, `redis-cluster`, `redis-sentinel`, `postgresql` and `etcd`.
 
+use std::time::Duration;
+
+use futures::StreamExt;
 use keda_core::sample::ErrorKind;
+use keda_scalers::trigger::Push;
 use redis::AsyncTypedCommands;
+use tokio::time::timeout;
 
+use crate::servers::etcd::Etcd;
 use crate::servers::poll_until;
 use crate::servers::postgresql::{self, PostgreSql};
 use crate::servers::redis::{Cluster, PASSWORD, Redis, connect};
@@ -211,4 +217,94 @@ async fn postgresql_refuses_and_proves_itself() {
     assert!(!wrong.message.contains("hunter2"), "{wrong}");
     let nowhere = query(&server.connection("dbname=nowhere")).error().await;
     assert_eq!(nowhere.kind, ErrorKind::Configuration, "{nowhere}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs etcd-server; make test runs it"]
+async fn etcd_reads_a_key_and_survives_a_restart() {
+    let Some(mut server) = Etcd::start() else { return };
+    server.put("/len", "7.5").await;
+    server.put("/text", "many").await;
+    let sources = sources();
+    let key = |endpoints: &str, key: &str, authentication: &[(&str, &str)]| {
+        let metadata = [("endpoints", endpoints), ("watchKey", key), ("value", "5"), ("activationValue", "7")];
+        Source::new(&sources, "etcd", &metadata, authentication)
+    };
+    let address = server.address();
+    let sample = key(&address, "/len", &[]).sample().await.unwrap();
+    assert_eq!((sample.value, sample.active), (7.5, true));
+    assert_eq!(key(&format!("http://{address}"), "/len", &[]).value().await, 7.5);
+    assert_eq!(key(&format!("127.0.0.1:1,{address}"), "/len", &[]).value().await, 7.5);
+    let missing = key(&address, "/missing", &[]).error().await;
+    assert_eq!(missing.kind, ErrorKind::Configuration);
+    assert_eq!(missing.message, "error getting metric value: watchKey /missing doesn't exist");
+    assert_eq!(key(&address, "/text", &[]).error().await.kind, ErrorKind::Malformed);
+    let login = [("username", "root"), ("password", "hunter22")];
+    assert_eq!(key(&address, "/len", &login).value().await, 7.5, "a login that nobody wants does no harm");
+    let secure = format!("localhost:{}", server.tls_port);
+    let tls = [("tls", "enable"), ("ca", server.certificates.ca.as_str())];
+    assert_eq!(key(&secure, "/len", &tls).value().await, 7.5);
+    let untrusted = key(&secure, "/len", &tls[..1]).error().await;
+    assert_eq!(untrusted.kind, ErrorKind::Unreachable, "{untrusted}");
+    let before = key(&address, "/len", &[]);
+    server.stop();
+    assert_eq!(before.error().await.kind, ErrorKind::Unreachable);
+    server.start_again();
+    assert!(poll_until(10, || async { before.sample().await.is_ok() }).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs etcd-server; make test runs it"]
+async fn etcd_logs_in_with_one_token_for_all() {
+    let Some(mut server) = Etcd::start() else { return };
+    server.put("/len", "7").await;
+    server.enable_authentication("hunter22").await;
+    let sources = sources();
+    let metadata = [("endpoints", server.address()), ("watchKey", "/len".to_string()), ("value", "5".to_string())];
+    let metadata: Vec<(&str, &str)> = metadata.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let key = |authentication: &[(&str, &str)]| Source::new(&sources, "etcd", &metadata, authentication);
+    let root = [("username", "root"), ("password", "hunter22")];
+    let many: Vec<Source> = (0..20).map(|_| key(&root)).collect();
+    for source in &many {
+        assert_eq!(source.value().await, 7.0);
+    }
+    let wrong = key(&[("username", "root"), ("password", "hunter23")]).error().await;
+    assert_eq!(wrong.kind, ErrorKind::Denied, "{wrong}");
+    assert!(!wrong.message.contains("hunter23"), "{wrong}");
+    assert_eq!(key(&[]).error().await.kind, ErrorKind::Denied);
+    let without_right = key(&[("username", "bob"), ("password", "hunter22")]).error().await;
+    assert_eq!(without_right.kind, ErrorKind::Denied, "{without_right}");
+    // The server forgets its tokens.
+    server.start_again();
+    assert!(poll_until(10, || async { many[0].sample().await.is_ok() }).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs etcd-server; make test runs it"]
+async fn etcd_tells_of_changes_across_a_restart_and_stays_silent_otherwise() {
+    let Some(mut server) = Etcd::start() else { return };
+    let sources = sources();
+    let metadata = [("endpoints", server.address()), ("watchKey", "/len".to_string()), ("value", "5".to_string())];
+    let interval = ("watchProgressNotifyInterval", "1");
+    let metadata: Vec<(&str, &str)> =
+        metadata.iter().map(|(name, value)| (*name, value.as_str())).chain([interval]).collect();
+    let mut pushes = Source::new(&sources, "etcd", &metadata, &[]).pushes();
+    // It connects when it is polled; progress keeps it alive.
+    assert!(timeout(Duration::from_secs(4), pushes.next()).await.is_err(), "nothing has happened");
+    server.put("/len", "3").await;
+    assert_eq!(pushes.next().await, Some(Push::Active(true)));
+    server.put("/len", "many").await;
+    server.put("/other", "3").await;
+    server.delete("/len").await;
+    assert_eq!(pushes.next().await, Some(Push::Active(false)));
+    server.start_again();
+    let mut heard = None;
+    for _ in 0..20 {
+        server.put("/len", "4").await;
+        if let Ok(push) = timeout(Duration::from_secs(1), pushes.next()).await {
+            heard = push;
+            break;
+        }
+    }
+    assert_eq!(heard, Some(Push::Active(true)), "the watch is opened again");
 }

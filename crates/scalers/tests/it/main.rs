@@ -12,14 +12,16 @@ mod external;
 mod http;
 mod messaging;
 mod servers;
+mod sql;
 
 use std::sync::Arc;
 
+use futures::stream::BoxStream;
 use keda_core::metadata::{Context, Inputs};
 use keda_core::sample::{Sample, SourceError};
 use keda_scalers::client::{SourceSettings, Sources};
 use keda_scalers::registry;
-use keda_scalers::trigger::{Memory, Scaler};
+use keda_scalers::trigger::{Memory, Push, Scaler};
 
 /// Connections of their own for one test.
 pub fn sources() -> Arc<Sources> {
@@ -65,6 +67,11 @@ impl Source {
     /// The value of its one metric.
     pub async fn value(&self) -> f64 {
         self.sample().await.expect("the source can be read").value
+    }
+
+    /// What it says by itself.
+    pub fn pushes(&self) -> BoxStream<'static, Push> {
+        self.0.pushes().expect("a source that speaks up by itself")
     }
 
     /// Why it cannot be read.

@@ -1,10 +1,27 @@
 //! `arangodb`: the number that a query gives (`scalers/arangodb.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
 
+use crate::client::Sources;
 use crate::client::authentication::Authentication;
-use crate::trigger::{Specs, Trigger};
+use crate::client::http::{Answer, status_kind};
+use crate::client::servers::{Server, Servers};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
+
+/// The one name that this trigger's metric has.
+const METRIC: &str = "arangodb";
+
+/// How ArangoDB says that there is no such database.
+const DATABASE_NOT_FOUND: u64 = 1228;
 
 /// Scale on the number that an AQL query gives in ArangoDB.
 ///
@@ -47,7 +64,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct ArangoDb {
     /// Addresses of the servers as URLs, such as `http://arangodb.shop.svc:8529`, with commas and no blanks between
     /// them. The next is tried where one cannot be reached.
@@ -76,6 +92,7 @@ pub struct ArangoDb {
     unsafe_ssl: bool,
     /// Of no effect: connections are shared.
     #[meta(trigger, optional)]
+    #[expect(dead_code, reason = "connections are shared")]
     connection_limit: i64,
 }
 
@@ -89,8 +106,120 @@ impl ArangoDb {
 
 impl Trigger for ArangoDb {
     fn specs(&self, _: &Context) -> Specs {
-        Specs::one(MetricSpec::external("arangodb", Target::Float(self.query_value)))
+        Specs::one(MetricSpec::external(METRIC, Target::Float(self.query_value)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let tls = TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() };
+        let client = sources.http.client(&sources.tls, &tls)?;
+        let servers = Servers::parse("endpoints", &self.endpoints)?;
+        Ok(Box::new(Database { client, servers, trigger: self }))
+    }
+}
+
+struct Database {
+    client: Arc<Client>,
+    servers: Servers,
+    trigger: ArangoDb,
+}
+
+#[async_trait]
+impl Scaler for Database {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let value = self.read().await.map_err(|error| error.within("failed to inspect arangoDB"))?;
+        Ok(vec![(METRIC.to_string(), Sample::above(value, self.trigger.activation_query_value))])
+    }
+}
+
+impl Database {
+    async fn read(&self) -> Result<f64, SourceError> {
+        let trigger = &self.trigger;
+        self.check_collection().await?;
+        let body = json!({"query": trigger.query, "count": true, "options": {}}).to_string();
+        let answer = self.ask(Method::POST, "_api/cursor", Some(&body)).await?;
+        if answer.status.as_u16() != 201 && answer.status.is_success() {
+            return Err(SourceError::new(ErrorKind::Malformed, "the answer to the query is not that of a database"));
+        }
+        let answer = answer.json("error executing query")?;
+        if let Some(cursor) = answer.get("id").and_then(Value::as_str) {
+            // The server drops it by itself some time later.
+            let _ = self.ask(Method::DELETE, &format!("_api/cursor/{}", escaped(cursor)), None).await;
+        }
+        single_value(&answer)
+    }
+
+    async fn check_collection(&self) -> Result<(), SourceError> {
+        let ArangoDb { db_name, collection, .. } = &self.trigger;
+        let answer = self.ask(Method::GET, &format!("_api/collection/{}", escaped(collection)), None).await?;
+        if answer.status.as_u16() != 404 {
+            let answer = answer.json("error looking for the collection")?;
+            let is_one = answer.get("id").is_some();
+            let message = "the answer about the collection is not that of a database";
+            return if is_one { Ok(()) } else { Err(SourceError::new(ErrorKind::Malformed, message)) };
+        }
+        let error: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        Err(SourceError::configuration(match error.get("errorNum").and_then(Value::as_u64) {
+            Some(DATABASE_NOT_FOUND) => format!("{db_name} database not found"),
+            _ => format!("{collection} collection not found in {db_name} database"),
+        }))
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&str>) -> Result<Answer, SourceError> {
+        let path = format!("/_db/{}/{path}", escaped(&self.trigger.db_name));
+        let answer = self.servers.ask(|server| self.request(server, method.clone(), &path, body)).await?;
+        match status_kind(answer.status) {
+            ErrorKind::Denied => {
+                let message =
+                    format!("the login was refused, or lacks the right to read: status {}", answer.status.as_u16());
+                Err(SourceError::new(ErrorKind::Denied, message))
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    fn request(
+        &self,
+        server: &Server,
+        method: Method,
+        path: &str,
+        body: Option<&str>,
+    ) -> Result<RequestBuilder, SourceError> {
+        let request = self.client.request(method, server.at(path));
+        let request = match body {
+            Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+            None => request,
+        };
+        let authentication = &self.trigger.authentication;
+        match server.login() {
+            None if authentication.has("basic") || authentication.has("bearer") => {
+                authentication.with_authorization(request)
+            }
+            None => Ok(request),
+            Some((user, password)) => Ok(request.basic_auth(user, Some(password.expose()))),
+        }
+    }
+}
+
+fn escaped(segment: &str) -> String {
+    utf8_percent_encode(segment, NON_ALPHANUMERIC).to_string()
+}
+
+/// The value of the one document that a query gave.
+fn single_value(answer: &Value) -> Result<f64, SourceError> {
+    let malformed = |message: &str| SourceError::new(ErrorKind::Malformed, message);
+    let result = answer.get("result").and_then(Value::as_array);
+    let result = result.ok_or_else(|| malformed("the answer to the query has no result"))?;
+    let ([document], Some(1)) = (result.as_slice(), answer.get("count").and_then(Value::as_u64)) else {
+        return Err(SourceError::configuration("more than one values received, please check the query"));
+    };
+    let value = match document.as_object().map(|document| document.get("value")) {
+        Some(None | Some(Value::Null)) => Some(0.0),
+        Some(Some(value)) => value.as_f64(),
+        None => None,
+    };
+    value.ok_or_else(|| {
+        SourceError::configuration("query result is not in the specified format, please check the query")
+    })
 }
 
 #[cfg(test)]
@@ -112,6 +241,22 @@ mod tests {
         assert!(problems.is_empty(), "{problems:?}");
         let spec = MetricSpec::external("arangodb", Target::Float(0.5));
         assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn one_document_with_a_number_is_wanted() {
+        let value = |count: u32, result: &str| {
+            single_value(&serde_json::from_str(&format!(r#"{{"count":{count},"result":{result}}}"#)).unwrap())
+        };
+        assert_eq!(value(1, r#"[{"value":4.5}]"#), Ok(4.5));
+        assert_eq!(value(1, "[{}]"), Ok(0.0));
+        for (count, result) in [(0, "[]"), (2, r#"[{"value":1},{"value":2}]"#), (2000, r#"[{"value":1}]"#)] {
+            assert!(value(count, result).unwrap_err().message.starts_with("more than one values received"));
+        }
+        for result in ["[4]", r#"[{"value":"4"}]"#, "[null]"] {
+            assert!(value(1, result).unwrap_err().message.starts_with("query result is not in the specified format"));
+        }
+        assert!(single_value(&json!({"count": 1})).is_err());
     }
 
     #[test]

@@ -1,11 +1,21 @@
 //! `couchdb`: the number of documents that a query gives (`scalers/couchdb.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::Client;
+use serde_json::{Value, json};
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::http;
+use crate::client::servers::Server;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Scale on the number of documents that a Mango query finds in CouchDB.
 ///
@@ -42,7 +52,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct CouchDb {
     /// Address of the server as a URL, such as `https://couchdb.shop.svc:6984`, in place of `host` and `port`. User and
     /// password may stand in it.
@@ -102,10 +111,66 @@ impl CouchDb {
 
 impl Trigger for CouchDb {
     fn specs(&self, _: &Context) -> Specs {
-        // KEDA's spelling: HPAs that are there have it.
-        let name = normalize(&format!("coucdb-{}", self.db_name));
-        Specs::one(MetricSpec::external(name, Target::Integer(self.query_value)))
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.query_value)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        let server = if self.connection_string.is_empty() {
+            Server::parse("host", &format!("http://{}:{}", self.host, self.port))?
+        } else {
+            Server::parse("connectionString", self.connection_string.expose())?
+        };
+        Ok(Box::new(Database { client, server, trigger: self }))
+    }
+}
+
+struct Database {
+    client: Arc<Client>,
+    server: Server,
+    trigger: CouchDb,
+}
+
+#[async_trait]
+impl Scaler for Database {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let count = self.count().await.map_err(|error| error.within("failed to inspect couchdb"))?;
+        let sample = Sample::above(count, float(self.trigger.activation_query_value));
+        Ok(vec![(self.trigger.metric_name(), sample)])
+    }
+}
+
+impl Database {
+    async fn count(&self) -> Result<f64, SourceError> {
+        let url = self.server.at_segments(&[&self.trigger.db_name, "_find"])?;
+        let request = self.client.post(url).json(&self.trigger.question()?);
+        // A login in the connection string is what counts in KEDA too, where it is sent beside the other.
+        let (user, password) = self.server.login().unwrap_or(("admin", &self.trigger.password));
+        let answer = http::send(request.basic_auth(user, Some(password.expose()))).await?;
+        documents(&answer.json("error executing query")?)
+    }
+}
+
+impl CouchDb {
+    /// KEDA's spelling: HPAs that are there have it.
+    fn metric_name(&self) -> String {
+        normalize(&format!("coucdb-{}", self.db_name))
+    }
+
+    /// What of the query is passed on.
+    fn question(&self) -> Result<Value, SourceError> {
+        let wrong = |why: &str| SourceError::configuration(format!("error unmarshaling query: {why}"));
+        let query: Value = serde_json::from_str(&self.query).map_err(|error| wrong(&error.to_string()))?;
+        let query = query.as_object().ok_or_else(|| wrong("it is not a JSON object"))?;
+        Ok(json!({"selector": query.get("selector"), "fields": query.get("fields")}))
+    }
+}
+
+/// The number of documents in an answer.
+fn documents(answer: &Value) -> Result<f64, SourceError> {
+    let documents = answer.get("docs").and_then(Value::as_array);
+    let documents = documents.ok_or_else(|| SourceError::new(ErrorKind::Malformed, "the answer has no list docs"))?;
+    Ok(float(i64::try_from(documents.len()).unwrap_or(i64::MAX)))
 }
 
 #[cfg(test)]

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use jiff::Timestamp;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
 
-use crate::client::elastic::ElasticServer;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::elastic::{Elastic, ElasticServer};
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// Scale on what an anomaly detection job of Elasticsearch foresees for a moment to come.
 ///
@@ -43,7 +49,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct ElasticForecast {
     #[meta(group)]
     server: ElasticServer,
@@ -108,9 +113,137 @@ impl ElasticForecast {
 
 impl Trigger for ElasticForecast {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("elastic-forecast-{}", self.job));
-        Specs::one(MetricSpec::external(name, Target::Float(self.target_value)))
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.target_value)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        Ok(Box::new(Job { server: self.server.connect(sources)?, trigger: self }))
+    }
+}
+
+/// The forecasts that were made for a trigger.
+#[derive(Debug, Default)]
+struct Forecasts {
+    current: Option<Forecast>,
+    /// The one before: the current one may not be ready yet.
+    previous: Option<String>,
+}
+
+#[derive(Debug)]
+struct Forecast {
+    id: String,
+    expires: Timestamp,
+}
+
+impl Forecasts {
+    /// Whether half of the current one is over, or there is none.
+    fn need_another(&self, now: Timestamp, look_ahead: Duration) -> bool {
+        self.current.as_ref().is_none_or(|forecast| later(now, look_ahead) > forecast.expires)
+    }
+
+    fn add(&mut self, forecast: Forecast) {
+        self.previous = self.current.replace(forecast).map(|forecast| forecast.id).or(self.previous.take());
+    }
+}
+
+fn later(now: Timestamp, duration: Duration) -> Timestamp {
+    now.saturating_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+struct Job {
+    server: Elastic,
+    trigger: ElasticForecast,
+}
+
+#[async_trait]
+impl Scaler for Job {
+    async fn sample(&self, memory: &mut Memory) -> Result<Reading, SourceError> {
+        let mut forgotten = Forecasts::default();
+        let forecasts = memory.get_or("forecasts", Forecasts::default).unwrap_or(&mut forgotten);
+        let value = self.read(forecasts, crate::sampler::wall_clock()).await?;
+        let sample = Sample::above(value, self.trigger.activation_target_value);
+        Ok(vec![(self.trigger.metric_name(), sample)])
+    }
+}
+
+impl Job {
+    /// The prediction of the newest forecast that has one; 0 while none has.
+    async fn read(&self, forecasts: &mut Forecasts, now: Timestamp) -> Result<f64, SourceError> {
+        if forecasts.need_another(now, self.trigger.look_ahead) {
+            match self.forecast(now).await {
+                Ok(forecast) => forecasts.add(forecast),
+                Err(error) if forecasts.current.as_ref().is_none_or(|forecast| forecast.expires <= now) => {
+                    return Err(error.within("error creating a forecast"));
+                }
+                Err(error) => tracing::warn!(job = self.trigger.job, %error, "cannot renew a forecast"),
+            }
+        }
+        let current = forecasts.current.as_ref().map(|forecast| &forecast.id);
+        for id in current.into_iter().chain(&forecasts.previous) {
+            let path = format!("/.ml-anomalies-{}/_search", self.trigger.index);
+            let body = self.trigger.search(id, now).to_string();
+            let answer = self.server.post(&path, &body).await;
+            let answer = answer.map_err(|error| error.within("error querying a forecast"))?;
+            if let Some(value) = prediction(&answer)? {
+                return Ok(value);
+            }
+        }
+        Ok(0.0)
+    }
+
+    async fn forecast(&self, now: Timestamp) -> Result<Forecast, SourceError> {
+        let job = utf8_percent_encode(&self.trigger.job, NON_ALPHANUMERIC);
+        let duration = self.trigger.look_ahead.saturating_mul(2);
+        let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+        let body = json!({"duration": format!("{seconds}s"), "expires_in": format!("{seconds}s")});
+        let path = format!("/_ml/anomaly_detectors/{job}/_forecast");
+        let answer = self.server.post(&path, &body.to_string()).await?;
+        match answer.get("forecast_id").and_then(Value::as_str) {
+            Some(id) if !id.is_empty() => Ok(Forecast { id: id.to_string(), expires: later(now, duration) }),
+            _ => Err(SourceError::new(ErrorKind::Malformed, "forecast API response contained no forecast_id")),
+        }
+    }
+}
+
+impl ElasticForecast {
+    fn metric_name(&self) -> String {
+        normalize(&format!("elastic-forecast-{}", self.job))
+    }
+
+    /// The search for the last prediction up to `lookAhead` from now.
+    fn search(&self, forecast: &str, now: Timestamp) -> Value {
+        let terms = [
+            ("job_id", self.job.as_str()),
+            ("forecast_id", forecast),
+            ("result_type", "model_forecast"),
+            ("partition_field_value", &self.partition_field_value),
+            ("by_field_value", &self.by_field_value),
+        ];
+        let terms = terms.into_iter().filter(|(_, value)| !value.is_empty());
+        let mut filter: Vec<Value> = terms.map(|(field, value)| json!({"term": {field: value}})).collect();
+        let until = later(now, self.look_ahead).as_millisecond();
+        filter.push(json!({"range": {"timestamp": {"lte": until}}}));
+        json!({
+            "size": 1,
+            "query": {"bool": {"filter": filter}},
+            "sort": [{"timestamp": {"order": "desc"}}],
+            "_source": ["forecast_prediction", "timestamp"],
+        })
+    }
+}
+
+/// The prediction in the answer to a search; `None` where it found none.
+fn prediction(answer: &Value) -> Result<Option<f64>, SourceError> {
+    let malformed = |message: &str| SourceError::new(ErrorKind::Malformed, message);
+    let hits = answer.pointer("/hits/hits").and_then(Value::as_array);
+    let hits = hits.ok_or_else(|| malformed("the answer of elasticsearch has no hits.hits"))?;
+    let found = match hits.first().and_then(|hit| hit.pointer("/_source/forecast_prediction")) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(_) => None,
+    };
+    found.map(Some).ok_or_else(|| malformed("forecast_prediction is not a number"))
 }
 
 #[cfg(test)]
@@ -133,6 +266,34 @@ mod tests {
         assert!(problems.is_empty(), "{problems:?}");
         let spec = MetricSpec::external("elastic-forecast-rps-job", Target::Float(10.0));
         assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn a_forecast_is_renewed_when_half_of_it_is_over() {
+        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let mut forecasts = Forecasts::default();
+        assert!(forecasts.need_another(now, minutes(10)));
+        forecasts.add(Forecast { id: "a".to_string(), expires: later(now, minutes(20)) });
+        assert!(!forecasts.need_another(later(now, minutes(10)), minutes(10)));
+        assert!(forecasts.need_another(later(now, minutes(11)), minutes(10)));
+        assert_eq!(forecasts.previous, None);
+        forecasts.add(Forecast { id: "b".to_string(), expires: later(now, minutes(31)) });
+        assert_eq!(forecasts.previous.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_prediction_may_be_missing_but_must_be_a_number() {
+        let hit = |value: &str| {
+            let answer = format!(r#"{{"hits":{{"hits":[{{"_source":{{"forecast_prediction":{value}}}}}]}}}}"#);
+            prediction(&serde_json::from_str(&answer).unwrap())
+        };
+        assert_eq!(hit("42.5"), Ok(Some(42.5)));
+        assert_eq!(hit("\"7\""), Ok(Some(7.0)));
+        assert_eq!(hit("null"), Ok(None));
+        assert!(hit("true").is_err() && hit("\"x\"").is_err());
+        assert_eq!(prediction(&json!({"hits": {"hits": []}})), Ok(None));
+        assert!(prediction(&json!({})).is_err());
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! `elasticsearch`: a number in the answer to a search (`scalers/elasticsearch.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::sample::{Reading, SourceError};
 
-use crate::client::elastic::ElasticServer;
+use crate::client::Sources;
+use crate::client::elastic::{Elastic, ElasticServer};
 use crate::client::search::Search;
-use crate::trigger::{Specs, Trigger};
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// Scale on a number in the answer to a search in Elasticsearch.
 ///
@@ -84,6 +87,29 @@ impl Elasticsearch {
 impl Trigger for Elasticsearch {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(self.search.spec("elasticsearch"))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        Ok(Box::new(Searching { server: self.server.connect(sources)?, search: self.search }))
+    }
+}
+
+struct Searching {
+    server: Elastic,
+    search: Search,
+}
+
+#[async_trait]
+impl Scaler for Searching {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        self.read().await.map_err(|error| error.within("error inspecting elasticsearch"))
+    }
+}
+
+impl Searching {
+    async fn read(&self) -> Result<Reading, SourceError> {
+        let answer = self.server.post(&self.search.path(), &self.search.body()?).await?;
+        self.search.reading("elasticsearch", &answer)
     }
 }
 

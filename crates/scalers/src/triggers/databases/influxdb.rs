@@ -1,11 +1,27 @@
 //! `influxdb`: the number that a query of InfluxDB 2 or 3 gives (`scalers/influxdb.md`).
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Client, Url};
+use serde_json::json;
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::http;
+use crate::client::servers::Server;
+use crate::client::tls::TlsOptions;
+use crate::format::annotated_csv;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
+
+/// The longest that a query may take: the time limit of requests is too short for Flux.
+const QUERY: Duration = Duration::from_secs(20);
 
 /// Scale on the number that a query gives in InfluxDB 2 or 3.
 ///
@@ -16,7 +32,7 @@ use crate::trigger::{Specs, Trigger};
 /// - `2` needs `organizationName` and a query in Flux. What counts is `_value` of the first record, a number; no record
 ///   is an error. So sum up several series with `group()` and a function such as `sum()`.
 /// - `3` needs `database`, `metricKey` and a query in InfluxQL, or in SQL with `queryType: FlightSQL`. What counts is
-///   the column `metricKey` of the last row; no row counts as 0.
+///   the column `metricKey` of the last row; no row counts as 0. It cannot be read yet: each reading fails.
 ///
 /// Log in with the parameter `authToken` of a TriggerAuthentication, or with a variable of the target's container that
 /// `authTokenFromEnv` names. `authToken` in the plain metadata is refused. The token needs to read the bucket or
@@ -45,7 +61,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct InfluxDb {
     /// Removed: a token in the plain metadata is refused. Give it in a TriggerAuthentication, or with
     /// `authTokenFromEnv`.
@@ -55,6 +70,7 @@ pub struct InfluxDb {
         optional,
         deprecated = "The 'authToken' setting from triggerMetadata is DEPRECATED and is removed in v2.20 - Use 'authToken' from resolvedEnv or authParams instead"
     )]
+    #[expect(dead_code, reason = "it is refused")]
     plain_auth_token: Secret,
     /// Token to log in with, which must be allowed to read what the query reads. Nothing is sent when it is not given.
     #[meta(env, auth, optional)]
@@ -122,10 +138,78 @@ impl InfluxDb {
 
 impl Trigger for InfluxDb {
     fn specs(&self, _: &Context) -> Specs {
-        let what = if self.influx_version == "3" { &self.database } else { &self.organization_name };
-        let name = normalize(&format!("influxdb-{what}"));
-        Specs::one(MetricSpec::external(name, Target::Float(self.threshold_value)))
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.threshold_value)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        if self.influx_version == "3" {
+            let message = "reading InfluxDB 3 (influxVersion: \"3\") is not supported yet";
+            return Ok(Box::new(Unreadable(SourceError::new(ErrorKind::Unsupported, message))));
+        }
+        let tls = TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() };
+        let client = sources.http.client(&sources.tls, &tls)?;
+        let (url, authorization) = (self.url()?, self.authorization()?);
+        Ok(Box::new(Organization { client, url, authorization, trigger: self }))
+    }
+}
+
+impl InfluxDb {
+    fn metric_name(&self) -> String {
+        let what = if self.influx_version == "3" { &self.database } else { &self.organization_name };
+        normalize(&format!("influxdb-{what}"))
+    }
+
+    fn url(&self) -> Result<Url, SourceError> {
+        let mut url = Server::parse("serverURL", &self.server_url)?.at("/api/v2/query");
+        url.query_pairs_mut().append_pair("org", &self.organization_name);
+        Ok(url)
+    }
+
+    fn authorization(&self) -> Result<Option<HeaderValue>, SourceError> {
+        if self.auth_token.is_empty() {
+            return Ok(None);
+        }
+        let mut header = HeaderValue::from_str(&format!("Token {}", self.auth_token.expose()))
+            .map_err(|_| SourceError::configuration("authToken has characters that no token has"))?;
+        header.set_sensitive(true);
+        Ok(Some(header))
+    }
+}
+
+struct Organization {
+    client: Arc<Client>,
+    url: Url,
+    authorization: Option<HeaderValue>,
+    trigger: InfluxDb,
+}
+
+#[async_trait]
+impl Scaler for Organization {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let dialect = json!({"annotations": ["datatype", "group", "default"], "delimiter": ",", "header": true});
+        let question = json!({"dialect": dialect, "query": self.trigger.query, "type": "flux"});
+        let mut request = self.client.post(self.url.clone()).timeout(QUERY).json(&question);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        let answer = http::send(request).await?.success("the query to InfluxDB failed")?;
+        let value = value(&answer)?;
+        let sample = Sample::above(value, self.trigger.activation_threshold_value);
+        Ok(vec![(self.trigger.metric_name(), sample)])
+    }
+}
+
+/// `_value` of the first record.
+fn value(answer: &str) -> Result<f64, SourceError> {
+    let malformed = |message: String| SourceError::new(ErrorKind::Malformed, message);
+    let record = annotated_csv::first_record(answer).map_err(malformed)?;
+    let record = record.ok_or_else(|| malformed("no results found from query".to_string()))?;
+    let field = record.iter().find(|field| field.name == "_value");
+    let number = field.filter(|field| matches!(field.kind.as_str(), "double" | "long"));
+    number.and_then(|field| field.text.parse().ok()).ok_or_else(|| {
+        let kind = field.map_or("nothing", |field| field.kind.as_str());
+        malformed(format!("value of type {kind} could not be converted into a float"))
+    })
 }
 
 #[cfg(test)]
@@ -154,6 +238,22 @@ mod tests {
         let version_3 = [threshold, ("influxVersion", "3"), ("database", "d"), ("metricKey", "n")];
         assert_eq!(specs(&version_3), spec("influxdb-d"));
         assert_eq!(specs(&[threshold, ("influxVersion", "2,3")]), spec("influxdb-"));
+    }
+
+    #[test]
+    fn the_number_is_that_of_the_first_record() {
+        let answer = |kind: &str, text: &str| {
+            value(&format!(
+                "#datatype,string,long,{kind}\r\n#group,false,false,false\r\n#default,_result,,\r\n,result,table,_value\r\n,,0,{text}\r\n"
+            ))
+        };
+        assert_eq!(answer("double", "2.5"), Ok(2.5));
+        assert_eq!(answer("long", "7\r\n,,0,9"), Ok(7.0));
+        for (kind, text) in [("unsignedLong", "1"), ("string", "1"), ("double", "")] {
+            let message = answer(kind, text).unwrap_err().message;
+            assert_eq!(message, format!("value of type {kind} could not be converted into a float"));
+        }
+        assert_eq!(value("\r\n").unwrap_err().message, "no results found from query");
     }
 
     #[test]

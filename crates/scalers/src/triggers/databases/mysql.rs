@@ -1,16 +1,20 @@
 //! `mysql`: the number that a query gives (`scalers/mysql.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::mysql::{Dsn, MySql as Client};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
 
 /// Scale on the number that a query gives in MySQL or MariaDB.
 ///
-/// What counts is the first column of the first row: a number, or text that is one. No row and NULL are an error, so
-/// aggregate, and put `COALESCE(…, 0)` around a sum. One replica is wanted per `queryValue` of the number. The target
+/// What counts is the one column of the first row: a number, or text that is one. No row, NULL and a second column are
+/// an error, so aggregate, and put `COALESCE(…, 0)` around a sum. One replica is wanted per `queryValue` of the number. The target
 /// leaves zero when the number is above `activationQueryValue`.
 ///
 /// Give the connection whole as `connectionString`, or in parts with `host`, `port`, `username`, `password` and
@@ -41,7 +45,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct MySql {
     /// The whole connection, as `user:password@tcp(host:port)/database?parameters`, in place of `host` and what belongs
     /// to it. The slash before the database is needed.
@@ -62,7 +65,7 @@ pub struct MySql {
     /// The database; the metric is named after it.
     #[meta(trigger, auth, optional)]
     db_name: String,
-    /// The query: one number in the first column of its first row. No row is an error.
+    /// The query: one number in the one column of its first row. No row is an error.
     #[meta(trigger)]
     query: String,
     /// What one replica is expected to handle, in the unit of the query.
@@ -73,6 +76,7 @@ pub struct MySql {
     activation_query_value: f64,
     /// Of no effect: the metric is named after the database.
     #[meta(trigger, optional)]
+    #[expect(dead_code, reason = "of no effect")]
     metric_name: String,
 }
 
@@ -82,6 +86,18 @@ impl MySql {
         if !self.connection_string.is_empty() && !self.connection_string.expose().contains('/') {
             reader.error("invalid DSN: missing the slash separating the database name");
         }
+    }
+
+    fn metric_name(&self) -> String {
+        normalize(&format!("mysql-{}", self.database()))
+    }
+
+    fn dsn(&self) -> Result<Dsn, String> {
+        if !self.connection_string.is_empty() {
+            return Dsn::parse(self.connection_string.expose());
+        }
+        let dsn = Dsn::of_parts(&self.host, &self.port, &self.db_name)?;
+        Ok(Dsn { user: self.username.clone(), password: self.password.clone(), ..dsn })
     }
 
     /// The database; of a whole connection with the parameters behind it, as in KEDA.
@@ -95,8 +111,31 @@ impl MySql {
 
 impl Trigger for MySql {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("mysql-{}", self.database()));
-        Specs::one(MetricSpec::external(name, Target::Float(self.query_value)))
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.query_value)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        match self.dsn() {
+            Ok(dsn) => Ok(Box::new(Query { client: Client::new(dsn, sources), trigger: self })),
+            Err(what) => {
+                let message = format!("error establishing MySQL connection: {what}");
+                Ok(Box::new(Unreadable(SourceError::configuration(message))))
+            }
+        }
+    }
+}
+
+struct Query {
+    client: Client,
+    trigger: MySql,
+}
+
+#[async_trait]
+impl Scaler for Query {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let value = self.client.number(&self.trigger.query).await;
+        let value = value.map_err(|error| error.within("error inspecting MySQL"))?;
+        Ok(vec![(self.trigger.metric_name(), Sample::above(value, self.trigger.activation_query_value))])
     }
 }
 

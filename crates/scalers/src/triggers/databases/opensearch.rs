@@ -1,11 +1,21 @@
 //! `opensearch`: a number in the answer to a search (`scalers/opensearch.md`).
 
-use keda_core::metadata::{Context, Metadata, Reader};
-use keda_core::secret::Secret;
+use std::sync::Arc;
 
+use async_trait::async_trait;
+use keda_core::metadata::{Context, Metadata, Reader};
+use keda_core::sample::{ErrorKind, Reading, SourceError};
+use keda_core::secret::Secret;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, RequestBuilder};
+use serde_json::Value;
+
+use crate::client::Sources;
+use crate::client::http::status_kind;
 use crate::client::search::Search;
+use crate::client::servers::{Server, Servers};
 use crate::client::tls::TlsOptions;
-use crate::trigger::{Specs, Trigger};
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// Scale on a number in the answer to a search in OpenSearch.
 ///
@@ -44,7 +54,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct OpenSearch {
     /// Addresses of the servers as URLs, such as `https://opensearch.shop.svc:9200`, with commas between them; they are
     /// asked in turn.
@@ -102,6 +111,64 @@ impl OpenSearch {
 impl Trigger for OpenSearch {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(self.search.spec("opensearch"))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &self.tls())?;
+        let servers = Servers::parse("addresses", &self.addresses)?;
+        Ok(Box::new(Searching { client, servers, trigger: self }))
+    }
+}
+
+struct Searching {
+    client: Arc<Client>,
+    servers: Servers,
+    trigger: OpenSearch,
+}
+
+#[async_trait]
+impl Scaler for Searching {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        self.read().await.map_err(|error| error.within("error inspecting opensearch"))
+    }
+}
+
+impl Searching {
+    async fn read(&self) -> Result<Reading, SourceError> {
+        let search = &self.trigger.search;
+        let (path, body) = (search.path(), search.body()?);
+        if serde_json::from_str::<Value>(&body).is_err() {
+            return Err(SourceError::configuration("invalid query JSON"));
+        }
+        let answer = self.servers.ask(|server| Ok(self.request(server, &path, &body))).await?;
+        if !answer.status.is_success() {
+            let message = match answer.status.as_u16() {
+                401 => "opensearch authentication failed (HTTP 401): check username and password".to_string(),
+                403 => "opensearch authorization failed (HTTP 403): user has insufficient permissions".to_string(),
+                status => format!("opensearch returned HTTP {status}"),
+            };
+            return Err(SourceError::new(status_kind(answer.status), message));
+        }
+        let answer = answer.json("opensearch")?;
+        complete(&answer)?;
+        search.reading("opensearch", &answer)
+    }
+
+    fn request(&self, server: &Server, path: &str, body: &str) -> RequestBuilder {
+        let request = self.client.post(server.at(path)).header(CONTENT_TYPE, "application/json").body(body.to_string());
+        match server.login() {
+            Some((user, password)) => request.basic_auth(user, Some(password.expose())),
+            None if self.trigger.enable_tls => request,
+            None => request.basic_auth(&self.trigger.username, Some(self.trigger.password.expose())),
+        }
+    }
+}
+
+/// What some of the shards did not find would be missing in the number.
+fn complete(answer: &Value) -> Result<(), SourceError> {
+    match answer.pointer("/_shards/failed").and_then(Value::as_u64) {
+        None | Some(0) => Ok(()),
+        Some(failed) => Err(SourceError::new(ErrorKind::Unreachable, format!("the search failed on {failed} shards"))),
     }
 }
 

@@ -1,10 +1,23 @@
 //! `solr`: the number of documents that a query finds (`scalers/solr.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::{Client, Url};
+use serde_json::Value;
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::http::{self, Answer};
+use crate::client::servers::Server;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
+
+/// The one name that this trigger's metric has.
+const METRIC: &str = "solr";
 
 /// Scale on the number of documents that a query finds in Solr.
 ///
@@ -39,7 +52,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Solr {
     /// Address of the server as a URL without `/solr`, such as `http://solr.shop.svc:8983`.
     #[meta(trigger)]
@@ -77,7 +89,54 @@ impl Solr {
 
 impl Trigger for Solr {
     fn specs(&self, _: &Context) -> Specs {
-        Specs::one(MetricSpec::external("solr", Target::Float(self.target_query_value)))
+        Specs::one(MetricSpec::external(METRIC, Target::Float(self.target_query_value)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        Ok(Box::new(Collection { client, url: self.url()?, trigger: self }))
+    }
+}
+
+impl Solr {
+    fn url(&self) -> Result<Url, SourceError> {
+        let mut url = Server::parse("host", &self.host)?.at(&format!("/solr/{}/select", self.collection));
+        url.query_pairs_mut().append_pair("q", &self.query).append_pair("wt", "json");
+        Ok(url)
+    }
+}
+
+struct Collection {
+    client: Arc<Client>,
+    url: Url,
+    trigger: Solr,
+}
+
+#[async_trait]
+impl Scaler for Collection {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let request = self.client.get(self.url.clone());
+        let request = request.basic_auth(&self.trigger.username, Some(self.trigger.password.expose()));
+        let answer = http::send(request).await.and_then(|answer| self.found(answer));
+        let value = answer.map_err(|error| error.within("failed to inspect solr, because of"))?;
+        Ok(vec![(METRIC.to_string(), Sample::above(value, self.trigger.activation_target_query_value))])
+    }
+}
+
+impl Collection {
+    /// The number of documents that an answer tells.
+    fn found(&self, answer: Answer) -> Result<f64, SourceError> {
+        if answer.status.as_u16() != 200 {
+            let (url, status) = (http::presentable(&self.url), answer.status.as_u16());
+            let message = format!("the solr API returned error. url: {url} status: {status}");
+            return Err(SourceError::new(http::status_kind(answer.status), message));
+        }
+        let answer = answer.json("solr, whose username, password and collection may be wrong")?;
+        match answer.pointer("/response/numFound") {
+            None | Some(Value::Null) if answer.is_object() => Ok(0.0),
+            Some(Value::Number(number)) if !number.is_f64() => Ok(number.as_f64().unwrap_or(f64::INFINITY)),
+            _ => Err(SourceError::new(ErrorKind::Malformed, "the answer of solr has no number response.numFound")),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod aws;
 mod azure;
 mod case;
 mod ci;
+mod databases;
 mod faults;
 mod gcp;
 mod observability;
@@ -28,6 +29,7 @@ fn cases() -> Vec<Case> {
         aws::cases(),
         azure::cases(),
         ci::cases(),
+        databases::cases(),
         gcp::cases(),
         observability::cases(),
         openstack::cases(),

@@ -3,7 +3,10 @@
 #![allow(dead_code, reason = "two test binaries use it, each in part")]
 
 pub mod certificates;
+pub mod clickhouse;
+pub mod etcd;
 pub mod external;
+pub mod mariadb;
 pub mod postgresql;
 pub mod prometheus;
 pub mod rabbitmq;

@@ -1,12 +1,23 @@
 //! `etcd`: the number in a key (`scalers/etcd.md`).
 
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 
+use crate::client::Sources;
 use crate::client::certificates::Certificates;
-use crate::trigger::{Specs, Trigger};
+use crate::client::etcd::{Etcd as Client, Login, Options};
+use crate::trigger::{Memory, Push, Scaler, Specs, Trigger};
+use watch::Watched;
 
 /// Scale on the number that a key of etcd holds.
 ///
@@ -44,7 +55,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Etcd {
     /// Addresses of the servers, as `host:port` or URLs such as `https://etcd-0.shop.svc:2379`, with commas between
     /// them.
@@ -91,6 +101,10 @@ impl Etcd {
         }
     }
 
+    fn notify_interval(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.watch_progress_notify_interval).unwrap_or_default())
+    }
+
     fn check_tls(&self) -> Result<(), String> {
         match self.tls.as_str() {
             "disable" => Ok(()),
@@ -104,9 +118,62 @@ impl Etcd {
 
 impl Trigger for Etcd {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("etcd-{}", self.watch_key));
-        Specs::one(MetricSpec::external(name, Target::Float(self.value)))
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.value)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let login =
+            (!self.username.is_empty()).then(|| Login { user: self.username.clone(), password: self.password.clone() });
+        let options = Options {
+            endpoints: self.endpoints.clone(),
+            tls: (self.tls == "enable").then(|| self.certificates.options(false)),
+            login,
+        };
+        Ok(Box::new(Key { client: Arc::new(Client::new(options, sources)?), trigger: self }))
+    }
+}
+
+impl Etcd {
+    fn metric_name(&self) -> String {
+        normalize(&format!("etcd-{}", self.watch_key))
+    }
+}
+
+struct Key {
+    client: Arc<Client>,
+    trigger: Etcd,
+}
+
+#[async_trait]
+impl Scaler for Key {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let value = self.value().await.map_err(|error| error.within("error getting metric value"))?;
+        Ok(vec![(self.trigger.metric_name(), Sample::above(value, self.trigger.activation_value))])
+    }
+
+    fn pushes(&self) -> Option<BoxStream<'static, Push>> {
+        let watched = Watched {
+            key: self.trigger.watch_key.clone(),
+            activation: self.trigger.activation_value,
+            notify_interval: self.trigger.notify_interval(),
+        };
+        Some(watch::listen(Arc::clone(&self.client), watched))
+    }
+}
+
+impl Key {
+    async fn value(&self) -> Result<f64, SourceError> {
+        let key = &self.trigger.watch_key;
+        let text = self.client.get(key).await?;
+        let text = text.ok_or_else(|| SourceError::configuration(format!("watchKey {key} doesn't exist")))?;
+        number(&text)
+            .ok_or_else(|| SourceError::new(ErrorKind::Malformed, format!("the value of watchKey {key} is no number")))
+    }
+}
+
+/// The number that the value of a key is the text of.
+fn number(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,131 @@
+//! ClickHouse: single numbers from queries, in its own protocol, over one connection per connection string.
+//!
+//! Queries of all triggers with the same string take turns on it.
+
+mod dsn;
+mod native;
+mod value;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keda_core::sample::{ErrorKind, SourceError};
+use rustls::pki_types::ServerName;
+use tokio::io::BufStream;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::Sources;
+use super::pool::Slot;
+use super::tls::{Tls, TlsOptions};
+use super::turns::{Turns, TurnsPool, turn};
+pub use dsn::Dsn;
+use native::{Answer, Failure, Login, Stream};
+
+/// The longest that a query may take: the time limit of requests is too short for SQL.
+const QUERY: Duration = Duration::from_secs(30);
+
+/// One connection per connection string and certificates.
+pub type ClickHousePool = TurnsPool<(Dsn, TlsOptions), Connection>;
+
+/// A client for the queries of one trigger.
+#[derive(Debug)]
+pub struct ClickHouse {
+    dsn: Dsn,
+    tls: Arc<Tls>,
+    options: TlsOptions,
+    dial_timeout: Duration,
+    slot: Arc<Slot<Turns<Connection>>>,
+}
+
+/// An open connection.
+pub struct Connection(Box<dyn Stream>);
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl ClickHouse {
+    /// A client that dials when first asked.
+    pub fn new(dsn: Dsn, options: TlsOptions, sources: &Sources) -> Self {
+        let dial_timeout = dsn.dial_timeout.filter(|time| !time.is_zero()).unwrap_or(sources.settings.timeout);
+        let slot = sources.clickhouse.slot((dsn.clone(), options.clone()));
+        ClickHouse { dsn, tls: Arc::clone(&sources.tls), options, dial_timeout, slot }
+    }
+
+    /// The number in the one column of the first row of the answer; 0 where it has no row.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] for an answer that is no number, [`ErrorKind::Configuration`] for a query that the
+    /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
+    pub async fn number(&self, query: &str) -> Result<f64, SourceError> {
+        let mut failure = SourceError::new(ErrorKind::Unreachable, "the connection broke");
+        for _ in 0..2 {
+            let mut turn = turn(&self.slot, || self.dial()).await?;
+            let outcome = timeout(QUERY, native::query(turn.connection.0.as_mut(), query)).await;
+            match outcome {
+                Ok(Ok(answer)) => {
+                    turn.give_back();
+                    return match answer {
+                        Answer::Nothing => Ok(0.0),
+                        Answer::One(number) => number.map_err(|what| SourceError::new(ErrorKind::Malformed, what)),
+                    };
+                }
+                Ok(Err(Failure::Refused(error))) => {
+                    turn.give_back();
+                    return Err(error);
+                }
+                // A connection that was open for long may have been broken for long.
+                Ok(Err(Failure::Broken(error))) if error.kind == ErrorKind::Unreachable => failure = error,
+                Ok(Err(Failure::Broken(error))) => return Err(error),
+                // The server ends the query when the connection goes.
+                Err(_) => {
+                    let message = format!("the query took longer than {} s", QUERY.as_secs());
+                    return Err(SourceError::new(ErrorKind::Unreachable, message));
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    async fn dial(&self) -> Result<Connection, SourceError> {
+        let mut failure = SourceError::configuration("no host given");
+        for (host, port) in &self.dsn.hosts {
+            let attempt = timeout(self.dial_timeout, self.open(host, *port)).await;
+            let attempt =
+                attempt.unwrap_or_else(|_| Err(SourceError::new(ErrorKind::Unreachable, "no answer in time")));
+            match attempt {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failure = error.within(&format!("{host}:{port}")),
+            }
+            if failure.kind != ErrorKind::Unreachable {
+                break;
+            }
+        }
+        Err(failure)
+    }
+
+    async fn open(&self, host: &str, port: u16) -> Result<Connection, SourceError> {
+        let dsn = &self.dsn;
+        let tcp = TcpStream::connect((host, port)).await.map_err(native::transport)?;
+        tcp.set_nodelay(true).map_err(native::transport)?;
+        let mut stream: Box<dyn Stream> = if dsn.secure {
+            let name = ServerName::try_from(host.to_string())
+                .map_err(|_| SourceError::configuration("the host has no name for a certificate"))?;
+            let connector = TlsConnector::from(self.tls.config(&self.options)?);
+            Box::new(BufStream::new(connector.connect(name, tcp).await.map_err(native::transport)?))
+        } else {
+            Box::new(BufStream::new(tcp))
+        };
+        let login = Login { user: &dsn.user, password: dsn.password.expose(), database: &dsn.database };
+        native::hello(stream.as_mut(), &login).await.map_err(Failure::into_error)?;
+        for (name, value) in &dsn.settings {
+            let set = format!("SET {name} = '{}'", value.replace('\\', "\\\\").replace('\'', "\\'"));
+            native::query(stream.as_mut(), &set).await.map_err(Failure::into_error)?;
+        }
+        Ok(Connection(stream))
+    }
+}
