@@ -16,8 +16,8 @@ type Pairs = Vec<(String, String)>;
 
 /// A trigger, and what passes between it and its source.
 ///
-/// In metadata, `{address}` stands for the URL of the server without a path, `{host}` for its name and port, and in what
-/// is asked `{any}` for any text.
+/// In metadata, `{address}` stands for the URL of the server without a path, `{host}` for its name and port, in what is
+/// asked `{any}` for any text, and in the body of an answer `{port}` for the server's port.
 pub struct Case {
     /// Tells it from others in messages.
     pub title: String,
@@ -186,7 +186,8 @@ impl Case {
             let word = ["password", "secret", "token", "apikey", "querykey", "appkey", "connection"];
             value.len() > 3 && word.iter().any(|word| name.contains(word))
         };
-        let told = self.authentication.iter().filter(is_secret).find(|(_, value)| error.message.contains(value.as_str()));
+        let told =
+            self.authentication.iter().filter(is_secret).find(|(_, value)| error.message.contains(value.as_str()));
         told.map(|(name, _)| format!("the error tells {name}: {error}"))
     }
 }
