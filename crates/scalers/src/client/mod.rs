@@ -7,6 +7,7 @@ pub mod amqp;
 pub mod authentication;
 pub mod aws;
 pub mod azure;
+pub mod beanstalkd;
 pub mod certificates;
 pub mod elastic;
 #[cfg(test)]
@@ -85,6 +86,8 @@ pub struct Sources {
     pub amqp: Arc<amqp::AmqpPool>,
     /// PostgreSQL.
     pub postgres: Arc<postgres::PostgresPool>,
+    /// beanstalkd.
+    pub beanstalkd: Arc<beanstalkd::BeanstalkdPool>,
     /// gRPC channels.
     pub grpc: Arc<grpc::GrpcPool>,
     /// The cluster that keda runs in, if it does.
@@ -101,6 +104,7 @@ impl Sources {
             redis: Arc::default(),
             amqp: Arc::default(),
             postgres: Arc::default(),
+            beanstalkd: Arc::default(),
             grpc: Arc::default(),
             cluster: None,
             settings,

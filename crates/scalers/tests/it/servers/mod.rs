@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "two test binaries use it, each in part")]
 
+pub mod beanstalkd;
 pub mod certificates;
 pub mod external;
 pub mod postgresql;

@@ -1,0 +1,4 @@
+//! Brokers and queues.
+
+mod beanstalkd;
+mod rabbitmq;
