@@ -67,7 +67,7 @@ catalogue! {
     kafka = "triggers/messaging/kafka.rs" => Kafka serves ["kafka"];
     kubernetes_resource = "triggers/kubernetes/resource/mod.rs" => KubernetesResource serves ["kubernetes-resource"];
     kubernetes_workload = "triggers/kubernetes/workload.rs" => KubernetesWorkload serves ["kubernetes-workload"];
-    liiklus = "triggers/messaging/liiklus.rs" => Liiklus serves ["liiklus"];
+    liiklus = "triggers/messaging/liiklus/mod.rs" => Liiklus serves ["liiklus"];
     loki = "triggers/observability/loki.rs" => Loki serves ["loki"];
     metrics_api = "triggers/http/metrics_api.rs" => MetricsApi serves ["metrics-api"];
     mongodb = "triggers/databases/mongodb.rs" => MongoDb serves ["mongodb"];
@@ -98,7 +98,7 @@ catalogue! {
     splunk_observability = "triggers/observability/splunk_observability.rs" => SplunkObservability
         serves ["splunk-observability"];
     sumologic = "triggers/observability/sumologic.rs" => SumoLogic serves ["sumologic"];
-    temporal = "triggers/messaging/temporal.rs" => Temporal serves ["temporal"];
+    temporal = "triggers/messaging/temporal/mod.rs" => Temporal serves ["temporal"];
 }
 
 /// A row of the catalogue.

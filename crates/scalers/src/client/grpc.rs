@@ -20,6 +20,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tonic::codegen::http::Uri;
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
@@ -34,8 +35,8 @@ const DIAL: Duration = Duration::from_secs(20);
 /// How often a silent connection with open calls is probed. Servers end connections that are probed more often.
 const PROBE: Duration = Duration::from_secs(300);
 
-/// One channel per server and TLS shape.
-pub type GrpcPool = Pool<Endpoint, Channel>;
+/// One channel per server, TLS shape, and name that the certificate is for, where that is not the server's.
+pub type GrpcPool = Pool<(Endpoint, Option<String>), Channel>;
 
 /// A server, and how it is talked to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,6 +51,8 @@ pub struct Endpoint {
 #[derive(Debug)]
 pub struct Grpc {
     endpoint: Endpoint,
+    certificate_name: Option<String>,
+    metadata: MetadataMap,
     tls: Arc<Tls>,
     slot: Arc<Slot<Channel>>,
 }
@@ -57,8 +60,19 @@ pub struct Grpc {
 impl Grpc {
     /// A client that dials when first used.
     pub fn new(endpoint: Endpoint, sources: &Sources) -> Self {
-        let slot = sources.grpc.slot(endpoint.clone());
-        Grpc { endpoint, tls: Arc::clone(&sources.tls), slot }
+        Grpc::with_certificate_name(endpoint, None, sources)
+    }
+
+    /// As [`Grpc::new`], of a server whose certificate may be for another name.
+    pub fn with_certificate_name(endpoint: Endpoint, certificate_name: Option<String>, sources: &Sources) -> Self {
+        let slot = sources.grpc.slot((endpoint.clone(), certificate_name.clone()));
+        Grpc { endpoint, certificate_name, metadata: MetadataMap::new(), tls: Arc::clone(&sources.tls), slot }
+    }
+
+    /// Sends this with every call.
+    #[must_use]
+    pub fn with_metadata(self, metadata: MetadataMap) -> Self {
+        Grpc { metadata, ..self }
     }
 
     /// Calls the method at `path` (`/package.Service/Method`).
@@ -71,7 +85,8 @@ impl Grpc {
         A: Message + Default + 'static,
     {
         let codec = ProstCodec::<Q, A>::default();
-        let answer = self.client().await?.unary(Request::new(request), PathAndQuery::from_static(path), codec).await?;
+        let request = self.request(request);
+        let answer = self.client().await?.unary(request, PathAndQuery::from_static(path), codec).await?;
         Ok(answer.into_inner())
     }
 
@@ -86,8 +101,15 @@ impl Grpc {
     {
         let codec = ProstCodec::<Q, A>::default();
         let mut client = self.client().await?;
-        let answer = client.server_streaming(Request::new(request), PathAndQuery::from_static(path), codec).await?;
+        let request = self.request(request);
+        let answer = client.server_streaming(request, PathAndQuery::from_static(path), codec).await?;
         Ok(answer.into_inner())
+    }
+
+    fn request<Q>(&self, message: Q) -> Request<Q> {
+        let mut request = Request::new(message);
+        *request.metadata_mut() = self.metadata.clone();
+        request
     }
 
     async fn client(&self) -> Result<tonic::client::Grpc<Channel>, Status> {
@@ -109,7 +131,7 @@ impl Grpc {
             Some(options) => {
                 let mut config = ClientConfig::clone(&*self.tls.config(options)?);
                 config.alpn_protocols = vec![b"h2".to_vec()];
-                let name = ServerName::try_from(address.host().to_string())
+                let name = ServerName::try_from(self.certificate_name.as_deref().unwrap_or(address.host()).to_string())
                     .map_err(|_| SourceError::configuration(format!("{target:?} has no name for a certificate")))?;
                 Some((TlsConnector::from(Arc::new(config)), name))
             }

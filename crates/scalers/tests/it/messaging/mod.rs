@@ -1,4 +1,6 @@
 //! Brokers and queues.
 
 mod beanstalkd;
+mod liiklus;
 mod rabbitmq;
+mod temporal;

@@ -5,6 +5,7 @@
 pub mod beanstalkd;
 pub mod certificates;
 pub mod external;
+pub mod grpc;
 pub mod postgresql;
 pub mod prometheus;
 pub mod rabbitmq;
