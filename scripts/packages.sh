@@ -9,7 +9,7 @@ has_postgresql() {
 }
 
 missing=()
-for program in beanstalkd curl prometheus rabbitmq-server redis-sentinel redis-server; do
+for program in beanstalkd curl nats-server prometheus rabbitmq-server redis-sentinel redis-server; do
     command -v "$program" > /dev/null || missing+=("$program")
 done
 command -v redis-cli > /dev/null || missing+=(redis-tools)

@@ -25,6 +25,7 @@ pub mod postgres;
 pub mod redis;
 pub mod request_uri;
 pub mod search;
+pub mod solace;
 pub mod tls;
 
 use std::net::SocketAddr;

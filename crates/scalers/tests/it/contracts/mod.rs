@@ -6,6 +6,7 @@
 
 mod case;
 mod faults;
+mod messaging;
 mod server;
 
 use case::Case;
@@ -16,7 +17,7 @@ const AT_ONCE: usize = 16;
 
 /// The cases of all families.
 fn cases() -> Vec<Case> {
-    Vec::new()
+    messaging::cases()
 }
 
 #[tokio::test(flavor = "multi_thread")]

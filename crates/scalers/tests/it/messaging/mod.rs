@@ -2,5 +2,6 @@
 
 mod beanstalkd;
 mod liiklus;
+mod nats_jetstream;
 mod rabbitmq;
 mod temporal;

@@ -6,6 +6,7 @@ pub mod beanstalkd;
 pub mod certificates;
 pub mod external;
 pub mod grpc;
+pub mod nats;
 pub mod postgresql;
 pub mod prometheus;
 pub mod rabbitmq;
