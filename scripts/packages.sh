@@ -9,7 +9,7 @@ has_postgresql() {
 }
 
 missing=()
-for program in redis-server redis-sentinel rabbitmq-server prometheus clickhouse-server curl; do
+for program in beanstalkd clickhouse-server curl nats-server prometheus rabbitmq-server redis-sentinel redis-server; do
     command -v "$program" > /dev/null || missing+=("$program")
 done
 command -v etcd > /dev/null || missing+=(etcd-server)

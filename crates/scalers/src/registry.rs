@@ -67,13 +67,13 @@ catalogue! {
     kafka = "triggers/messaging/kafka.rs" => Kafka serves ["kafka"];
     kubernetes_resource = "triggers/kubernetes/resource/mod.rs" => KubernetesResource serves ["kubernetes-resource"];
     kubernetes_workload = "triggers/kubernetes/workload.rs" => KubernetesWorkload serves ["kubernetes-workload"];
-    liiklus = "triggers/messaging/liiklus.rs" => Liiklus serves ["liiklus"];
+    liiklus = "triggers/messaging/liiklus/mod.rs" => Liiklus serves ["liiklus"];
     loki = "triggers/observability/loki.rs" => Loki serves ["loki"];
     metrics_api = "triggers/http/metrics_api.rs" => MetricsApi serves ["metrics-api"];
     mongodb = "triggers/databases/mongodb.rs" => MongoDb serves ["mongodb"];
     mssql = "triggers/databases/mssql.rs" => SqlServer serves ["mssql"];
     mysql = "triggers/databases/mysql.rs" => MySql serves ["mysql"];
-    nats_jetstream = "triggers/messaging/nats_jetstream.rs" => NatsJetStream serves ["nats-jetstream"];
+    nats_jetstream = "triggers/messaging/nats_jetstream/mod.rs" => NatsJetStream serves ["nats-jetstream"];
     new_relic = "triggers/observability/new_relic.rs" => NewRelic serves ["new-relic"];
     nsq = "triggers/messaging/nsq.rs" => Nsq serves ["nsq"];
     opensearch = "triggers/databases/opensearch.rs" => OpenSearch serves ["opensearch"];
@@ -82,14 +82,14 @@ catalogue! {
     postgresql = "triggers/databases/postgresql.rs" => PostgreSql serves ["postgresql"];
     predictkube = "triggers/observability/predictkube/mod.rs" => PredictKube serves ["predictkube"];
     prometheus = "triggers/observability/prometheus.rs" => Prometheus serves ["prometheus"];
-    pulsar = "triggers/messaging/pulsar.rs" => Pulsar serves ["pulsar"];
+    pulsar = "triggers/messaging/pulsar/mod.rs" => Pulsar serves ["pulsar"];
     rabbitmq = "triggers/messaging/rabbitmq/mod.rs" => RabbitMq serves ["rabbitmq"];
     redis = "triggers/databases/redis.rs" => RedisList serves ["redis", "redis-cluster", "redis-sentinel"];
     redis_streams = "triggers/databases/redis_streams.rs" => RedisStream
         serves ["redis-streams", "redis-cluster-streams", "redis-sentinel-streams"];
     resource_metrics = "triggers/kubernetes/resource_metrics.rs" => ResourceMetrics serves ["cpu", "memory"];
     selenium_grid = "triggers/web/selenium_grid/mod.rs" => SeleniumGrid serves ["selenium-grid"];
-    solace_direct_messaging = "triggers/messaging/solace_direct_messaging.rs" => SolaceDirectMessaging
+    solace_direct_messaging = "triggers/messaging/solace_direct_messaging/mod.rs" => SolaceDirectMessaging
         serves ["solace-direct-messaging"];
     solace_event_queue = "triggers/messaging/solace_event_queue.rs" => SolaceEventQueue serves ["solace-event-queue"];
     solarwinds = "triggers/observability/solarwinds.rs" => SolarWinds serves ["solarwinds"];
@@ -98,7 +98,7 @@ catalogue! {
     splunk_observability = "triggers/observability/splunk_observability.rs" => SplunkObservability
         serves ["splunk-observability"];
     sumologic = "triggers/observability/sumologic/mod.rs" => SumoLogic serves ["sumologic"];
-    temporal = "triggers/messaging/temporal.rs" => Temporal serves ["temporal"];
+    temporal = "triggers/messaging/temporal/mod.rs" => Temporal serves ["temporal"];
 }
 
 /// A row of the catalogue.

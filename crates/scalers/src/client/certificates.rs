@@ -44,6 +44,11 @@ impl Certificates {
         }
     }
 
+    /// The TLS options of triggers that use `ca` only beside the client's certificate and key.
+    pub fn options_with_pair(&self, insecure: bool) -> TlsOptions {
+        if self.is_whole() { self.options(insecure) } else { TlsOptions { insecure, ..TlsOptions::default() } }
+    }
+
     /// Whether all of them can be used, where a connection will use them.
     ///
     /// # Errors

@@ -14,7 +14,6 @@ use std::time::Duration;
 use futures::stream::Stream;
 use hyper_util::rt::TokioIo;
 use keda_core::sample::{ErrorKind, SourceError};
-use keda_core::secret::Secret;
 use prost::Message;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -23,7 +22,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tonic::codegen::http::Uri;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{KeyAndValueRef, MetadataMap};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
@@ -38,8 +37,8 @@ const DIAL: Duration = Duration::from_secs(20);
 /// How often a silent connection with open calls is probed. Servers end connections that are probed more often.
 const PROBE: Duration = Duration::from_secs(300);
 
-/// One channel per server and TLS shape.
-pub type GrpcPool = Pool<Endpoint, Channel>;
+/// One channel per server, TLS shape, and name that the certificate is for, where that is not the server's.
+pub type GrpcPool = Pool<(Endpoint, Option<String>), Channel>;
 
 /// A server, and how it is talked to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,6 +53,8 @@ pub struct Endpoint {
 #[derive(Debug)]
 pub struct Grpc {
     endpoint: Endpoint,
+    certificate_name: Option<String>,
+    metadata: MetadataMap,
     tls: Arc<Tls>,
     /// Where hosts are, without asking for their names.
     hosts: Vec<(String, SocketAddr)>,
@@ -63,8 +64,20 @@ pub struct Grpc {
 impl Grpc {
     /// A client that dials when first used.
     pub fn new(endpoint: Endpoint, sources: &Sources) -> Self {
-        let slot = sources.grpc.slot(endpoint.clone());
-        Grpc { endpoint, tls: Arc::clone(&sources.tls), hosts: sources.settings.hosts.clone(), slot }
+        Grpc::with_certificate_name(endpoint, None, sources)
+    }
+
+    /// As [`Grpc::new`], of a server whose certificate may be for another name.
+    pub fn with_certificate_name(endpoint: Endpoint, certificate_name: Option<String>, sources: &Sources) -> Self {
+        let slot = sources.grpc.slot((endpoint.clone(), certificate_name.clone()));
+        let (metadata, tls) = (MetadataMap::new(), Arc::clone(&sources.tls));
+        Grpc { endpoint, certificate_name, metadata, tls, hosts: sources.settings.hosts.clone(), slot }
+    }
+
+    /// Sends this with every call.
+    #[must_use]
+    pub fn with_metadata(self, metadata: MetadataMap) -> Self {
+        Grpc { metadata, ..self }
     }
 
     /// Calls the method at `path` (`/package.Service/Method`).
@@ -89,6 +102,7 @@ impl Grpc {
         A: Message + Default + 'static,
     {
         let codec = ProstCodec::<Q, A>::default();
+        let request = self.with_own(request);
         let answer = self.client().await?.unary(request, PathAndQuery::from_static(path), codec).await?;
         Ok(answer.into_inner())
     }
@@ -104,33 +118,8 @@ impl Grpc {
         S: Stream<Item = Q> + Send + 'static,
     {
         let codec = ProstCodec::<Q, A>::default();
-        let answer = self.client().await?.streaming(requests, PathAndQuery::from_static(path), codec).await?;
+        let answer = self.client().await?.streaming(self.with_own(requests), PathAndQuery::from_static(path), codec).await?;
         Ok(answer.into_inner())
-    }
-
-    /// As [`Grpc::call`], with metadata beside the request, by names in small letters.
-    ///
-    /// # Errors
-    /// As for [`Grpc::call`]; [`Code::InvalidArgument`] for a value that cannot be sent.
-    pub async fn call_with<Q, A>(
-        &self,
-        path: &'static str,
-        request: Q,
-        metadata: &[(&'static str, Secret)],
-    ) -> Result<A, Status>
-    where
-        Q: Message + 'static,
-        A: Message + Default + 'static,
-    {
-        let mut request = Request::new(request);
-        for (name, value) in metadata {
-            let mut value = MetadataValue::try_from(value.expose())
-                .map_err(|_| Status::invalid_argument(format!("the value of {name} cannot be sent")))?;
-            value.set_sensitive(true);
-            request.metadata_mut().insert(*name, value);
-        }
-        let codec = ProstCodec::<Q, A>::default();
-        Ok(self.client().await?.unary(request, PathAndQuery::from_static(path), codec).await?.into_inner())
     }
 
     /// Calls a method that answers with a stream.
@@ -144,8 +133,18 @@ impl Grpc {
     {
         let codec = ProstCodec::<Q, A>::default();
         let mut client = self.client().await?;
-        let answer = client.server_streaming(Request::new(request), PathAndQuery::from_static(path), codec).await?;
+        let request = self.with_own(Request::new(request));
+        let answer = client.server_streaming(request, PathAndQuery::from_static(path), codec).await?;
         Ok(answer.into_inner())
+    }
+
+    fn with_own<Q>(&self, mut request: Request<Q>) -> Request<Q> {
+        for entry in self.metadata.iter() {
+            if let KeyAndValueRef::Ascii(name, value) = entry {
+                request.metadata_mut().insert(name.clone(), value.clone());
+            }
+        }
+        request
     }
 
     async fn client(&self) -> Result<tonic::client::Grpc<Channel>, Status> {
@@ -167,7 +166,7 @@ impl Grpc {
             Some(options) => {
                 let mut config = ClientConfig::clone(&*self.tls.config(options)?);
                 config.alpn_protocols = vec![b"h2".to_vec()];
-                let name = ServerName::try_from(address.host().to_string())
+                let name = ServerName::try_from(self.certificate_name.as_deref().unwrap_or(address.host()).to_string())
                     .map_err(|_| SourceError::configuration(format!("{target:?} has no name for a certificate")))?;
                 Some((TlsConnector::from(Arc::new(config)), name))
             }

@@ -11,6 +11,7 @@ use keda_core::sample::{ErrorKind, SourceError};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::SourceSettings;
@@ -127,6 +128,19 @@ impl Answer {
         serde_json::from_str(&body)
             .map_err(|error| SourceError::malformed(format!("{what}: the answer is not JSON: {error}")))
     }
+}
+
+/// The JSON of a body, in the form that the protocol promises. The message tells where it differs, not what is there.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`].
+pub fn decode<T: DeserializeOwned>(body: &str, what: &str) -> Result<T, SourceError> {
+    serde_json::from_str(body).map_err(|error| {
+        let wrong = if error.is_data() { "has not the promised form" } else { "is not JSON" };
+        let (line, column) = (error.line(), error.column());
+        let message = format!("{what}: the answer {wrong} (line {line}, column {column})");
+        SourceError::new(ErrorKind::Malformed, message)
+    })
 }
 
 /// Sends a request and reads the whole answer, whatever its status.

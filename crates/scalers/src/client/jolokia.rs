@@ -1,8 +1,80 @@
 //! Jolokia, the HTTP bridge to the figures of ActiveMQ and Artemis (`scalers/activemq.md`, `scalers/artemis-queue.md`).
 
+use std::sync::Arc;
+
+use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::secret::Secret;
+use reqwest::header::{CONTENT_TYPE, ORIGIN};
+use reqwest::{Client, StatusCode, Url};
+use serde::Deserialize;
 use url::form_urlencoded;
 
+use super::http;
 use super::request_uri::check_escapes;
+
+/// A number that a broker keeps, and who asks for it.
+#[derive(Debug)]
+pub struct Attribute {
+    /// The client.
+    pub client: Arc<Client>,
+    /// Where it is read.
+    pub url: Url,
+    /// User and password of the console.
+    pub login: (String, Secret),
+    /// The `Origin` to send.
+    pub origin: String,
+}
+
+/// What Jolokia answers, with a status of its own.
+#[derive(Debug, Deserialize)]
+struct Reply {
+    status: u16,
+    value: Option<i64>,
+}
+
+impl Attribute {
+    /// The number. `broker` begins the messages.
+    ///
+    /// # Errors
+    /// Of the kind that the status means, that of HTTP or of Jolokia; [`ErrorKind::Malformed`] for anything else.
+    pub async fn read(&self, broker: &str) -> Result<i64, SourceError> {
+        let (username, password) = &self.login;
+        let request = self.client.get(self.url.clone()).basic_auth(username, Some(password.expose()));
+        let request = request.header(CONTENT_TYPE, "application/json").header(ORIGIN, &self.origin);
+        let answer = http::send(request).await?;
+        let status = answer.status;
+        let what = format!("{broker} management endpoint response error code : {}", status.as_u16());
+        if status != StatusCode::OK {
+            let own = serde_json::from_str::<Reply>(&answer.body).map(|reply| format!(" {}", reply.status));
+            return Err(SourceError::new(http::status_kind(status), what + &own.unwrap_or_default()));
+        }
+        let reply: Reply = http::decode(&answer.body, &format!("the Jolokia of {broker}"))?;
+        if reply.status != 200 {
+            // Its statuses are those of HTTP; anything else means that the question was wrong.
+            let kind = StatusCode::from_u16(reply.status).map_or(ErrorKind::Configuration, http::status_kind);
+            return Err(SourceError::new(kind, format!("{what} {}", reply.status)));
+        }
+        let missing =
+            || SourceError::new(ErrorKind::Malformed, format!("the Jolokia of {broker} answers without a value"));
+        reply.value.ok_or_else(missing)
+    }
+}
+
+/// A text as it may stand in the path of an address; what is escaped already stays so.
+pub fn in_path(text: &str) -> String {
+    text.replace('?', "%3F").replace('#', "%23")
+}
+
+/// The address to read, whose login does not count.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`].
+pub fn address(text: &str, parameter: &str) -> Result<Url, SourceError> {
+    let mut url: Url =
+        text.parse().map_err(|error| SourceError::configuration(format!("{parameter} is not an address: {error}")))?;
+    http::remove_login(&mut url);
+    Ok(url)
+}
 
 /// The properties of the object that the path of an address reads:
 /// `/api/jolokia/read/domain:type=Broker,name=b/Attribute`.

@@ -7,6 +7,7 @@ pub mod amqp;
 pub mod authentication;
 pub mod aws;
 pub mod azure;
+pub mod beanstalkd;
 pub mod certificates;
 pub mod clickhouse;
 pub mod elastic;
@@ -30,6 +31,7 @@ pub mod redis;
 pub mod request_uri;
 pub mod search;
 pub mod servers;
+pub mod solace;
 pub mod tls;
 pub mod turns;
 
@@ -125,6 +127,8 @@ pub struct Sources {
     pub mysql: Arc<mysql::MySqlPool>,
     /// Logins at etcd.
     pub etcd: Arc<etcd::LoginPool>,
+    /// beanstalkd.
+    pub beanstalkd: Arc<beanstalkd::BeanstalkdPool>,
     /// gRPC channels.
     pub grpc: Arc<grpc::GrpcPool>,
     /// The cluster that keda runs in, if it does.
@@ -149,6 +153,7 @@ impl Sources {
             clickhouse: Arc::default(),
             mysql: Arc::default(),
             etcd: Arc::default(),
+            beanstalkd: Arc::default(),
             grpc: Arc::default(),
             cluster: None,
             settings,

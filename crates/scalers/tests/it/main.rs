@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use keda_core::metadata::{Context, Inputs};
+use keda_core::problem::has_errors;
 use keda_core::sample::{Sample, SourceError};
 use keda_scalers::client::{SourceSettings, Sources};
 use keda_scalers::registry;
@@ -53,7 +54,7 @@ impl Source {
         let inputs =
             Inputs::from_metadata(metadata.iter().copied()).with_authentication(authentication.iter().copied());
         let parsed = registry::find(kind).expect("the type exists").parse(&inputs, &context);
-        assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
+        assert!(!has_errors(&parsed.problems), "{:?}", parsed.problems);
         parsed.connect(&context, sources).map(Source)
     }
 

@@ -1,13 +1,18 @@
 //! `activemq`: the messages in a queue of ActiveMQ Classic (`scalers/activemq.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::Url;
 
-use crate::client::jolokia::Properties;
+use crate::client::Sources;
+use crate::client::jolokia::{Attribute, Properties, address, in_path};
 use crate::client::request_uri::RequestUri;
-use crate::trigger::{Specs, Trigger};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
 
 /// Scale on the messages in a queue of ActiveMQ Classic.
 ///
@@ -44,7 +49,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct ActiveMq {
     /// Address of the web console, as `host:port`, without a scheme: it is asked over plain HTTP. Needed without
     /// `restAPITemplate`.
@@ -116,6 +120,21 @@ impl ActiveMq {
         Ok(())
     }
 
+    /// What is read: the template as it is, or the usual place of the queue.
+    fn url(&self) -> Result<Url, SourceError> {
+        if !self.rest_api_template.is_empty() {
+            return address(&self.rest_api_template, "restAPITemplate");
+        }
+        let text = format!(
+            "http://{}/api/jolokia/read/org.apache.activemq:type=Broker,brokerName={},destinationType=Queue,\
+             destinationName={}/QueueSize",
+            self.management_endpoint,
+            in_path(&self.broker_name),
+            in_path(&self.destination_name)
+        );
+        address(&text, "managementEndpoint")
+    }
+
     fn metric_name(&self) -> String {
         normalize(&format!("activemq-{}", self.destination_name))
     }
@@ -124,6 +143,34 @@ impl ActiveMq {
 impl Trigger for ActiveMq {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.target_queue_size)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        let url = match self.url() {
+            Ok(url) => url,
+            Err(error) => return Ok(Box::new(Unreadable(error))),
+        };
+        let metric_name = self.metric_name();
+        let origin =
+            if self.cors_header.is_empty() { format!("http://{}", self.management_endpoint) } else { self.cors_header };
+        let size = Attribute { client, url, login: (self.username, self.password), origin };
+        Ok(Box::new(Queue { metric_name, activation: float(self.activation_target_queue_size), size }))
+    }
+}
+
+struct Queue {
+    metric_name: String,
+    activation: f64,
+    size: Attribute,
+}
+
+#[async_trait]
+impl Scaler for Queue {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let size = self.size.read("ActiveMQ").await;
+        let size = size.map_err(|error| error.within("error inspecting ActiveMQ queue size"))?;
+        Ok(vec![(self.metric_name.clone(), Sample::above(float(size), self.activation))])
     }
 }
 

@@ -1,14 +1,18 @@
 //! `artemis-queue`: the messages in a queue of ActiveMQ Artemis (`scalers/artemis-queue.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::Url;
 
+use crate::client::Sources;
 use crate::client::certificates::Certificates;
-use crate::client::jolokia::Properties;
+use crate::client::jolokia::{Attribute, Properties, address, in_path};
 use crate::client::request_uri::RequestUri;
-use crate::trigger::{Specs, Trigger};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
 
 /// Scale on the messages in a queue of ActiveMQ Artemis.
 ///
@@ -48,7 +52,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct ArtemisQueue {
     /// Address of the web console, as `host:port`, without a scheme: it is asked over plain HTTP. Needed without
     /// `restApiTemplate`.
@@ -143,6 +146,22 @@ impl ArtemisQueue {
         if self.certificates.is_whole() { self.certificates.check() } else { Ok(()) }
     }
 
+    /// What is read: the template as it is, or the usual place of an anycast queue.
+    fn url(&self) -> Result<Url, SourceError> {
+        if !self.rest_api_template.is_empty() {
+            return address(&self.rest_api_template, "restApiTemplate");
+        }
+        let text = format!(
+            "http://{}/console/jolokia/read/org.apache.activemq.artemis:broker=\"{}\",component=addresses,\
+             address=\"{}\",subcomponent=queues,routing-type=\"anycast\",queue=\"{}\"/MessageCount",
+            self.management_endpoint,
+            in_path(&self.broker_name),
+            in_path(&self.broker_address),
+            in_path(&self.queue_name)
+        );
+        address(&text, "managementEndpoint")
+    }
+
     fn metric_name(&self) -> String {
         normalize(&format!("artemis-{}", self.queue_name))
     }
@@ -151,6 +170,33 @@ impl ArtemisQueue {
 impl Trigger for ArtemisQueue {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.queue_length)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &self.certificates.options_with_pair(self.unsafe_ssl))?;
+        let url = match self.url() {
+            Ok(url) => url,
+            Err(error) => return Ok(Box::new(Unreadable(error))),
+        };
+        let metric_name = self.metric_name();
+        let origin =
+            if self.cors_header.is_empty() { format!("http://{}", self.management_endpoint) } else { self.cors_header };
+        let count = Attribute { client, url, login: (self.username, self.password), origin };
+        Ok(Box::new(Queue { metric_name, activation: float(self.activation_queue_length), count }))
+    }
+}
+
+struct Queue {
+    metric_name: String,
+    activation: f64,
+    count: Attribute,
+}
+
+#[async_trait]
+impl Scaler for Queue {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let count = float(self.count.read("artemis").await?);
+        Ok(vec![(self.metric_name.clone(), Sample::above(count, self.activation))])
     }
 }
 

@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::{normalize, query_escape};
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::beanstalkd::Beanstalkd;
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
+
+/// The length from which on the server refuses the name of a tube.
+const TOO_LONG: usize = 200;
 
 /// Scale on the jobs in a tube of beanstalkd.
 ///
@@ -31,7 +38,6 @@ use crate::trigger::{Specs, Trigger};
 ///   timeout: 5s
 /// ```
 #[derive(Debug, Metadata)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Tube {
     /// Address of the server, as `host:port`; the port must be there.
     #[meta(trigger)]
@@ -63,6 +69,56 @@ impl Trigger for Tube {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.value)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = Beanstalkd::new(&self.server, self.timeout, sources);
+        Ok(Box::new(Server { client, trigger: self }))
+    }
+}
+
+struct Server {
+    client: Beanstalkd,
+    trigger: Tube,
+}
+
+#[async_trait]
+impl Scaler for Server {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let value = self.jobs().await.map_err(|error| error.within("error interacting with beanstalkd"))?;
+        Ok(vec![(self.trigger.metric_name(), Sample::above(value, self.trigger.activation_value))])
+    }
+}
+
+impl Server {
+    async fn jobs(&self) -> Result<f64, SourceError> {
+        let tube = &self.trigger.tube;
+        if !is_tube_name(tube) {
+            return Err(SourceError::configuration(format!("{tube:?} cannot be the name of a tube")));
+        }
+        match self.client.ask(&format!("stats-tube {tube}")).await? {
+            Some(statistics) => self.trigger.count(&statistics),
+            None => Ok(0.0),
+        }
+    }
+}
+
+/// Whether the server takes a text for the name of a tube.
+fn is_tube_name(tube: &str) -> bool {
+    let may_stand = |byte: u8| byte.is_ascii_alphanumeric() || b"-+/;.$_()".contains(&byte);
+    tube.len() < TOO_LONG && !tube.starts_with('-') && tube.bytes().all(may_stand)
+}
+
+impl Tube {
+    /// The jobs that count, in the statistics of a tube: lines of `name: value`.
+    fn count(&self, statistics: &str) -> Result<f64, SourceError> {
+        let number = |name: &str| {
+            let mut lines = statistics.lines().filter_map(|line| line.split_once(": "));
+            let value = lines.find(|(key, _)| *key == name).and_then(|(_, value)| value.trim().parse::<f64>().ok());
+            value.ok_or_else(|| SourceError::new(ErrorKind::Malformed, format!("the statistics have no {name}")))
+        };
+        let waiting = number("current-jobs-ready")? + number("current-jobs-reserved")?;
+        if self.include_delayed { Ok(waiting + number("current-jobs-delayed")?) } else { Ok(waiting) }
+    }
 }
 
 #[cfg(test)]
@@ -78,6 +134,28 @@ mod tests {
         assert!(problems.is_empty(), "{problems:?}");
         let spec = MetricSpec::external("beanstalkd-a-2Fb+c-d", Target::Float(1.5));
         assert_eq!(tube.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn ready_and_reserved_jobs_count_and_delayed_ones_if_asked_for() {
+        let count = |include_delayed: &str, statistics: &str| {
+            let metadata = [("server", "b:1"), ("tube", "t"), ("value", "1"), ("includeDelayed", include_delayed)];
+            let (tube, _) = parse::<Tube>(&Inputs::from_metadata(metadata), &Context::default());
+            tube.count(statistics).map_err(|error| error.kind)
+        };
+        let statistics = "---\nname: t\ncurrent-jobs-urgent: 1\ncurrent-jobs-ready: 3\ncurrent-jobs-reserved: 1\n\
+            current-jobs-delayed: 2\ncurrent-jobs-buried: 9\n\r\n";
+        assert_eq!([count("false", statistics), count("true", statistics)], [Ok(4.0), Ok(6.0)]);
+        assert_eq!(count("false", "---\ncurrent-jobs-ready: 3\n"), Err(ErrorKind::Malformed));
+        assert_eq!(count("false", "---\ncurrent-jobs-ready: x\n"), Err(ErrorKind::Malformed));
+    }
+
+    #[test]
+    fn no_name_breaks_out_of_its_command() {
+        assert!(is_tube_name("a-B/9.$_()") && is_tube_name(&"a".repeat(199)));
+        for wrong in ["a\r\npause-tube a 9", "a b", "-a", "ä", &"a".repeat(200)] {
+            assert!(!is_tube_name(wrong), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,13 +1,22 @@
 //! `ibmmq`: the messages in queues of IBM MQ (`scalers/ibmmq.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::{Client, Url};
+use serde::Deserialize;
+use serde_json::json;
 
+use crate::client::Sources;
 use crate::client::certificates::Certificates;
+use crate::client::http::{self, Answer};
 use crate::client::request_uri::RequestUri;
-use crate::trigger::{Specs, Trigger};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
 
 /// Scale on the depth of queues in IBM MQ.
 ///
@@ -43,7 +52,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct IbmMq {
     /// Address of the queue manager's MQSC resource, such as
     /// `https://host:9443/ibmmq/rest/v2/admin/action/qmgr/QM1/mqsc`, where `QM1` is the queue manager.
@@ -92,6 +100,17 @@ impl IbmMq {
         }
     }
 
+    /// One number of those of all queues.
+    fn combine(&self, depths: &[i64]) -> Result<i64, SourceError> {
+        let sum = || depths.iter().fold(0_i64, |sum, depth| sum.saturating_add(*depth));
+        match self.operation.as_str() {
+            "max" => Ok(depths.iter().copied().max().unwrap_or_default()),
+            "sum" => Ok(sum()),
+            "avg" => Ok(i64::try_from(depths.len()).ok().and_then(|queues| sum().checked_div(queues)).unwrap_or(0)),
+            other => Err(SourceError::configuration(format!("operation {other:?} is none of max, avg and sum"))),
+        }
+    }
+
     /// Named after the first queue only.
     fn metric_name(&self) -> String {
         normalize(&format!("ibmmq-{}", self.queue_names.first().map_or("", String::as_str)))
@@ -102,6 +121,110 @@ impl Trigger for IbmMq {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.queue_depth)))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &self.certificates.options_with_pair(self.unsafe_ssl))?;
+        let mut url: Url = match self.host.parse() {
+            Ok(url) => url,
+            Err(error) => {
+                let error = SourceError::configuration(format!("host is not an address: {error}"));
+                return Ok(Box::new(Unreadable(error)));
+            }
+        };
+        http::remove_login(&mut url);
+        Ok(Box::new(QueueManager { client, url, trigger: self }))
+    }
+}
+
+struct QueueManager {
+    client: Arc<Client>,
+    url: Url,
+    trigger: IbmMq,
+}
+
+#[async_trait]
+impl Scaler for QueueManager {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let depth = self.depth().await.map_err(|error| error.within("error inspecting IBM MQ queue depth"))?;
+        let sample = Sample::above(float(depth), float(self.trigger.activation_queue_depth));
+        Ok(vec![(self.trigger.metric_name(), sample)])
+    }
+}
+
+impl QueueManager {
+    async fn depth(&self) -> Result<i64, SourceError> {
+        let mut depths = Vec::new();
+        for queue in &self.trigger.queue_names {
+            depths.push(self.depth_of(queue).await?);
+        }
+        self.trigger.combine(&depths)
+    }
+
+    async fn depth_of(&self, queue: &str) -> Result<i64, SourceError> {
+        let command = json!({
+            "type": "runCommandJSON",
+            "command": "display",
+            "qualifier": "qlocal",
+            "name": queue,
+            "responseParameters": ["CURDEPTH"],
+        });
+        let request = self.client.post(self.url.clone()).header("ibm-mq-rest-csrf-token", "value").json(&command);
+        let request = request.basic_auth(&self.trigger.username, Some(self.trigger.password.expose()));
+        judge(&http::send(request).await?, queue)
+    }
+}
+
+/// What the server answers to a command.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Reply {
+    command_response: Vec<Response>,
+    error: Vec<Failure>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Response {
+    message: Vec<String>,
+    parameters: Parameters,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Parameters {
+    curdepth: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Failure {
+    message: String,
+}
+
+/// The depth of a queue, in the answer to the question for it.
+fn judge(answer: &Answer, queue: &str) -> Result<i64, SourceError> {
+    let unknown = || format!("failed to get the current queue depth parameter for queue {queue}");
+    match answer.status.as_u16() {
+        200 => {}
+        401 => {
+            let message = "authentication failed: incorrect username or password";
+            return Err(SourceError::new(ErrorKind::Denied, message));
+        }
+        404 => {
+            let error = serde_json::from_str::<Reply>(&answer.body).unwrap_or_default().error.into_iter().next();
+            return Err(SourceError::configuration(error.map_or_else(unknown, |error| error.message)));
+        }
+        status => {
+            let message = format!("unexpected status code {status} for queue {queue}");
+            return Err(SourceError::new(http::status_kind(answer.status), message));
+        }
+    }
+    let reply: Reply = http::decode(&answer.body, &format!("queue {queue}"))?;
+    let response = reply.command_response.into_iter().next().unwrap_or_default();
+    if let Some(message) = response.message.into_iter().next() {
+        return Err(SourceError::configuration(message));
+    }
+    response.parameters.curdepth.ok_or_else(|| SourceError::new(ErrorKind::Malformed, unknown()))
 }
 
 #[cfg(test)]
@@ -124,6 +247,16 @@ mod tests {
         assert!(problems.is_empty(), "{problems:?}");
         let spec = MetricSpec::external("ibmmq-DEV-QUEUE-1", Target::Integer(20));
         assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
+    }
+
+    #[test]
+    fn several_queues_make_one_number() {
+        let combined = |operation: &str| {
+            let metadata = [("host", "https://h/mqsc"), ("queueNames", "a,b"), ("operation", operation)];
+            parsed(&metadata, &[]).0.combine(&[3, 6]).map_err(|error| error.kind)
+        };
+        assert_eq!(["max", "sum", "avg"].map(combined), [Ok(6), Ok(9), Ok(4)]);
+        assert_eq!(combined("max,sum"), Err(ErrorKind::Configuration));
     }
 
     #[test]

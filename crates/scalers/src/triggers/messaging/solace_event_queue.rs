@@ -1,13 +1,38 @@
 //! `solace-event-queue`: messages, spool and receive rate of a queue in Solace (`scalers/solace-event-queue.md`).
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, StatusCode, Url};
+use serde_json::Value;
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::http;
+use crate::client::solace::all_failed;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 const MEGABYTE: i64 = 1024 * 1024;
+
+/// What is written as `%XX` in a segment of a path.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
 
 /// Scale on the messages in a Solace queue.
 ///
@@ -45,7 +70,6 @@ const MEGABYTE: i64 = 1024 * 1024;
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct SolaceEventQueue {
     /// Addresses of the brokers' SEMP API, such as `https://a.example:943,https://b.example:943`; each is tried when
     /// those before it fail, or when the VPN is not up there.
@@ -99,16 +123,113 @@ impl SolaceEventQueue {
             ("msgrcvrate", self.message_receive_rate_target),
         ]
     }
+
+    fn metric_name(&self, end: &str) -> String {
+        normalize(&format!("solace-{}-{end}", self.queue_name))
+    }
+
+    /// The reading that the figures make; each that has a target must be there.
+    fn reading(&self, figures: [Option<i64>; 3]) -> Result<Reading, SourceError> {
+        let megabytes = self.activation_message_spool_usage_target.wrapping_mul(MEGABYTE);
+        let activations =
+            [self.activation_message_count_target, megabytes, self.activation_message_receive_rate_target];
+        let active = figures.iter().zip(activations).any(|(figure, activation)| figure.unwrap_or(0) > activation);
+        let wanted = self.targets().into_iter().zip(figures).filter(|((_, target), _)| *target > 0);
+        wanted
+            .map(|((end, _), figure)| {
+                let missing = || malformed(&format!("the broker says nothing of {end}"));
+                let value = float(figure.ok_or_else(missing)?);
+                Ok((self.metric_name(end), Sample { value, active }))
+            })
+            .collect()
+    }
 }
 
 impl Trigger for SolaceEventQueue {
     fn specs(&self, _: &Context) -> Specs {
         let given = self.targets().into_iter().filter(|(_, target)| *target > 0);
-        let spec = |(end, target)| {
-            MetricSpec::external(normalize(&format!("solace-{}-{end}", self.queue_name)), Target::Integer(target))
-        };
+        let spec = |(end, target)| MetricSpec::external(self.metric_name(end), Target::Integer(target));
         Specs::Known(given.map(spec).collect())
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        Ok(Box::new(Brokers { client, trigger: self }))
+    }
+}
+
+struct Brokers {
+    client: Arc<Client>,
+    trigger: SolaceEventQueue,
+}
+
+#[async_trait]
+impl Scaler for Brokers {
+    /// Asks one broker after the other, from the one that answered last.
+    async fn sample(&self, memory: &mut Memory) -> Result<Reading, SourceError> {
+        let addresses = &self.trigger.addresses;
+        let mut first = 0;
+        let first = memory.get_or("broker", || 0_usize).unwrap_or(&mut first);
+        let mut failures = Vec::new();
+        for index in (0..addresses.len()).map(|offset| (*first + offset) % addresses.len()) {
+            let Some(address) = addresses.get(index) else { continue };
+            match self.figures(address).await {
+                Ok(figures) => {
+                    *first = index;
+                    return self.trigger.reading(figures);
+                }
+                Err(failure) => failures.push(failure),
+            }
+        }
+        Err(all_failed("unable to collect metrics, error(s)", &failures))
+    }
+}
+
+impl Brokers {
+    /// Messages, bytes, and messages per second of the queue at one broker.
+    async fn figures(&self, address: &str) -> Result<[Option<i64>; 3], SourceError> {
+        let vpn = utf8_percent_encode(&self.trigger.message_vpn, ESCAPED);
+        let queue = utf8_percent_encode(&self.trigger.queue_name, ESCAPED);
+        let vpn = format!("{}/SEMP/v2/monitor/msgVpns/{vpn}", address.trim());
+        let answer = self.get(&format!("{vpn}?select=state")).await?;
+        match answer.pointer("/data/state").and_then(Value::as_str) {
+            Some("up") => {}
+            Some(state) => {
+                let message = format!("Message vpn is not up ({state})");
+                return Err(SourceError::new(ErrorKind::Unreachable, message));
+            }
+            None => return Err(malformed("the broker does not say whether the message VPN is up")),
+        }
+        let answer = self.get(&format!("{vpn}/queues/{queue}?select=msgs,msgSpoolUsage,averageRxMsgRate")).await?;
+        let figure = |path: &str| match answer.pointer(path) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_i64().map(Some).ok_or_else(|| malformed(&format!("{path} is no whole number"))),
+        };
+        Ok([figure("/collections/msgs/count")?, figure("/data/msgSpoolUsage")?, figure("/data/averageRxMsgRate")?])
+    }
+
+    async fn get(&self, address: &str) -> Result<Value, SourceError> {
+        let mut url: Url = address.parse().map_err(|error| {
+            SourceError::configuration(format!("solaceSempBaseURL is not a list of addresses: {error}"))
+        })?;
+        http::remove_login(&mut url);
+        let what = http::presentable(&url);
+        let SolaceEventQueue { username, password, .. } = &self.trigger;
+        let request = self.client.get(url).basic_auth(username, Some(password.expose()));
+        let answer = http::send(request.header(CONTENT_TYPE, "application/json")).await?.json(&what)?;
+        let code =
+            answer.pointer("/meta/responseCode").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+        let status = code.and_then(|code| StatusCode::from_u16(code).ok());
+        match status {
+            Some(status) if status.is_success() => Ok(answer),
+            Some(status) => Err(SourceError::new(http::status_kind(status), format!("{what}: {}", status.as_u16()))),
+            None => Err(malformed(&format!("{what}: the answer has no responseCode"))),
+        }
+    }
+}
+
+fn malformed(message: &str) -> SourceError {
+    SourceError::new(ErrorKind::Malformed, message)
 }
 
 #[cfg(test)]
@@ -141,6 +262,24 @@ mod tests {
             MetricSpec::external("solace-a-b-msgrcvrate", Target::Integer(5)),
         ];
         assert_eq!(trigger.specs(&Context::default()), Specs::Known(expected));
+    }
+
+    #[test]
+    fn any_figure_activates_and_one_with_a_target_must_be_there() {
+        let targets =
+            [("messageCountTarget", "5"), ("messageSpoolUsageTarget", "1"), ("messageReceiveRateTarget", "1")];
+        let activations = [
+            ("activationMessageCountTarget", "20"),
+            ("activationMessageSpoolUsageTarget", "1"),
+            ("activationMessageReceiveRateTarget", "3"),
+        ];
+        let (trigger, _) = parsed(&[targets, activations].concat());
+        let active = |figures: [i64; 3]| trigger.reading(figures.map(Some)).unwrap()[0].1.active;
+        let figures = [[20, MEGABYTE, 3], [21, 0, 0], [0, MEGABYTE + 1, 0], [0, 0, 4]];
+        assert_eq!(figures.map(active), [false, true, true, true]);
+        let (count, _) = parsed(&targets[..1]);
+        assert_eq!(count.reading([Some(7), None, None]).unwrap().len(), 1);
+        assert_eq!(count.reading([None, Some(1), Some(1)]).unwrap_err().kind, ErrorKind::Malformed);
     }
 
     #[test]

@@ -23,8 +23,8 @@ type Pairs = Vec<(String, String)>;
 
 /// A trigger, and what passes between it and its source.
 ///
-/// In metadata, `{address}` stands for the URL of the server without a path, `{host}` for its name and port, and in what
-/// is asked `{any}` for any text.
+/// In metadata, `{address}` stands for the URL of the server without a path, `{host}` for its name and port, in what is
+/// asked `{any}` for any text, and in the body of an answer `{port}` for the server's port.
 pub struct Case {
     /// Tells it from others in messages.
     pub title: String,

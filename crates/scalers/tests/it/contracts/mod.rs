@@ -11,6 +11,7 @@ mod ci;
 mod databases;
 mod faults;
 mod gcp;
+mod messaging;
 mod observability;
 mod openstack;
 mod predictkube;
@@ -31,6 +32,7 @@ fn cases() -> Vec<Case> {
         ci::cases(),
         databases::cases(),
         gcp::cases(),
+        messaging::cases(),
         observability::cases(),
         openstack::cases(),
         web::cases(),

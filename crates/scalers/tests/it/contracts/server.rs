@@ -63,11 +63,14 @@ pub struct Server {
 
 impl Server {
     /// Starts it: by TLS as `host`, or else without.
-    pub async fn start(host: Option<&'static str>, exchanges: Vec<Exchange>) -> Self {
-        let script = Arc::new(Mutex::new(Script { exchanges, asked: 0, complaints: Vec::new() }));
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&script));
+    pub async fn start(host: Option<&'static str>, mut exchanges: Vec<Exchange>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
+        for exchange in &mut exchanges {
+            exchange.answer.body = exchange.answer.body.replace("{port}", &address.port().to_string());
+        }
+        let script = Arc::new(Mutex::new(Script { exchanges, asked: 0, complaints: Vec::new() }));
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&script));
         let folder = TempDir::new().expect("a folder");
         match host {
             None => drop(tokio::spawn(async move { axum::serve(listener, router).await })),

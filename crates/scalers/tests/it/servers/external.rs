@@ -12,12 +12,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use keda_scalers::registry::external::messages::*;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio_rustls::TlsAcceptor;
 use tonic::server::Grpc;
 use tonic::{Response, Status};
 use tonic_prost::ProstCodec;
@@ -81,13 +77,7 @@ impl External {
 
     /// Serves over TLS on `localhost`; its port.
     pub async fn serve_tls(&self, certificates: &Certificates) -> u16 {
-        let chain = CertificateDer::pem_file_iter(&certificates.cert_file).unwrap().map(Result::unwrap).collect();
-        let key = PrivateKeyDer::from_pem_file(&certificates.key_file).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let mut config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = certificates.acceptor(&[b"h2"]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = self.clone();

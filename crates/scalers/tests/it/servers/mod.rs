@@ -2,11 +2,14 @@
 
 #![allow(dead_code, reason = "two test binaries use it, each in part")]
 
+pub mod beanstalkd;
 pub mod certificates;
 pub mod clickhouse;
 pub mod etcd;
 pub mod external;
 pub mod mariadb;
+pub mod grpc;
+pub mod nats;
 pub mod postgresql;
 pub mod prometheus;
 pub mod rabbitmq;

@@ -1,12 +1,20 @@
 //! `temporal`: the backlog of a task queue (`scalers/temporal.md`).
 
+mod backlog;
+pub mod messages;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 
+use crate::client::Sources;
 use crate::client::certificates::Certificates;
-use crate::trigger::{Specs, Trigger};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
+use backlog::Backlog;
 
 /// Scale on the backlog of a task queue in Temporal.
 ///
@@ -21,8 +29,7 @@ use crate::trigger::{Specs, Trigger};
 /// Log in with `apiKey`, or with the client's certificate in `cert` and `key`, or with both. Pod identities are not
 /// used.
 ///
-/// - With neither, the connection is not encrypted, whatever `enableTLS` says. `ca` and `unsafeSsl` count only with a
-///   certificate.
+/// - With neither, the connection is not encrypted, whatever `enableTLS` says. `ca` counts only with a certificate.
 /// - Fast workers keep the queue empty, and the target would go to zero under them: `includeRunningWorkflowCount` keeps
 ///   it up while workflows run.
 ///
@@ -45,7 +52,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Temporal {
     /// Address of the server's gRPC frontend, as `host:port`, such as `temporal-frontend.shop.svc:7233`.
     #[meta(trigger, env)]
@@ -104,13 +110,13 @@ pub struct Temporal {
     /// Key to log in with, sent as a bearer token.
     #[meta(auth, env, optional)]
     api_key: Secret,
-    /// Least time that a connection may take to be made, in seconds.
+    /// Time that a call may take at least, in seconds, as it may have to connect first.
     #[meta(trigger, default = "5")]
     min_connect_timeout: i64,
     /// Whether to use TLS with an `apiKey`; with a certificate it is always used, with neither never.
     #[meta(name = "enableTLS", trigger, default = "true")]
     enable_tls: bool,
-    /// Whether to take any certificate of the server; counts only with `cert` and `key`.
+    /// Whether to take any certificate of the server, where TLS is on.
     #[meta(trigger, optional)]
     unsafe_ssl: bool,
     #[meta(group)]
@@ -148,8 +154,7 @@ impl Temporal {
         if self.worker_deployment_name.is_empty() != self.worker_deployment_build_id.is_empty() {
             return Err("workerDeploymentName and workerDeploymentBuildId must both be set".to_string());
         }
-        let old_rules = !self.build_id.is_empty() || self.select_all_active || self.select_unversioned;
-        if !self.worker_deployment_name.is_empty() && old_rules {
+        if !self.worker_deployment_name.is_empty() && self.has_old_rules() {
             return Err("workerDeploymentName/workerDeploymentBuildId cannot be combined with buildId, \
                 selectAllActive, or selectUnversioned"
                 .to_string());
@@ -183,6 +188,20 @@ impl Temporal {
         }
     }
 
+    /// Whether the old rules of versions select what counts.
+    fn has_old_rules(&self) -> bool {
+        !self.build_id.is_empty() || self.select_all_active || self.select_unversioned
+    }
+
+    /// TLS, when it is on.
+    fn tls(&self) -> Option<TlsOptions> {
+        if self.certificates.is_whole() {
+            return Some(self.certificates.options(self.unsafe_ssl));
+        }
+        let is_on = self.enable_tls && !self.api_key.is_empty();
+        is_on.then(|| TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() })
+    }
+
     fn metric_name(&self) -> String {
         let queue = format!("temporal-{}-{}", self.namespace, self.task_queue);
         if self.worker_deployment_name.is_empty() {
@@ -195,6 +214,30 @@ impl Temporal {
 impl Trigger for Temporal {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.target_queue_size)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let (metric_name, activation) = (self.metric_name(), self.activation_target_queue_size);
+        match Backlog::new(self, sources) {
+            Ok(backlog) => Ok(Box::new(Queue { metric_name, activation, backlog })),
+            Err(error) => Ok(Box::new(Unreadable(error))),
+        }
+    }
+}
+
+struct Queue {
+    metric_name: String,
+    activation: i64,
+    backlog: Backlog,
+}
+
+#[async_trait]
+impl Scaler for Queue {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let tasks = self.backlog.tasks().await;
+        let (tasks, status) = tasks.map_err(|error| error.within("failed to get Temporal backlog count"))?;
+        let active = tasks > self.activation || self.backlog.is_kept_up(status).await?;
+        Ok(vec![(self.metric_name.clone(), Sample { value: float(tasks), active })])
     }
 }
 

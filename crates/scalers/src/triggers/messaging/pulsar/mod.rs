@@ -1,12 +1,19 @@
 //! `pulsar`: the backlog of a subscription (`scalers/pulsar.md`).
 
+mod statistics;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Inputs, Metadata, Parameter, Reader, parse_with_fingerprint};
 use keda_core::metric::{ExternalMetric, MetricSpec, Target, TargetType};
 use keda_core::names::normalize;
 use keda_core::problem::{Severity, Step};
+use keda_core::sample::{Reading, Sample, SourceError};
 
+use crate::client::Sources;
 use crate::client::authentication::Authentication;
-use crate::trigger::{Specs, Trigger};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+use statistics::Statistics;
 
 /// Scale on the backlog of a subscription in Pulsar.
 ///
@@ -44,7 +51,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Pulsar {
     /// Address of the admin API, such as `http://pulsar.shop.svc:8080`, without a slash at the end.
     #[meta(name = "adminURL", trigger, env)]
@@ -66,6 +72,7 @@ pub struct Pulsar {
     is_partitioned_topic: bool,
     /// The old way to say `authModes: tls`: `enable`. It counts only with `cert` or `key` in the TriggerAuthentication.
     #[meta(trigger, optional)]
+    #[expect(dead_code, reason = "it counts as one of the modes")]
     tls: String,
     #[meta(group)]
     authentication: PulsarAuthentication,
@@ -73,14 +80,17 @@ pub struct Pulsar {
 
 impl Pulsar {
     fn check(&mut self, reader: &mut Reader<'_>) {
-        let authentication = &self.authentication.0;
-        let own_tls = authentication.is_on() && (authentication.has("tls") || authentication.has_ca());
-        if own_tls
-            && !reader.has_errors()
-            && let Err(error) = authentication.tls(false).check()
+        if !reader.has_errors()
+            && let Err(error) = self.tls().check()
         {
             reader.error(error.message);
         }
+    }
+
+    /// Certificates count only where some mode is on.
+    fn tls(&self) -> TlsOptions {
+        let authentication = &self.authentication.0;
+        if authentication.is_on() { authentication.tls(false) } else { TlsOptions::default() }
     }
 
     fn metric_name(&self) -> String {
@@ -96,6 +106,26 @@ impl Trigger for Pulsar {
             target: Target::Integer(self.msg_backlog_threshold),
             target_type: Some(TargetType::AverageValue),
         }))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let metric_name = self.metric_name();
+        let activation = float(self.activation_msg_backlog_threshold);
+        Ok(Box::new(Subscription { metric_name, activation, statistics: Statistics::new(self, sources)? }))
+    }
+}
+
+struct Subscription {
+    metric_name: String,
+    activation: f64,
+    statistics: Statistics,
+}
+
+#[async_trait]
+impl Scaler for Subscription {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let backlog = float(self.statistics.backlog().await?);
+        Ok(vec![(self.metric_name.clone(), Sample::above(backlog, self.activation))])
     }
 }
 

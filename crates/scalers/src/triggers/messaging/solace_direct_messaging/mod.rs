@@ -1,12 +1,25 @@
 //! `solace-direct-messaging`: what Solace sends to clients, and what waits for them
 //! (`scalers/solace-direct-messaging.md`).
 
+mod replies;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Url};
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::http;
+use crate::client::solace::all_failed;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+use replies::{Rate, Reply};
 
 /// Scale on what a Solace broker sends to the clients whose names match.
 ///
@@ -43,7 +56,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct SolaceDirectMessaging {
     /// Addresses of the brokers' SEMP API, such as `https://a.example:943,https://b.example:943`; each is tried when
     /// those before it fail.
@@ -81,15 +93,19 @@ pub struct SolaceDirectMessaging {
     aggregated_client_average_tx_msg_rate_target: i64,
     /// Without effect, as in KEDA: the target is always active.
     #[meta(trigger, default = "0")]
+    #[expect(dead_code, reason = "without effect, as in KEDA")]
     activation_aggregated_client_tx_byte_rate_target: i64,
     /// Without effect, as in KEDA: the target is always active.
     #[meta(trigger, default = "0")]
+    #[expect(dead_code, reason = "without effect, as in KEDA")]
     activation_aggregated_client_average_tx_byte_rate_target: i64,
     /// Without effect, as in KEDA: the target is always active.
     #[meta(trigger, default = "0")]
+    #[expect(dead_code, reason = "without effect, as in KEDA")]
     activation_aggregated_client_tx_msg_rate_target: i64,
     /// Without effect, as in KEDA: the target is always active.
     #[meta(trigger, default = "0")]
+    #[expect(dead_code, reason = "without effect, as in KEDA")]
     activation_aggregated_client_average_tx_msg_rate_target: i64,
 }
 
@@ -119,19 +135,41 @@ impl SolaceDirectMessaging {
             let message = format!("queued messages factor should be >0 and <=100. QueuedMessagesFactor: '{factor}'");
             return reader.error_at("queuedMessagesFactor", message);
         }
-        if self.targets().iter().all(|(_, target)| *target < 1) {
+        if self.targets().iter().all(|(_, target, _)| *target < 1) {
             reader.error("no target value found in the scaler configuration");
         }
     }
 
-    /// The targets by the ends of their metrics' names.
-    fn targets(&self) -> [(&'static str, i64); 4] {
+    /// The targets by the ends of their metrics' names, and the rates that they are of.
+    fn targets(&self) -> [(&'static str, i64, Rate); 4] {
         [
-            ("aggregatedClientTxByteRateTarget", self.aggregated_client_tx_byte_rate_target),
-            ("aggregatedClientAverageTxByteRateTarget", self.aggregated_client_average_tx_byte_rate_target),
-            ("aggregatedClientTxMsgRateTarget", self.aggregated_client_tx_msg_rate_target),
-            ("aggregatedClientAverageTxMsgRateTarget", self.aggregated_client_average_tx_msg_rate_target),
+            ("aggregatedClientTxByteRateTarget", self.aggregated_client_tx_byte_rate_target, Rate::Bytes),
+            (
+                "aggregatedClientAverageTxByteRateTarget",
+                self.aggregated_client_average_tx_byte_rate_target,
+                Rate::AverageBytes,
+            ),
+            ("aggregatedClientTxMsgRateTarget", self.aggregated_client_tx_msg_rate_target, Rate::Messages),
+            (
+                "aggregatedClientAverageTxMsgRateTarget",
+                self.aggregated_client_average_tx_msg_rate_target,
+                Rate::AverageMessages,
+            ),
         ]
+    }
+
+    /// The names of the metrics that are wanted, with their targets and rates.
+    fn wanted(&self) -> impl Iterator<Item = (String, i64, Rate)> {
+        let given = self.targets().into_iter().filter(|(_, target, _)| *target > 0);
+        given.map(|(end, target, rate)| {
+            (normalize(&format!("solace-dm-{}-{end}", self.client_name_pattern)), target, rate)
+        })
+    }
+
+    /// The question for what is shown of the clients.
+    fn question(&self, shown: &str) -> String {
+        let pattern = self.client_name_pattern.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        format!("<rpc><show><client><name>*{pattern}*</name>{shown}</client></show></rpc>")
     }
 }
 
@@ -146,12 +184,73 @@ fn has_web_address(text: &str) -> bool {
 
 impl Trigger for SolaceDirectMessaging {
     fn specs(&self, _: &Context) -> Specs {
-        let given = self.targets().into_iter().filter(|(_, target)| *target > 0);
-        let spec = |(end, target)| {
-            let name = normalize(&format!("solace-dm-{}-{end}", self.client_name_pattern));
-            MetricSpec::external(name, Target::Integer(target))
-        };
-        Specs::Known(given.map(spec).collect())
+        let spec = |(name, target, _)| MetricSpec::external(name, Target::Integer(target));
+        Specs::Known(self.wanted().map(spec).collect())
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let tls = TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() };
+        Ok(Box::new(Brokers { client: sources.http.client(&sources.tls, &tls)?, trigger: self }))
+    }
+}
+
+struct Brokers {
+    client: Arc<Client>,
+    trigger: SolaceDirectMessaging,
+}
+
+#[async_trait]
+impl Scaler for Brokers {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let vpn = &self.trigger.message_vpn;
+        let rates = self.ask("<stats/>", "reading client stats failed", |reply| {
+            self.trigger.wanted().map(|(_, _, rate)| reply.rate(vpn, rate)).collect::<Result<Vec<_>, _>>()
+        });
+        let rates = rates.await?;
+        let queues = "<stats></stats><queues></queues>";
+        let waiting = self.ask(queues, "reading client stat queues failed", |reply| reply.waiting(vpn)).await?;
+        let wanted = self.trigger.wanted().zip(rates);
+        let reading = wanted.map(|((name, _, rate), sent)| {
+            let queued = waiting.of(rate).saturating_mul(self.trigger.queued_messages_factor);
+            // Whatever is sent, the target is kept above zero.
+            (name, Sample { value: float(sent.saturating_add(queued)), active: true })
+        });
+        Ok(reading.collect())
+    }
+}
+
+impl Brokers {
+    /// Asks one broker after the other, until one answers, and takes something out of its reply.
+    async fn ask<T>(
+        &self,
+        shown: &str,
+        failed: &str,
+        take: impl FnOnce(&Reply<'_>) -> Result<T, SourceError>,
+    ) -> Result<T, SourceError> {
+        let question = self.trigger.question(shown);
+        let mut failures = Vec::new();
+        for address in &self.trigger.addresses {
+            match self.post(address, &question).await {
+                Ok(body) => {
+                    let reply = Reply::parse(&body).and_then(|document| take(&Reply::check(&document)?));
+                    return reply.map_err(|error| error.within(failed));
+                }
+                Err(failure) => failures.push(failure),
+            }
+        }
+        Err(all_failed(&format!("{failed}: no URL returned any data"), &failures))
+    }
+
+    async fn post(&self, address: &str, question: &str) -> Result<String, SourceError> {
+        let mut url: Url = format!("{address}/SEMP").parse().map_err(|error| {
+            SourceError::configuration(format!("solaceSempBaseURL is not a list of addresses: {error}"))
+        })?;
+        http::remove_login(&mut url);
+        let what = http::presentable(&url);
+        let SolaceDirectMessaging { username, password, .. } = &self.trigger;
+        let request = self.client.post(url).basic_auth(username, Some(password.expose()));
+        let request = request.header(CONTENT_TYPE, "application/xml").body(question.to_string());
+        http::send(request).await?.success(&what)
     }
 }
 
@@ -179,6 +278,13 @@ mod tests {
             MetricSpec::external("solace-dm-a-b-aggregatedClientAverageTxMsgRateTarget", Target::Integer(7)),
         ];
         assert_eq!(trigger.specs(&Context::default()), Specs::Known(expected));
+    }
+
+    #[test]
+    fn the_pattern_cannot_change_the_question() {
+        let (trigger, _) = parsed("http://solace", "a<&>b", &[]);
+        let question = "<rpc><show><client><name>*a&lt;&amp;&gt;b*</name><stats/></client></show></rpc>";
+        assert_eq!(trigger.question("<stats/>"), question);
     }
 
     #[test]

@@ -1,10 +1,17 @@
 //! `nats-jetstream`: the lag of a consumer of a NATS JetStream stream (`scalers/nats-jetstream.md`).
 
+mod monitoring;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
+use monitoring::{Leader, Monitoring};
 
 /// Scale on the lag of a consumer in NATS JetStream.
 ///
@@ -33,7 +40,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct NatsJetStream {
     /// Name of the account that the stream is in, such as `$G`; this or `accountID` is needed.
     #[meta(auth, trigger, optional)]
@@ -79,6 +85,30 @@ impl NatsJetStream {
 impl Trigger for NatsJetStream {
     fn specs(&self, _: &Context) -> Specs {
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.lag_threshold)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
+        match Monitoring::new(&self, client) {
+            Ok(monitoring) => Ok(Box::new(Consumer { monitoring, trigger: self })),
+            Err(error) => Ok(Box::new(Unreadable(error))),
+        }
+    }
+}
+
+struct Consumer {
+    monitoring: Monitoring,
+    trigger: NatsJetStream,
+}
+
+#[async_trait]
+impl Scaler for Consumer {
+    async fn sample(&self, memory: &mut Memory) -> Result<Reading, SourceError> {
+        let mut nobody = None;
+        let leader = memory.get_or("leader", || None::<Leader>).unwrap_or(&mut nobody);
+        let lag = float(self.monitoring.lag(leader).await?);
+        let sample = Sample::above(lag, float(self.trigger.activation_lag_threshold));
+        Ok(vec![(self.trigger.metric_name(), sample)])
     }
 }
 
