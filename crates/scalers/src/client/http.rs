@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use keda_core::sample::{ErrorKind, SourceError};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Upgraded, Url};
 use tokio::time::Instant;
 
 use super::SourceSettings;
@@ -135,11 +135,7 @@ impl Answer {
 /// [`ErrorKind::Unreachable`] when nobody answered in time, [`ErrorKind::Malformed`] for a body that is too long or
 /// broken off, [`ErrorKind::Configuration`] for a request that cannot be built or leads to another host.
 pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
-    let started = Instant::now();
-    let response = request.send().await;
-    let status = response.as_ref().ok().map(|response| response.status().as_u16());
-    note(Notice::Exchange { status, took: started.elapsed() });
-    let mut response = response.map_err(|error| transport_error(&error))?;
+    let mut response = begin(request).await?;
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
     let mut body = Vec::new();
@@ -150,6 +146,30 @@ pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
         body.extend_from_slice(&chunk);
     }
     Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// Sends a request that makes something else of the connection; the headers of the answer, and the connection.
+///
+/// # Errors
+/// As for [`send`]; the kind that the status means, where the server does not switch.
+pub async fn upgrade(request: RequestBuilder) -> Result<(HeaderMap, Upgraded), SourceError> {
+    let response = begin(request).await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        let kind = if status.is_success() { ErrorKind::Malformed } else { status_kind(status) };
+        let message = format!("{}: status {} instead of 101", presentable(response.url()), status.as_u16());
+        return Err(SourceError::new(kind, message));
+    }
+    Ok((headers, response.upgrade().await.map_err(|error| transport_error(&error))?))
+}
+
+/// Sends a request and waits for the head of the answer.
+async fn begin(request: RequestBuilder) -> Result<Response, SourceError> {
+    let started = Instant::now();
+    let response = request.send().await;
+    let status = response.as_ref().ok().map(|response| response.status().as_u16());
+    note(Notice::Exchange { status, took: started.elapsed() });
+    response.map_err(|error| transport_error(&error))
 }
 
 /// The address that a parameter gives.

@@ -27,6 +27,7 @@ pub mod redis;
 pub mod request_uri;
 pub mod search;
 pub mod tls;
+pub mod websocket;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

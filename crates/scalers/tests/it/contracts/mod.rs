@@ -11,6 +11,7 @@ mod observability;
 mod openstack;
 mod predictkube;
 mod server;
+mod splunk_observability;
 mod web;
 
 use case::Case;
