@@ -4,6 +4,7 @@
 
 pub mod certificates;
 pub mod external;
+pub mod graphite;
 pub mod postgresql;
 pub mod prometheus;
 pub mod rabbitmq;
