@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::secret::Secret;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Upgraded, Url};
@@ -194,9 +195,15 @@ pub fn under(mut url: Url, parameter: &str, segments: &[&str]) -> Result<Url, So
     Ok(url)
 }
 
-/// What a server says of a failure, short enough for a message and in one line.
+/// What a server says, short enough for a message and in one line.
 pub fn excerpt(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
+}
+
+/// What a server says of a failure, as [`excerpt`] has it, without the credentials that it was sent.
+pub fn told(text: &str, credentials: &[&Secret]) -> String {
+    let hide = |text: String, secret: &&Secret| text.replace(secret.expose(), "***");
+    excerpt(&credentials.iter().filter(|secret| !secret.is_empty()).fold(text.to_string(), hide))
 }
 
 /// What a status that is not a success says about the failure.
@@ -254,9 +261,14 @@ fn causes(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use keda_core::secret::Secret;
-
     use super::*;
+
+    #[test]
+    fn what_a_server_tells_is_short_and_tells_no_credentials() {
+        let key = Secret::new("hunter2");
+        assert_eq!(told("no  such key:\nhunter2", &[&Secret::default(), &key]), "no such key: ***");
+        assert_eq!(told(&"é".repeat(300), &[]).chars().count(), 200);
+    }
 
     #[test]
     fn a_client_is_shared_as_long_as_it_is_used() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::secret::Secret;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -17,6 +18,7 @@ const REST: Duration = Duration::from_secs(2);
 /// A program that runs.
 pub(super) struct Computation {
     socket: WebSocket,
+    token: Secret,
     /// What it is stopped by.
     handle: Option<String>,
     /// The values of all its data points so far.
@@ -33,7 +35,7 @@ impl Computation {
                 return Err(SourceError::new(ErrorKind::Denied, "the login was not accepted; check accessToken"));
             };
             let message = understood(&message)?;
-            refusal(&message, "the login was not accepted")?;
+            refusal(&message, &trigger.access_token, "the login was not accepted")?;
             if message.get("type").and_then(Value::as_str) == Some("authenticated") {
                 break;
             }
@@ -43,7 +45,7 @@ impl Computation {
             "maxDelay": 0, "immediate": false, "timezone": "",
         });
         socket.send(&program.to_string()).await?;
-        Ok(Computation { socket, handle: None, values: Vec::new() })
+        Ok(Computation { socket, token: trigger.access_token.clone(), handle: None, values: Vec::new() })
     }
 
     /// The values of the data points that it gives in a time.
@@ -69,7 +71,7 @@ impl Computation {
                 Some(Message::Binary(message)) => self.values.extend(points::read(&message)?),
                 Some(message) => {
                     let message = understood(&message)?;
-                    refusal(&message, "could not execute signalflow query")?;
+                    refusal(&message, &self.token, "could not execute signalflow query")?;
                     match message.get("event").and_then(Value::as_str) {
                         Some("JOB_START") => {
                             self.handle = message.get("handle").and_then(Value::as_str).map(str::to_string);
@@ -93,7 +95,7 @@ fn understood(message: &Message) -> Result<Value, SourceError> {
 }
 
 /// What a message says of a failure.
-fn refusal(message: &Value, what: &str) -> Result<(), SourceError> {
+fn refusal(message: &Value, token: &Secret, what: &str) -> Result<(), SourceError> {
     if message.get("type").and_then(Value::as_str) != Some("error") {
         return Ok(());
     }
@@ -103,6 +105,6 @@ fn refusal(message: &Value, what: &str) -> Result<(), SourceError> {
         Some(500..) => ErrorKind::Unreachable,
         _ => ErrorKind::Configuration,
     };
-    let told = message.get("message").and_then(Value::as_str).map(http::excerpt).unwrap_or_default();
+    let told = http::told(message.get("message").and_then(Value::as_str).unwrap_or_default(), &[token]);
     Err(SourceError::new(kind, format!("{what}: {told}")))
 }
