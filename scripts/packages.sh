@@ -17,6 +17,8 @@ command -v mariadbd > /dev/null || missing+=(mariadb-server)
 command -v redis-cli > /dev/null || missing+=(redis-tools)
 command -v pgrep > /dev/null || missing+=(procps)
 has_postgresql > /dev/null || missing+=(postgresql)
+command -v carbon-cache > /dev/null || missing+=(graphite-carbon)
+[[ -e /usr/lib/python3/dist-packages/graphite/settings.py ]] || missing+=(graphite-web)
 if ((${#missing[@]} == 0)); then exit 0; fi
 
 command="apt-get install --no-install-recommends ${missing[*]}"

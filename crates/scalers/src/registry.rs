@@ -95,7 +95,7 @@ catalogue! {
     solarwinds = "triggers/observability/solarwinds.rs" => SolarWinds serves ["solarwinds"];
     solr = "triggers/databases/solr.rs" => Solr serves ["solr"];
     splunk = "triggers/observability/splunk.rs" => Splunk serves ["splunk"];
-    splunk_observability = "triggers/observability/splunk_observability.rs" => SplunkObservability
+    splunk_observability = "triggers/observability/splunk_observability/mod.rs" => SplunkObservability
         serves ["splunk-observability"];
     sumologic = "triggers/observability/sumologic/mod.rs" => SumoLogic serves ["sumologic"];
     temporal = "triggers/messaging/temporal/mod.rs" => Temporal serves ["temporal"];

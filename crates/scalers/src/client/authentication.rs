@@ -1,5 +1,7 @@
 //! The authentication block that triggers over HTTP share (`scalers/COMMON.md`, "Shared auth block").
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use keda_core::metadata::{Metadata, Reader};
 use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
@@ -162,10 +164,10 @@ impl Authentication {
     /// Adds the header of the bearer, basic or custom mode, the first that is on.
     pub fn with_authorization(&self, request: RequestBuilder) -> Result<RequestBuilder, SourceError> {
         if self.has("bearer") {
-            return Ok(request.bearer_auth(self.bearer_token.expose()));
+            return with_bearer(request, ("bearerToken", &self.bearer_token));
         }
         if self.has("basic") {
-            return Ok(request.basic_auth(&self.username, Some(self.password.expose())));
+            return with_basic(request, &self.username, &self.password);
         }
         if self.has("custom") {
             let name = ("customAuthHeader", self.custom_auth_header.as_str());
@@ -173,6 +175,23 @@ impl Authentication {
         }
         Ok(request)
     }
+}
+
+/// Logs in by HTTP Basic, in place of a login that the address has.
+///
+/// # Errors
+/// None, as every text can be sent.
+pub fn with_basic(request: RequestBuilder, user: &str, password: &Secret) -> Result<RequestBuilder, SourceError> {
+    let login = STANDARD.encode(format!("{user}:{}", password.expose()));
+    with_header(request, ("", "Authorization"), ("the login", &Secret::new(format!("Basic {login}"))))
+}
+
+/// Logs in with a token, in place of a login that the address has. The token comes with the name of its parameter.
+///
+/// # Errors
+/// [`SourceError::configuration`] for a token that cannot be in a header.
+pub fn with_bearer(request: RequestBuilder, (from, token): (&str, &Secret)) -> Result<RequestBuilder, SourceError> {
+    with_header(request, ("", "Authorization"), (from, &Secret::new(format!("Bearer {}", token.expose()))))
 }
 
 /// Adds a header, in place of one with the same name, whose value is not shown. Name and value come with the names of

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Sources;
+use super::authentication::with_bearer;
 use super::http;
 use super::jwt::SigningKey;
 use super::pool::{Pool, Slot};
@@ -95,8 +96,8 @@ impl AppLogin {
         let installation = self.installation.installation.to_string();
         let url = http::address(&self.installation.api_url, "githubApiURL")?;
         let url = http::under(url, "githubApiURL", &["app", "installations", &installation, "access_tokens"])?;
-        let request = self.client.post(url).timeout(self.timeout).bearer_auth(login.expose());
-        let answer = http::send(request.header("Accept", "application/vnd.github.v3+json")).await?.json(what)?;
+        let request = self.client.post(url).timeout(self.timeout).header("Accept", "application/vnd.github.v3+json");
+        let answer = http::send(with_bearer(request, ("appKey", &login))?).await?.json(what)?;
         #[derive(Deserialize)]
         struct Answer {
             token: String,

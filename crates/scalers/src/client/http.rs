@@ -8,9 +8,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::secret::Secret;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Upgraded, Url};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
@@ -149,11 +150,7 @@ pub fn decode<T: DeserializeOwned>(body: &str, what: &str) -> Result<T, SourceEr
 /// [`ErrorKind::Unreachable`] when nobody answered in time, [`ErrorKind::Malformed`] for a body that is too long or
 /// broken off, [`ErrorKind::Configuration`] for a request that cannot be built or leads to another host.
 pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
-    let started = Instant::now();
-    let response = request.send().await;
-    let status = response.as_ref().ok().map(|response| response.status().as_u16());
-    note(Notice::Exchange { status, took: started.elapsed() });
-    let mut response = response.map_err(|error| transport_error(&error))?;
+    let mut response = begin(request).await?;
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
     let mut body = Vec::new();
@@ -164,6 +161,30 @@ pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
         body.extend_from_slice(&chunk);
     }
     Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// Sends a request that makes something else of the connection; the headers of the answer, and the connection.
+///
+/// # Errors
+/// As for [`send`]; the kind that the status means, where the server does not switch.
+pub async fn upgrade(request: RequestBuilder) -> Result<(HeaderMap, Upgraded), SourceError> {
+    let response = begin(request).await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        let kind = if status.is_success() { ErrorKind::Malformed } else { status_kind(status) };
+        let message = format!("{}: status {} instead of 101", presentable(response.url()), status.as_u16());
+        return Err(SourceError::new(kind, message));
+    }
+    Ok((headers, response.upgrade().await.map_err(|error| transport_error(&error))?))
+}
+
+/// Sends a request and waits for the head of the answer.
+async fn begin(request: RequestBuilder) -> Result<Response, SourceError> {
+    let started = Instant::now();
+    let response = request.send().await;
+    let status = response.as_ref().ok().map(|response| response.status().as_u16());
+    note(Notice::Exchange { status, took: started.elapsed() });
+    response.map_err(|error| transport_error(&error))
 }
 
 /// The address that a parameter gives.
@@ -188,9 +209,15 @@ pub fn under(mut url: Url, parameter: &str, segments: &[&str]) -> Result<Url, So
     Ok(url)
 }
 
-/// What a server says of a failure, short enough for a message and in one line.
+/// What a server says, short enough for a message and in one line.
 pub fn excerpt(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
+}
+
+/// What a server says of a failure, as [`excerpt`] has it, without the credentials that it was sent.
+pub fn told(text: &str, credentials: &[&Secret]) -> String {
+    let hide = |text: String, secret: &&Secret| text.replace(secret.expose(), "***");
+    excerpt(&credentials.iter().filter(|secret| !secret.is_empty()).fold(text.to_string(), hide))
 }
 
 /// What a status that is not a success says about the failure.
@@ -248,9 +275,14 @@ fn causes(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use keda_core::secret::Secret;
-
     use super::*;
+
+    #[test]
+    fn what_a_server_tells_is_short_and_tells_no_credentials() {
+        let key = Secret::new("hunter2");
+        assert_eq!(told("no  such key:\nhunter2", &[&Secret::default(), &key]), "no such key: ***");
+        assert_eq!(told(&"é".repeat(300), &[]).chars().count(), 200);
+    }
 
     #[test]
     fn a_client_is_shared_as_long_as_it_is_used() {

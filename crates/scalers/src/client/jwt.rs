@@ -34,3 +34,32 @@ impl SigningKey {
         encode(&header, claims, &self.0).map(Secret::new).map_err(|_| "the key cannot sign")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+    use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    #[test]
+    fn whoever_has_the_public_key_can_check_a_token() {
+        let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let der = STANDARD.encode(AsDer::<Pkcs8V1Der<'_>>::as_der(&key).unwrap().as_ref());
+        let pem =
+            |label: &str, der: &str| Secret::new(format!("-----BEGIN {label}-----\n{der}\n-----END {label}-----\n"));
+        let signing = SigningKey::from_pem(&pem("PRIVATE KEY", &der)).unwrap();
+        let token = signing.sign(&json!({ "iss": "12" })).unwrap();
+        let (text, signature) = token.expose().rsplit_once('.').unwrap();
+        let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key().as_ref());
+        public.verify(text.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
+        let part = |part: &str| String::from_utf8(URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+        let (header, claims) = text.split_once('.').unwrap();
+        assert_eq!((part(header), part(claims)), (r#"{"alg":"RS256","typ":"JWT"}"#.into(), r#"{"iss":"12"}"#.into()));
+        for wrong in ["hunter2", "-----BEGIN PRIVATE KEY-----\naGVsbG8=\n-----END PRIVATE KEY-----\n"] {
+            assert!(!SigningKey::from_pem(&Secret::new(wrong)).unwrap_err().contains("hunter2"));
+        }
+    }
+}

@@ -34,6 +34,7 @@ pub mod servers;
 pub mod solace;
 pub mod tls;
 pub mod turns;
+pub mod websocket;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

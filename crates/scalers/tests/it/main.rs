@@ -11,6 +11,7 @@ mod databases;
 mod external;
 mod http;
 mod messaging;
+mod observability;
 mod servers;
 mod sql;
 

@@ -12,6 +12,7 @@ use reqwest::{Client, Url};
 use serde_json::Value;
 
 use crate::client::Sources;
+use crate::client::authentication::with_basic;
 use crate::client::http;
 use crate::client::tls::TlsOptions;
 use crate::trigger::{Memory, Scaler, Specs, Trigger};
@@ -110,7 +111,7 @@ impl Scaler for Server {
     async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
         let trigger = &self.trigger;
         // KEDA sends a login at all times, if only an empty one.
-        let request = self.client.get(trigger.url()?).basic_auth(&trigger.username, Some(trigger.password.expose()));
+        let request = with_basic(self.client.get(trigger.url()?), &trigger.username, &trigger.password)?;
         let answer = http::send(request).await?.json("graphite query")?;
         let value = trigger.value(&answer)?;
         Ok(vec![(METRIC_NAME.to_string(), Sample::above(value, trigger.activation_threshold))])

@@ -132,7 +132,7 @@ impl Account {
         let request = self.client.post(trigger.address()).timeout(self.timeout).json(&question);
         let request = with_header(request, ("", "Api-Key"), ("queryKey", &trigger.query_key))?;
         let answer = http::send(request).await?.json("unexpected answer of New Relic")?;
-        if let Some(error) = refusal(&answer) {
+        if let Some(error) = refusal(&answer, &trigger.query_key) {
             return Err(error);
         }
         let results = answer.pointer("/data/actor/account/nrql/results").and_then(Value::as_array);
@@ -173,7 +173,7 @@ impl NewRelic {
 }
 
 /// What the answer says of a failure. Such answers have the status 200.
-fn refusal(answer: &Value) -> Option<SourceError> {
+fn refusal(answer: &Value, key: &Secret) -> Option<SourceError> {
     let message = |error: &Value| error.get("message").and_then(Value::as_str).unwrap_or_default().to_string();
     let errors: Vec<&Value> = answer.get("errors")?.as_array()?.iter().collect();
     let errors: Vec<&Value> = errors.into_iter().filter(|error| !message(error).starts_with(WARNING)).collect();
@@ -186,7 +186,7 @@ fn refusal(answer: &Value) -> Option<SourceError> {
         (Some("TOO_MANY_REQUESTS"), _) => ErrorKind::Throttled,
         _ => ErrorKind::Configuration,
     };
-    let messages: Vec<String> = errors.iter().map(|error| http::excerpt(&message(error))).collect();
+    let messages: Vec<String> = errors.iter().map(|error| http::told(&message(error), &[key])).collect();
     (!errors.is_empty()).then(|| SourceError::new(kind, messages.join(", ")))
 }
 

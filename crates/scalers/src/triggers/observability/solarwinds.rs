@@ -13,6 +13,7 @@ use reqwest::{Client, Url};
 use serde_json::Value;
 
 use crate::client::Sources;
+use crate::client::authentication::with_bearer;
 use crate::client::http;
 use crate::client::request_uri::RequestUri;
 use crate::client::tls::TlsOptions;
@@ -121,7 +122,7 @@ impl Server {
     async fn read(&self) -> Result<f64, SourceError> {
         let url = self.trigger.url(crate::sampler::wall_clock())?;
         let request = self.client.get(url).timeout(self.timeout).header("Accept", "application/json");
-        let request = request.bearer_auth(self.trigger.api_token.expose());
+        let request = with_bearer(request, ("apiToken", &self.trigger.api_token))?;
         first_measurement(&http::send(request).await?.json("unexpected answer")?)
     }
 }

@@ -12,6 +12,7 @@ use reqwest::Client;
 use serde_json::Value;
 
 use crate::client::Sources;
+use crate::client::authentication::{with_basic, with_bearer};
 use crate::client::http;
 use crate::client::request_uri::RequestUri;
 use crate::client::tls::TlsOptions;
@@ -131,9 +132,9 @@ impl Server {
         url.set_query(Some("output_mode=json"));
         let request = self.client.post(url).form(&[("search", format!("savedsearch {saved_search_name}"))]);
         let request = if api_token.is_empty() {
-            request.basic_auth(username, Some(password.expose()))
+            with_basic(request, username, password)?
         } else {
-            request.bearer_auth(api_token.expose())
+            with_bearer(request, ("apiToken", api_token))?
         };
         http::send(request).await?.success("splunk answered")
     }

@@ -13,7 +13,7 @@ use super::{AT_ONCE, cases};
 const PATIENCE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];
 
 /// What may come in place of an answer, and what that is.
-fn faults() -> Vec<(&'static str, Answer, ErrorKind)> {
+pub fn faults() -> Vec<(&'static str, Answer, ErrorKind)> {
     let silent = Answer { silent: true, ..Answer::default() };
     let status = |status| Answer::new(status, "<html><body>something went wrong</body></html>");
     vec![

@@ -16,6 +16,7 @@ mod observability;
 mod openstack;
 mod predictkube;
 mod server;
+mod splunk_observability;
 mod web;
 
 use case::Case;

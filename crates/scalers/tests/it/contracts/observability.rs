@@ -87,6 +87,10 @@ fn loki() -> Vec<Case> {
         login("custom", &[("customAuthHeader", "X-Key"), ("customAuthValue", "hunter2")])
             .header("x-key", "hunter2")
             .gives(3.25, true),
+        with("two logins", &[("serverAddress", "http://x:y@{host}"), ("authModes", "bearer")], one)
+            .authentication(&[("bearerToken", "hunter2")])
+            .header("authorization", "Bearer hunter2")
+            .gives(3.25, true),
         with("no result", &[], "[]").gives(0.0, false),
         with("no result, which is an error", &strict, "[]").fails("loki metrics may be lost, the result is empty"),
         with("log lines", &[], r#"[{"stream":{},"values":[["1","x"]]}]"#).gives(0.0, false),
@@ -204,7 +208,7 @@ fn new_relic() -> Vec<Case> {
             .fails("query returned no results: SELECT count(*) FROM X"),
         with("no number", &[], &results(r#"[{"average":null}]"#)).gives(0.0, false),
         with("no number, which is an error", &strict, &results(r#"[{"host":"a"}]"#)).fails("no numeric results"),
-        with("an error", &[], &error(r#"{"message":"bad nrql"}"#)).fails("bad nrql"),
+        with("an error", &[], &error(r#"{"message":"bad nrql, hunter2"}"#)).fails("bad nrql, ***"),
         with("a wrong key", &[], &error(r#"{"message":"bad key","extensions":{"error_code":"BAD_API_KEY"}}"#))
             .fails("bad key"),
         with(

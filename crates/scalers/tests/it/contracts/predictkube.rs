@@ -18,7 +18,8 @@ use tonic::server::Grpc;
 use tonic::{Code, Response, Status};
 use tonic_prost::ProstCodec;
 
-use super::case::Case;
+use super::case::{Case, Exchange};
+use super::faults::faults;
 use super::server::{Server, acceptor};
 use crate::Source;
 
@@ -109,7 +110,12 @@ async fn read(observed: &str, forecast: Result<i64, Code>) -> (Result<Sample, So
         .asks("GET /api/v1/query_range?end={any}&query=q%7B%7D&start={any}&step=120")
         .header("authorization", "Basic dTpodW50ZXIy")
         .answers(200, &matrix);
-    let prometheus = Server::start(None, prometheus.exchanges).await;
+    read_with(prometheus.exchanges, forecast).await
+}
+
+/// As [`read`], with what is asked of Prometheus and what that answers.
+async fn read_with(exchanges: Vec<Exchange>, forecast: Result<i64, Code>) -> (Result<Sample, SourceError>, Asked) {
+    let prometheus = Server::start(None, exchanges).await;
     let folder = TempDir::new().unwrap();
     let (address, asked) = service(&folder, forecast).await;
     let sources = Sources::new(SourceSettings {
@@ -165,4 +171,15 @@ async fn without_a_forecast_there_is_no_value() {
     }
     let error = read(r#"[1,"many"]"#, Ok(1)).await.0.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Malformed, "{error}");
+}
+
+#[tokio::test]
+async fn without_observations_nobody_is_asked_for_a_forecast() {
+    for (fault, answer, kind) in faults().into_iter().filter(|(_, answer, _)| !answer.silent) {
+        let mut exchanges = Case::new("predictkube", "", &[]).asks("POST /api/v1/query_range").exchanges;
+        exchanges[0].answer = answer;
+        let (sample, asked) = read_with(exchanges, Ok(25)).await;
+        assert_eq!(sample.unwrap_err().kind, kind, "{fault}");
+        assert!(asked.lock().unwrap().is_empty(), "{fault}");
+    }
 }

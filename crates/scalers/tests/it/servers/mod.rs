@@ -10,6 +10,7 @@ pub mod external;
 pub mod mariadb;
 pub mod grpc;
 pub mod nats;
+pub mod graphite;
 pub mod postgresql;
 pub mod prometheus;
 pub mod rabbitmq;

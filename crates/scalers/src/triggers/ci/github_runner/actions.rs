@@ -1,16 +1,17 @@
 //! Requests to the API of GitHub Actions.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
 use reqwest::{Client, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::GithubRunner;
-use super::kept::{Answers, Kept, Limit, Run};
+use super::kept::{Answers, Jobs, Kept, Limit, Repository, Run, Runs};
 use crate::client::authentication::with_header;
 use crate::client::github::AppLogin;
 use crate::client::http::{self, Answer};
@@ -18,6 +19,19 @@ use crate::sampler::wall_clock;
 
 /// Repositories on a full page.
 const PAGE: usize = 30;
+
+/// Repositories, or runs, that are asked about at the same time.
+const AT_ONCE: usize = 8;
+
+/// What is kept, for requests at the same time.
+type Shared<'a> = Mutex<&'a mut Kept>;
+
+fn locked<'a, 'b>(kept: &'a Shared<'b>) -> MutexGuard<'a, &'b mut Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Which of the answers that are kept.
+type Of<T> = fn(&mut Kept) -> &mut Answers<T>;
 
 /// Who asks.
 pub(super) enum Login {
@@ -36,28 +50,42 @@ pub(super) struct Actions {
 impl Actions {
     /// The jobs that wait or run, and that the runners take.
     pub(super) async fn count(&self, kept: &mut Kept) -> Result<i64, SourceError> {
+        let kept = Mutex::new(kept);
         let mut runs = Vec::new();
-        for repository in self.repositories(kept).await? {
-            for status in ["queued", "in_progress"] {
-                runs.extend(self.runs(kept, &repository, status).await?);
-            }
+        for repositories in self.repositories(&kept).await?.chunks(AT_ONCE) {
+            let found = repositories.iter().map(|repository| self.open_runs(&kept, repository));
+            runs.extend(try_join_all(found).await?.into_iter().flatten());
         }
         // A run that begins between two questions is in both answers.
         let mut seen = HashSet::new();
+        runs.retain(|run| seen.insert(run.id));
         let mut count = 0;
-        for run in runs.into_iter().filter(|run| is_open(&run.status)).filter(|run| seen.insert(run.id)) {
-            let id = run.id.to_string();
-            let path = ["repos", &self.trigger.owner, &run.repository.name, "actions", "runs", &id, "jobs"];
-            let url = self.url(&path, "per_page=100")?;
-            let jobs = self.get(url, &mut kept.jobs, &mut kept.limit).await?;
-            let jobs = jobs.jobs.iter().filter(|job| is_open(&job.status) && self.trigger.takes(&job.labels));
-            count = jobs.fold(count, |count, _| count + 1);
+        for runs in runs.chunks(AT_ONCE) {
+            let counts = runs.iter().map(|run| self.jobs(&kept, run));
+            count += try_join_all(counts).await?.into_iter().sum::<i64>();
         }
         Ok(count)
     }
 
+    /// The runs of a repository that wait or run.
+    async fn open_runs(&self, kept: &Shared<'_>, repository: &str) -> Result<Vec<Run>, SourceError> {
+        let mut runs = self.runs(kept, repository, "queued").await?;
+        runs.extend(self.runs(kept, repository, "in_progress").await?);
+        runs.retain(|run| is_open(&run.status));
+        Ok(runs)
+    }
+
+    /// How many jobs of a run wait or run, of those that the runners take.
+    async fn jobs(&self, kept: &Shared<'_>, run: &Run) -> Result<i64, SourceError> {
+        let id = run.id.to_string();
+        let path = ["repos", &self.trigger.owner, &run.repository.name, "actions", "runs", &id, "jobs"];
+        let jobs: Jobs = self.get(self.url(&path, "per_page=100")?, kept, |kept| &mut kept.jobs).await?;
+        let jobs = jobs.jobs.iter().filter(|job| is_open(&job.status) && self.trigger.takes(&job.labels));
+        Ok(jobs.fold(0, |count, _| count + 1))
+    }
+
     /// The names of the repositories: those that are given, or all of the owner's.
-    async fn repositories(&self, kept: &mut Kept) -> Result<Vec<String>, SourceError> {
+    async fn repositories(&self, kept: &Shared<'_>) -> Result<Vec<String>, SourceError> {
         let GithubRunner { repos, owner, runner_scope, .. } = &self.trigger;
         if !repos.is_empty() {
             return Ok(repos.clone());
@@ -70,7 +98,7 @@ impl Actions {
         let mut names = Vec::new();
         for page in 1_u32.. {
             let url = self.url(&[owners, owner, "repos"], &format!("page={page}"))?;
-            let repositories = self.get(url, &mut kept.repositories, &mut kept.limit).await?;
+            let repositories: Vec<Repository> = self.get(url, kept, |kept| &mut kept.repositories).await?;
             let is_last = repositories.len() < PAGE;
             names.extend(repositories.into_iter().map(|repository| repository.name));
             if is_last {
@@ -81,10 +109,10 @@ impl Actions {
     }
 
     /// The runs of a repository; none where it is not found.
-    async fn runs(&self, kept: &mut Kept, repository: &str, status: &str) -> Result<Vec<Run>, SourceError> {
+    async fn runs(&self, kept: &Shared<'_>, repository: &str, status: &str) -> Result<Vec<Run>, SourceError> {
         let path = ["repos", &self.trigger.owner, repository, "actions", "runs"];
         let url = self.url(&path, &format!("status={status}&per_page=100"))?;
-        match self.find(url, &mut kept.runs, &mut kept.limit).await? {
+        match self.find::<Runs>(url, kept, |kept| &mut kept.runs).await? {
             Found::Answer(runs) => Ok(runs.workflow_runs),
             Found::Refusal(refusal) if refusal.status == StatusCode::NOT_FOUND => Ok(Vec::new()),
             Found::Refusal(refusal) => Err(refusal.error),
@@ -98,13 +126,8 @@ impl Actions {
         Ok(url)
     }
 
-    async fn get<T: Clone + DeserializeOwned>(
-        &self,
-        url: Url,
-        kept: &mut Answers<T>,
-        limit: &mut Limit,
-    ) -> Result<T, SourceError> {
-        match self.find(url, kept, limit).await? {
+    async fn get<T: Clone + DeserializeOwned>(&self, url: Url, kept: &Shared<'_>, of: Of<T>) -> Result<T, SourceError> {
+        match self.find(url, kept, of).await? {
             Found::Answer(answer) => Ok(answer),
             Found::Refusal(refusal) => Err(refusal.error),
         }
@@ -114,19 +137,19 @@ impl Actions {
     async fn find<T: Clone + DeserializeOwned>(
         &self,
         url: Url,
-        kept: &mut Answers<T>,
-        limit: &mut Limit,
+        kept: &Shared<'_>,
+        of: Of<T>,
     ) -> Result<Found<T>, SourceError> {
-        let tag = kept.tag(url.as_str()).filter(|_| self.trigger.enable_etags).map(str::to_string);
+        let tag = of(&mut locked(kept)).tag(url.as_str()).map(str::to_string);
         let answer = self.ask(&url, tag.as_deref()).await?;
-        limit.note(&answer, wall_clock());
+        locked(kept).limit.note(&answer, wall_clock());
         if answer.status == StatusCode::NOT_MODIFIED
-            && let Some(known) = kept.get(url.as_str())
+            && let Some(known) = of(&mut locked(kept)).get(url.as_str())
         {
             return Ok(Found::Answer(known));
         }
         if answer.status != StatusCode::OK {
-            let error = refusal(&answer, &url, limit);
+            let error = refusal(&answer, &url, &locked(kept).limit);
             return Ok(Found::Refusal(Refusal { status: answer.status, error }));
         }
         let tag = answer.header("ETag").filter(|_| self.trigger.enable_etags).map(str::to_string);
@@ -135,7 +158,7 @@ impl Actions {
             SourceError::malformed(format!("the GitHub REST API gave an answer of another form. url: {place}"))
         })?;
         if let Some(tag) = tag {
-            kept.keep(url.as_str(), &tag, &answer);
+            of(&mut locked(kept)).keep(url.as_str(), &tag, &answer);
         }
         Ok(Found::Answer(answer))
     }

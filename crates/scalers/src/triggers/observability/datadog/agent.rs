@@ -8,6 +8,7 @@ use reqwest::{Client, Url};
 use serde_json::Value;
 
 use super::Datadog;
+use crate::client::authentication::with_bearer;
 use crate::client::http;
 
 impl Datadog {
@@ -15,7 +16,7 @@ impl Datadog {
     pub(super) async fn metric_of_agent(&self, client: &Client, timeout: Duration) -> Result<f64, SourceError> {
         let mut request = client.get(self.agent_url()?).timeout(timeout);
         if self.auth_mode == "bearer" {
-            request = request.bearer_auth(self.token.expose());
+            request = with_bearer(request, ("token", &self.token))?;
         }
         let answer = http::send(request).await?;
         if let (422, Some(filler)) = (answer.status.as_u16(), self.metric_unavailable_value) {

@@ -42,7 +42,8 @@ impl Datadog {
     /// One number of the last points of all series.
     fn aggregate(&self, answer: &Value) -> Result<f64, SourceError> {
         if answer.get("status").and_then(Value::as_str) == Some("error") {
-            let told = answer.get("error").and_then(Value::as_str).map(http::excerpt).unwrap_or_default();
+            let error = answer.get("error").and_then(Value::as_str).unwrap_or_default();
+            let told = http::told(error, &[&self.api_key, &self.app_key]);
             return Err(SourceError::configuration(format!("error when retrieving Datadog metrics: {told}")));
         }
         let series = match answer.get("series") {

@@ -16,6 +16,7 @@ impl SumoLogic {
     /// The value of the query in the window that ends at `now`.
     pub(super) async fn query_metrics(&self, service: &Service<'_>, now: Timestamp) -> Result<f64, SourceError> {
         let answer = service.ask(Method::POST, "/api/v1/metricsQueries", Some(&self.question(now)?)).await?;
+        self.refusal(&answer)?;
         let values = points(&answer, self.result_row())?;
         self.aggregate(&values)
     }
@@ -36,21 +37,31 @@ impl SumoLogic {
         }))
     }
 
+    /// What the answer says of a failure.
+    fn refusal(&self, answer: &Value) -> Result<(), SourceError> {
+        let errors = list(answer, "/errors/errors");
+        let messages = errors.iter().map(|error| error.get("message").and_then(Value::as_str).unwrap_or_default());
+        let told: Vec<String> =
+            messages.map(|message| http::told(message, &[&self.access_id, &self.access_key])).collect();
+        if told.is_empty() {
+            return Ok(());
+        }
+        Err(SourceError::configuration(format!("query execution failed with errors {}", told.join(", "))))
+    }
+
     /// The row that counts; `None` for the only one.
     fn result_row(&self) -> Option<&str> {
         self.query.is_empty().then_some(self.result_query_row_id.as_str())
     }
 }
 
+/// The list at a place; an empty one where there is none.
+fn list(of: &Value, path: &str) -> Vec<Value> {
+    of.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
 /// The points of the one time series of a row.
 fn points(answer: &Value, row: Option<&str>) -> Result<Vec<f64>, SourceError> {
-    let list = |of: &Value, path: &str| of.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default();
-    let errors = list(answer, "/errors/errors");
-    if !errors.is_empty() {
-        let told = errors.iter().filter_map(|error| error.get("message")?.as_str()).map(http::excerpt);
-        let told: Vec<String> = told.collect();
-        return Err(SourceError::configuration(format!("query execution failed with errors {}", told.join(", "))));
-    }
     let results = list(answer, "/queryResult");
     if results.is_empty() {
         return Err(malformed("metrics query response is empty"));

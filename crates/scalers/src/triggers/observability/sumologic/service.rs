@@ -9,6 +9,7 @@ use reqwest::{Client, Method, Url};
 use serde_json::Value;
 
 use super::SumoLogic;
+use crate::client::authentication::with_basic;
 use crate::client::http::{self, Answer};
 
 /// How often a request is tried where nothing is said.
@@ -59,7 +60,7 @@ impl<'a> Service<'a> {
     async fn send_once(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Answer, SourceError> {
         let SumoLogic { access_id, access_key, .. } = self.trigger;
         let request = self.client.request(method, url).header("Accept", "application/json");
-        let mut request = request.basic_auth(access_id.expose(), Some(access_key.expose()));
+        let mut request = with_basic(request, access_id.expose(), access_key)?;
         let cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner).join("; ");
         if !cookies.is_empty() {
             request = request.header("Cookie", cookies);

@@ -16,7 +16,7 @@ use reqwest::{Client, RequestBuilder};
 use serde_json::json;
 
 use crate::client::Sources;
-use crate::client::authentication::with_header;
+use crate::client::authentication::{with_basic, with_header};
 use crate::client::http;
 use crate::client::tls::TlsOptions;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
@@ -168,7 +168,7 @@ impl SeleniumGrid {
     fn with_login(&self, request: RequestBuilder) -> Result<RequestBuilder, SourceError> {
         let is_basic = self.auth_type.eq_ignore_ascii_case("basic");
         if (is_basic || self.auth_type.is_empty()) && !self.username.is_empty() && !self.password.is_empty() {
-            return Ok(request.basic_auth(&self.username, Some(self.password.expose())));
+            return with_basic(request, &self.username, &self.password);
         }
         if is_basic || self.access_token.is_empty() {
             return Ok(request);
