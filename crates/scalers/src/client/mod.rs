@@ -19,6 +19,7 @@ pub mod http;
 pub mod jolokia;
 pub mod kafka;
 pub mod keystone;
+pub mod mssql;
 pub mod mysql;
 pub mod notices;
 pub mod oauth2;
@@ -92,6 +93,8 @@ pub struct Sources {
     pub postgres: Arc<postgres::PostgresPool>,
     /// ClickHouse, with its own protocol.
     pub clickhouse: Arc<clickhouse::ClickHousePool>,
+    /// SQL Server.
+    pub mssql: Arc<mssql::MsSqlPool>,
     /// MySQL and MariaDB.
     pub mysql: Arc<mysql::MySqlPool>,
     /// Logins at etcd.
@@ -113,6 +116,7 @@ impl Sources {
             amqp: Arc::default(),
             postgres: Arc::default(),
             clickhouse: Arc::default(),
+            mssql: Arc::default(),
             mysql: Arc::default(),
             etcd: Arc::default(),
             grpc: Arc::default(),
