@@ -22,6 +22,7 @@ pub mod jolokia;
 pub mod jwt;
 pub mod kafka;
 pub mod keystone;
+pub mod mssql;
 pub mod mysql;
 pub mod notices;
 pub mod oauth2;
@@ -124,6 +125,8 @@ pub struct Sources {
     pub keystone: Arc<keystone::KeystonePool>,
     /// ClickHouse, with its own protocol.
     pub clickhouse: Arc<clickhouse::ClickHousePool>,
+    /// SQL Server.
+    pub mssql: Arc<mssql::MsSqlPool>,
     /// MySQL and MariaDB.
     pub mysql: Arc<mysql::MySqlPool>,
     /// Logins at etcd.
@@ -152,6 +155,7 @@ impl Sources {
             github: Arc::default(),
             keystone: Arc::default(),
             clickhouse: Arc::default(),
+            mssql: Arc::default(),
             mysql: Arc::default(),
             etcd: Arc::default(),
             beanstalkd: Arc::default(),

@@ -1,6 +1,7 @@
-//! `mysql` and `clickhouse`.
+//! `mysql`, `clickhouse` and `mssql`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use keda_core::sample::ErrorKind;
 use keda_scalers::client::{SourceSettings, Sources};
@@ -8,6 +9,7 @@ use keda_scalers::client::{SourceSettings, Sources};
 use crate::servers::clickhouse::{self, ClickHouse};
 use crate::servers::mariadb::{self, MariaDb};
 use crate::servers::poll_until;
+use crate::servers::tds::{self, SqlServer};
 use crate::{Source, sources};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,4 +229,68 @@ async fn clickhouse_logs_in_by_parts_and_over_tls() {
     assert_eq!(query(&settings).value().await, 3.0);
     let wrong = query(&format!("http://keda:hunter2@localhost:{}", server.http_port)).error().await;
     assert_eq!(wrong.kind, ErrorKind::Denied, "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mssql_reads_one_number() {
+    let server = SqlServer::start(0).await;
+    let sources = sources();
+    let connection =
+        |password: &str| format!("sqlserver://sa:{password}@127.0.0.1:{}?database=shop&encrypt=disable", server.port);
+    let query = |text: &str, connection: &str| {
+        let metadata = [("query", text), ("targetValue", "5"), ("activationTargetValue", "2.5")];
+        Source::new(&sources, "mssql", &metadata, &[("connectionString", connection)])
+    };
+    let right = connection("Password%231");
+    let numbers = [
+        ("SELECT 7", 7.0),
+        ("SELECT 3 UNION 4", 3.0),
+        ("SELECT 2.50", 2.5),
+        ("SELECT 1.5", 1.5),
+        ("SELECT '12.75'", 12.75),
+        ("SELECT nothing", 0.0),
+    ];
+    for (text, number) in numbers {
+        let sample = query(text, &right).sample().await.unwrap();
+        assert_eq!((sample.value, sample.active), (number, number > 2.5), "{text}");
+    }
+    let failures = [
+        ("SELECT NULL", ErrorKind::Malformed, "NULL"),
+        ("SELECT bit", ErrorKind::Malformed, "not a number"),
+        ("SELECT 'many'", ErrorKind::Malformed, "\"many\" is not a number"),
+        ("SELECT 7, 8", ErrorKind::Malformed, "expected 2 destination arguments"),
+        ("SELECT late", ErrorKind::Configuration, "Divide by zero"),
+        ("SELECT secret", ErrorKind::Denied, "permission was denied"),
+        ("SELECT * FROM nowhere", ErrorKind::Configuration, "Invalid object name"),
+    ];
+    for (text, kind, message) in failures {
+        let error = query(text, &right).error().await;
+        assert_eq!(error.kind, kind, "{text}: {error}");
+        assert!(error.message.starts_with("error inspecting mssql: ") && error.message.contains(message), "{error}");
+    }
+    let wrong = query("SELECT 7", &connection("hunter2")).error().await;
+    assert_eq!(wrong.kind, ErrorKind::Denied, "{wrong}");
+    assert!(!wrong.message.contains("hunter2"), "{wrong}");
+    let untrusted = query("SELECT 7", &right.replace("encrypt=disable", "encrypt=true")).error().await;
+    assert!(untrusted.message.contains("encryption"), "nothing is sent in the clear: {untrusted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mssql_many_triggers_hold_one_connection_and_survive_a_restart() {
+    let server = SqlServer::start(0).await;
+    let (port, sources) = (server.port, sources());
+    let connection = format!("server=127.0.0.1,{port};user id=sa;password={};encrypt=disable", tds::PASSWORD);
+    let metadata = [("query", "SELECT 7"), ("targetValue", "5")];
+    let query = || Source::new(&sources, "mssql", &metadata, &[("connectionString", &connection)]);
+    let many: Vec<Source> = (0..50).map(|_| query()).collect();
+    let values = futures::future::join_all(many.iter().map(Source::value)).await;
+    assert!(values.iter().all(|value| *value == 7.0));
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+    server.stop().await;
+    let server = SqlServer::start(port).await;
+    assert_eq!(many[0].value().await, 7.0, "a connection that broke unnoticed is made anew");
+    server.stop().await;
+    assert_eq!(many[0].error().await.kind, ErrorKind::Unreachable);
+    let _server = SqlServer::start(port).await;
+    assert_eq!(many[0].value().await, 7.0);
 }

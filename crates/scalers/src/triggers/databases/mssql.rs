@@ -1,25 +1,33 @@
 //! `mssql`: the number that a query of SQL Server or Azure SQL gives (`scalers/mssql.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::mssql::{Dsn, MsSql};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
+
+/// The one name that this trigger's metric has.
+const METRIC: &str = "mssql";
 
 /// Scale on the number that a query gives in SQL Server or Azure SQL.
 ///
-/// What counts is the first column of the first row: a number, or text that is one. No row counts as 0; NULL and a bit
-/// are an error, so use `COALESCE` around a sum. One replica is wanted per `targetValue` of the number, which must not
-/// be 0 unless a formula uses the trigger. The target leaves zero when the number is above `activationTargetValue`.
+/// What counts is the one column of the first row: a number, or text that is one. No row counts as 0; NULL, a bit and a
+/// second column are an error, so use `COALESCE` around a sum. One replica is wanted per `targetValue` of the number,
+/// which must not be 0 unless a formula uses the trigger. The target leaves zero when the number is above
+/// `activationTargetValue`.
 ///
 /// Give the connection whole as `connectionString`, or in parts with `host` and what is needed of `port`, `username`,
 /// `password` and `database`; `connectionString` wins over all parts, and is the only way to say how TLS is used
 /// (`encrypt`, `trustservercertificate`).
 ///
-/// Log in with user and password, which is of no effect without a user, or with the `podIdentity` of the provider
-/// `azure-workload`, for which `host` and `database` are enough; other providers are refused. Connection string and
-/// password come from a TriggerAuthentication or from a variable of the target's container, never from the plain
-/// metadata. The user needs the right `SELECT` on what the query reads.
+/// Log in with user and password, which is of no effect without a user. Logging in with the `podIdentity`
+/// `azure-workload` is not supported yet; other providers are refused. Connection string and password come from a
+/// TriggerAuthentication or from a variable of the target's container, never from the plain metadata. The user needs
+/// the right `SELECT` on what the query reads.
 ///
 /// ```yaml
 /// type: mssql
@@ -41,7 +49,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct SqlServer {
     /// The whole connection, as `sqlserver://user:password@host:1433?database=name` or `Server=host;Database=name;…`,
     /// in place of `host` and what belongs to it.
@@ -62,7 +69,7 @@ pub struct SqlServer {
     /// The database; the user's own when not given.
     #[meta(auth, trigger, optional)]
     database: String,
-    /// The query: one number in the first column of its first row. No row counts as 0.
+    /// The query: one number in the one column of its first row. No row counts as 0.
     #[meta(trigger)]
     query: String,
     /// What one replica is expected to handle, in the unit of the query; it must not be 0.
@@ -90,7 +97,49 @@ impl SqlServer {
 
 impl Trigger for SqlServer {
     fn specs(&self, _: &Context) -> Specs {
-        Specs::one(MetricSpec::external("mssql", Target::Float(self.target_value)))
+        Specs::one(MetricSpec::external(METRIC, Target::Float(self.target_value)))
+    }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        if context.identity_provider() == "azure-workload" {
+            let message = "logging in to SQL Server with an Azure workload identity is not supported yet";
+            return Ok(Box::new(Unreadable(SourceError::new(ErrorKind::Unsupported, message))));
+        }
+        let dsn = match self.dsn() {
+            Ok(dsn) => dsn,
+            Err(what) => {
+                let message = format!("error establishing mssql connection: {what}");
+                return Ok(Box::new(Unreadable(SourceError::configuration(message))));
+            }
+        };
+        let (text, activation) = (self.query, self.activation_target_value);
+        Ok(Box::new(Query { server: MsSql::new(dsn, sources), text, activation }))
+    }
+}
+
+impl SqlServer {
+    /// What the connection string says, or the single parameters. A password alone is of no effect.
+    fn dsn(&self) -> Result<Dsn, String> {
+        if !self.connection_string.is_empty() {
+            return Dsn::parse(self.connection_string.expose());
+        }
+        let password = if self.username.is_empty() { Secret::default() } else { self.password.clone() };
+        let (user, database) = (self.username.clone(), self.database.clone());
+        Ok(Dsn { user, password, database, ..Dsn::of_parts(&self.host, self.port)? })
+    }
+}
+
+struct Query {
+    server: MsSql,
+    text: String,
+    activation: f64,
+}
+
+#[async_trait]
+impl Scaler for Query {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let value = self.server.number(&self.text).await.map_err(|error| error.within("error inspecting mssql"))?;
+        Ok(vec![(METRIC.to_string(), Sample::above(value, self.activation))])
     }
 }
 

@@ -14,8 +14,8 @@ use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
 /// Scale on the number that a query gives in MySQL or MariaDB.
 ///
 /// What counts is the one column of the first row: a number, or text that is one. No row, NULL and a second column are
-/// an error, so aggregate, and put `COALESCE(…, 0)` around a sum. One replica is wanted per `queryValue` of the number. The target
-/// leaves zero when the number is above `activationQueryValue`.
+/// an error, so aggregate, and put `COALESCE(…, 0)` around a sum. One replica is wanted per `queryValue` of the number.
+/// The target leaves zero when the number is above `activationQueryValue`.
 ///
 /// Give the connection whole as `connectionString`, or in parts with `host`, `port`, `username`, `password` and
 /// `dbName`. The connection string wins over all parts and is the only way to use TLS (`?tls=true`). Of the parts none

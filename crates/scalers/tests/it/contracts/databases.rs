@@ -9,10 +9,21 @@ const ADMIN: &str = "Basic YWRtaW46aHVudGVyMjI=";
 const PASSWORD: (&str, &str) = ("password", "hunter22");
 
 pub fn cases() -> Vec<Case> {
-    [elasticsearch(), opensearch(), elastic_forecast(), solr(), couchdb(), arangodb(), influxdb(), clickhouse()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        elasticsearch(),
+        elasticsearch_places(),
+        opensearch(),
+        elastic_forecast(),
+        elastic_forecast_failures(),
+        solr(),
+        couchdb(),
+        arangodb(),
+        influxdb(),
+        clickhouse(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// `first` and `more` of a trigger's metadata.
@@ -28,13 +39,6 @@ fn elasticsearch() -> Vec<Case> {
     };
     let hits = [("query", query), ("valueLocation", "hits.total.value")];
     let template = [("searchTemplateName", "tpl"), ("valueLocation", "aggregations.a.value")];
-    let cloud = [
-        ("cloudID", "shop:ZXUuZXhhbXBsZS5jb20kMGExYiQyYzNk"),
-        ("index", "i"),
-        ("query", "{}"),
-        ("valueLocation", "hits.total.value"),
-        ("targetValue", "5"),
-    ];
     vec![
         case("hits of a query", &with(&hits, &[("activationTargetValue", "5")]))
             .asks("POST /a,b/_search")
@@ -67,13 +71,33 @@ fn elasticsearch() -> Vec<Case> {
             .fails("elasticsearch authentication failed (HTTP 401)"),
         case("a parameter without a value", &with(&template, &[("parameters", "novalue")]))
             .fails(r#"invalid parameter format "novalue", expected key:value"#),
-        Case::new("elasticsearch", "a login in the address", &with(&hits, &server[1..]))
+    ]
+}
+
+/// Where servers may be, and who logs in.
+fn elasticsearch_places() -> Vec<Case> {
+    let search = [
+        ("username", "autoscaler"),
+        ("index", "a;b"),
+        ("targetValue", "5"),
+        ("query", "{}"),
+        ("valueLocation", "hits.total.value"),
+    ];
+    let cloud = [
+        ("cloudID", "shop:ZXUuZXhhbXBsZS5jb20kMGExYiQyYzNk"),
+        ("index", "i"),
+        ("query", "{}"),
+        ("valueLocation", "hits.total.value"),
+        ("targetValue", "5"),
+    ];
+    vec![
+        Case::new("elasticsearch", "a login in the address", &search)
             .authentication(&[("addresses", "http://autoscaler:hunter22@{host}/es/"), ("password", "another")])
             .asks("POST /es/a,b/_search")
             .header("authorization", BASIC)
             .answers(200, r#"{"hits":{"total":{"value":1}}}"#)
             .gives(1.0, true),
-        Case::new("elasticsearch", "the second of two servers", &with(&hits, &server[1..]))
+        Case::new("elasticsearch", "the second of two servers", &search)
             .authentication(&[("addresses", "http://127.0.0.1:1,{address}"), PASSWORD])
             .asks("POST /a,b/_search")
             .answers(200, r#"{"hits":{"total":{"value":1}}}"#)
@@ -144,7 +168,8 @@ fn opensearch() -> Vec<Case> {
     ]
 }
 
-fn elastic_forecast() -> Vec<Case> {
+/// The question for a forecast, which comes first.
+fn forecast(title: &str, more: &[(&str, &str)]) -> Case {
     let metadata = [
         ("addresses", "{address}"),
         ("username", "autoscaler"),
@@ -152,14 +177,15 @@ fn elastic_forecast() -> Vec<Case> {
         ("lookAhead", "10m"),
         ("targetValue", "10"),
     ];
-    let forecast = |title: &str, more: &[(&str, &str)]| {
-        Case::new("elastic-forecast", title, &with(&metadata, more))
-            .authentication(&[PASSWORD])
-            .asks("POST /_ml/anomaly_detectors/rps/_forecast")
-            .header("authorization", BASIC)
-            .header("content-type", "application/json")
-            .body(r#"{"duration":"1200s","expires_in":"1200s"}"#)
-    };
+    Case::new("elastic-forecast", title, &with(&metadata, more))
+        .authentication(&[PASSWORD])
+        .asks("POST /_ml/anomaly_detectors/rps/_forecast")
+        .header("authorization", BASIC)
+        .header("content-type", "application/json")
+        .body(r#"{"duration":"1200s","expires_in":"1200s"}"#)
+}
+
+fn elastic_forecast() -> Vec<Case> {
     let made = r#"{"acknowledged":true,"forecast_id":"f1"}"#;
     let search = r#"{"size":1,"query":{"bool":{"filter":[{"term":{"job_id":"rps"}},{"term":{"forecast_id":"f1"}},{"term":{"result_type":"model_forecast"}},{"range":{"timestamp":{"lte":{any}}}}]}},"sort":[{"timestamp":{"order":"desc"}}],"_source":["forecast_prediction","timestamp"]}"#;
     let part = r#"{any}{"term":{"result_type":"model_forecast"}},{"term":{"partition_field_value":"north"}},{"term":{"by_field_value":"web"}},{"range"{any}"#;
@@ -181,11 +207,26 @@ fn elastic_forecast() -> Vec<Case> {
         .body(part)
         .answers(200, hit)
         .gives(42.5, true),
+        forecast("a forecast is used again", &[])
+            .answers(200, made)
+            .asks("POST /.ml-anomalies-*/_search")
+            .answers(200, r#"{"hits":{"hits":[]}}"#)
+            .asks("POST /.ml-anomalies-*/_search")
+            .body(search)
+            .answers(200, hit)
+            .readings(2)
+            .gives(42.5, true),
         forecast("a forecast that is not ready", &[])
             .answers(200, made)
             .asks("POST /.ml-anomalies-*/_search")
             .answers(200, r#"{"hits":{"total":{"value":0},"hits":[]}}"#)
             .gives(0.0, false),
+    ]
+}
+
+fn elastic_forecast_failures() -> Vec<Case> {
+    let made = r#"{"acknowledged":true,"forecast_id":"f1"}"#;
+    vec![
         forecast("a job that is closed", &[])
             .answers(409, r#"{"error":{"type":"status_exception"}}"#)
             .fails("error creating a forecast: elasticsearch returned HTTP 409"),

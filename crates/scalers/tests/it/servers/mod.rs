@@ -15,6 +15,7 @@ pub mod postgresql;
 pub mod prometheus;
 pub mod rabbitmq;
 pub mod redis;
+pub mod tds;
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
