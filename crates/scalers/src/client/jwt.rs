@@ -51,7 +51,7 @@ mod tests {
         let pem =
             |label: &str, der: &str| Secret::new(format!("-----BEGIN {label}-----\n{der}\n-----END {label}-----\n"));
         let signing = SigningKey::from_pem(&pem("PRIVATE KEY", &der)).unwrap();
-        let token = signing.sign(&json!({ "iss": "12" })).unwrap();
+        let token = signing.sign(&json!({ "iss": "12" }), None).unwrap();
         let (text, signature) = token.expose().rsplit_once('.').unwrap();
         let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key().as_ref());
         public.verify(text.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
