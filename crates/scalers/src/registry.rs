@@ -64,7 +64,7 @@ catalogue! {
     huawei_cloudeye = "triggers/observability/huawei_cloudeye/mod.rs" => HuaweiCloudEye serves ["huawei-cloudeye"];
     ibmmq = "triggers/messaging/ibmmq.rs" => IbmMq serves ["ibmmq"];
     influxdb = "triggers/databases/influxdb.rs" => InfluxDb serves ["influxdb"];
-    kafka = "triggers/messaging/kafka.rs" => Kafka serves ["kafka"];
+    kafka = "triggers/messaging/kafka/mod.rs" => Kafka serves ["kafka"];
     kubernetes_resource = "triggers/kubernetes/resource/mod.rs" => KubernetesResource serves ["kubernetes-resource"];
     kubernetes_workload = "triggers/kubernetes/workload.rs" => KubernetesWorkload serves ["kubernetes-workload"];
     liiklus = "triggers/messaging/liiklus/mod.rs" => Liiklus serves ["liiklus"];

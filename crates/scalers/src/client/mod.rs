@@ -133,6 +133,8 @@ pub struct Sources {
     pub etcd: Arc<etcd::LoginPool>,
     /// beanstalkd.
     pub beanstalkd: Arc<beanstalkd::BeanstalkdPool>,
+    /// Kafka.
+    pub kafka: Arc<kafka::KafkaPool>,
     /// gRPC channels.
     pub grpc: Arc<grpc::GrpcPool>,
     /// The cluster that keda runs in, if it does.
@@ -159,6 +161,7 @@ impl Sources {
             mysql: Arc::default(),
             etcd: Arc::default(),
             beanstalkd: Arc::default(),
+            kafka: Arc::default(),
             grpc: Arc::default(),
             cluster: None,
             settings,

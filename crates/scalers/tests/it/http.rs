@@ -15,7 +15,7 @@ use crate::servers::prometheus::Prometheus;
 use crate::{Source, sources};
 
 /// Serves `router` until the test ends, and says where.
-async fn serve(router: Router) -> String {
+pub async fn serve(router: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });

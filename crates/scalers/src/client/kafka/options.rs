@@ -2,8 +2,10 @@
 
 use keda_core::metadata::{Metadata, Parameter, Reader};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
 
+use super::{Access, Login, ScramHash};
 use crate::client::aws::AwsLogin;
 use crate::client::certificates::Certificates;
 
@@ -60,6 +62,25 @@ impl Security {
     /// Whether TLS is on.
     pub fn uses_tls(&self) -> bool {
         self.tls == "enable"
+    }
+
+    /// How the brokers are reached, with a way to log in that wants user and password, or with none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for any other way.
+    pub fn access(&self, sasl: &str, insecure: bool) -> Result<Access, SourceError> {
+        let (username, password) = (self.username.clone(), self.password.clone());
+        let login = match sasl {
+            "plaintext" => Login::Plain { username, password },
+            "scram_sha256" => Login::Scram { hash: ScramHash::Sha256, username, password },
+            "scram_sha512" => Login::Scram { hash: ScramHash::Sha512, username, password },
+            "oauthbearer" | "gssapi" | "aws_msk_iam" => {
+                let message = format!("sasl {sasl} is not supported yet");
+                return Err(SourceError::new(ErrorKind::Unsupported, message));
+            }
+            _ => Login::None,
+        };
+        Ok(Access { tls: self.uses_tls().then(|| self.certificates.options(insecure)), login })
     }
 }
 

@@ -1,10 +1,16 @@
 //! `apache-kafka`: the lag of a consumer group, asked for with another client (`scalers/kafka.md`).
 
+use async_trait::async_trait;
+use futures::future::try_join;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
+use keda_core::sample::{Reading, Sample, SourceError};
 
+use crate::client::Sources;
+use crate::client::kafka::lag::{Rules, Seen};
 use crate::client::kafka::options::{ConsumerGroup, Security};
-use crate::trigger::{Specs, Trigger};
+use crate::client::kafka::{Cluster, Partition, Topics};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
 
 /// Scale on the lag of a consumer group in Kafka, by the rules of KEDA's second, experimental Kafka scaler.
 ///
@@ -18,7 +24,7 @@ use crate::trigger::{Specs, Trigger};
 ///
 /// - `plaintext`, `scram_sha256` and `scram_sha512` want `username` and `password`.
 /// - `aws_msk_iam` wants `awsRegion`, `tls: enable`, and the pod identity `aws`, or in the TriggerAuthentication either
-///   `awsRoleArn`, or `awsAccessKeyID` and `awsSecretAccessKey`.
+///   `awsRoleArn`, or `awsAccessKeyID` and `awsSecretAccessKey`. It cannot be used yet.
 ///
 /// Give `sasl` and `tls` in the metadata or in the TriggerAuthentication, never in both. Without `topic` the group must
 /// have active members, and all topics of the cluster count, also those that it does not read. A topic that does not
@@ -43,7 +49,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct ApacheKafka {
     #[meta(group)]
     group: ConsumerGroup,
@@ -161,6 +166,75 @@ impl Trigger for ApacheKafka {
     fn specs(&self, _: &Context) -> Specs {
         let target = Target::Integer(self.group.lag_threshold);
         Specs::one(MetricSpec::external(self.group.metric_name(&self.topics.join(",")), target))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let access = match self.security.access(&self.sasl, false) {
+            Ok(access) => access,
+            Err(error) => return Ok(Box::new(Unreadable(error))),
+        };
+        let cluster = Cluster::new(self.group.bootstrap_servers.clone(), access, sources)?;
+        Ok(Box::new(Group { cluster, rules: self.rules(), trigger: self }))
+    }
+}
+
+struct Group {
+    cluster: Cluster,
+    rules: Rules,
+    trigger: ApacheKafka,
+}
+
+#[async_trait]
+impl Scaler for Group {
+    async fn sample(&self, memory: &mut Memory) -> Result<Reading, SourceError> {
+        let topics = self.topics().await?;
+        let partitions: Vec<&Partition> =
+            topics.partitions().filter(|(_, index)| self.trigger.counts(*index)).collect();
+        let committed = self.cluster.committed(&self.trigger.group.consumer_group, Some(&partitions));
+        let (committed, ends) = try_join(committed, self.cluster.ends(&topics, &partitions)).await?;
+        let mut unknown = Seen::new();
+        let seen = memory.get_or("committed", Seen::new).unwrap_or(&mut unknown);
+        let lag = self.rules.lag(&committed, &ends, seen)?;
+        let active = lag.whole > self.trigger.group.activation_lag_threshold;
+        let metric_name = self.trigger.group.metric_name(&self.trigger.topics.join(","));
+        Ok(vec![(metric_name, Sample { value: float(lag.wanted), active })])
+    }
+}
+
+impl Group {
+    /// The topics, as far as they exist, or all of the cluster.
+    async fn topics(&self) -> Result<Topics, SourceError> {
+        if !self.trigger.topics.is_empty() {
+            return self.cluster.topics(Some(&self.trigger.topics), true).await;
+        }
+        let group = &self.trigger.group.consumer_group;
+        let (members, state) = self.cluster.members(group).await?;
+        if members == 0 {
+            let message = format!("no active members in group {group}, group-state is {state}");
+            return Err(SourceError::configuration(message));
+        }
+        self.cluster.topics(None, true).await
+    }
+}
+
+impl ApacheKafka {
+    fn rules(&self) -> Rules {
+        Rules {
+            threshold: self.group.lag_threshold,
+            offset_reset_policy: self.offset_reset_policy.clone(),
+            allow_idle_consumers: self.allow_idle_consumers,
+            exclude_persistent_lag: self.exclude_persistent_lag,
+            scale_to_zero_on_invalid_offset: self.scale_to_zero_on_invalid_offset,
+            limit_to_partitions_with_lag: self.limit_to_partitions_with_lag,
+            ensure_even_distribution_of_partitions: self.ensure_even_distribution_of_partitions,
+            missing_is_unread: true,
+        }
+    }
+
+    /// Whether a partition counts. A limitation has no effect without topics.
+    fn counts(&self, index: i32) -> bool {
+        let limitation = &self.partition_limitation;
+        self.topics.is_empty() || limitation.is_empty() || limitation.contains(&i64::from(index))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Brokers and queues.
 
 mod beanstalkd;
+mod kafka;
 mod liiklus;
 mod nats_jetstream;
 mod rabbitmq;

@@ -9,6 +9,7 @@ pub mod etcd;
 pub mod external;
 pub mod mariadb;
 pub mod grpc;
+pub mod kafka;
 pub mod nats;
 pub mod graphite;
 pub mod postgresql;

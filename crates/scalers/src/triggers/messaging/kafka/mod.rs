@@ -2,12 +2,19 @@
 
 use std::ops::RangeInclusive;
 
+use async_trait::async_trait;
+use futures::future::try_join;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 
+use crate::client::Sources;
+use crate::client::kafka::lag::{Rules, Seen};
 use crate::client::kafka::options::{ConsumerGroup, Security};
-use crate::trigger::{Specs, Trigger};
+use crate::client::kafka::{Access, Cluster, Login, Partition, Topics};
+use crate::client::oauth2::ClientCredentials;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
 
 /// Scale on the lag of a consumer group in Kafka.
 ///
@@ -19,10 +26,8 @@ use crate::trigger::{Specs, Trigger};
 /// own, and `cert` and `key` are the client's certificate. Logins by `sasl`:
 ///
 /// - `plaintext`, `scram_sha256` and `scram_sha512` want `username` and `password`.
-/// - `oauthbearer` wants `username` and `password` (client and its secret) and `oauthTokenEndpointUri`; with
-///   `saslTokenProvider: aws_msk_iam` instead `awsRegion`, `tls: enable`, and the pod identity `aws`, or in the
-///   TriggerAuthentication either `awsRoleArn`, or `awsAccessKeyID` and `awsSecretAccessKey`.
-/// - `gssapi` wants `username`, `realm`, `kerberosConfig`, and either `password` or `keytab`.
+/// - `oauthbearer` wants `username` and `password` (client and its secret) and `oauthTokenEndpointUri`.
+/// - `oauthbearer` with `saslTokenProvider: aws_msk_iam`, and `gssapi`, cannot be used yet.
 ///
 /// A partition that the group has never read counts 1 with `offsetResetPolicy: latest`, which keeps one replica until
 /// there is a commit. Without `topic` all topics count that the group has committed offsets for; before its first
@@ -51,7 +56,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Kafka {
     #[meta(group)]
     group: ConsumerGroup,
@@ -85,11 +89,10 @@ pub struct Kafka {
     /// replicas. Needs `topic`; excludes `limitToPartitionsWithLag`.
     #[meta(trigger, default = "false")]
     ensure_even_distribution_of_partitions: bool,
-    /// Whether to ask the brokers about all topics, not only about `topic`; `false` spares work in large clusters and
-    /// needs `topic`.
+    /// Of no effect: the brokers are only asked about what counts. `false` needs `topic`, as in KEDA.
     #[meta(trigger, default = "true")]
     full_metadata: bool,
-    /// Version of the brokers, as `2.5.0` or `0.11.0.2`; 1.0.0 when not given.
+    /// Version of the brokers, as `2.5.0` or `0.11.0.2`; of no effect, as they are asked what they know.
     #[meta(trigger, optional)]
     version: String,
     #[meta(group)]
@@ -131,9 +134,11 @@ pub struct Kafka {
     kerberos_config: String,
     /// Name of the brokers' service in Kerberos; `kafka` when not given.
     #[meta(auth, optional)]
+    #[expect(dead_code, reason = "read once Kerberos is supported")]
     kerberos_service_name: String,
     /// Whether to turn off FAST pre-authentication with `gssapi`, as some Active Directories need it.
     #[meta(name = "kerberosDisableFAST", auth, default = "false")]
+    #[expect(dead_code, reason = "read once Kerberos is supported")]
     kerberos_disable_fast: bool,
 }
 
@@ -284,81 +289,97 @@ impl Trigger for Kafka {
         let target = Target::Integer(self.group.lag_threshold);
         Specs::one(MetricSpec::external(self.group.metric_name(&self.topic), target))
     }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let access = match self.access() {
+            Ok(access) => access,
+            Err(error) => return Ok(Box::new(Unreadable(error))),
+        };
+        let cluster = Cluster::new(self.group.bootstrap_servers.clone(), access, sources)?;
+        Ok(Box::new(Group { cluster, rules: self.rules(), trigger: self }))
+    }
+}
+
+struct Group {
+    cluster: Cluster,
+    rules: Rules,
+    trigger: Kafka,
+}
+
+#[async_trait]
+impl Scaler for Group {
+    async fn sample(&self, memory: &mut Memory) -> Result<Reading, SourceError> {
+        let topics = self.topics().await?;
+        let partitions: Vec<&Partition> =
+            topics.partitions().filter(|(_, index)| self.trigger.counts(*index)).collect();
+        if partitions.is_empty() && !self.trigger.topic.is_empty() {
+            let topic = &self.trigger.topic;
+            let message = format!("expected at least one active partition within the topic '{topic}'");
+            return Err(SourceError::configuration(message));
+        }
+        let committed = self.cluster.committed(&self.trigger.group.consumer_group, Some(&partitions));
+        let (committed, ends) = try_join(committed, self.cluster.ends(&topics, &partitions)).await?;
+        let mut unknown = Seen::new();
+        let seen = memory.get_or("committed", Seen::new).unwrap_or(&mut unknown);
+        let lag = self.rules.lag(&committed, &ends, seen)?;
+        let active = lag.whole > self.trigger.group.activation_lag_threshold;
+        Ok(vec![(self.trigger.group.metric_name(&self.trigger.topic), Sample { value: float(lag.wanted), active })])
+    }
+}
+
+impl Group {
+    /// The topic, or all that the group has committed offsets for; before it has, all of the cluster.
+    async fn topics(&self) -> Result<Topics, SourceError> {
+        if !self.trigger.topic.is_empty() {
+            return self.cluster.topics(Some(std::slice::from_ref(&self.trigger.topic)), false).await;
+        }
+        let committed = self.cluster.committed(&self.trigger.group.consumer_group, None).await?;
+        let mut names: Vec<String> = committed.into_keys().map(|(topic, _)| topic).collect();
+        names.dedup();
+        self.cluster.topics((!names.is_empty()).then_some(names.as_slice()), false).await
+    }
+}
+
+impl Kafka {
+    fn rules(&self) -> Rules {
+        Rules {
+            threshold: self.group.lag_threshold,
+            offset_reset_policy: self.offset_reset_policy.clone(),
+            allow_idle_consumers: self.allow_idle_consumers,
+            exclude_persistent_lag: self.exclude_persistent_lag,
+            scale_to_zero_on_invalid_offset: self.scale_to_zero_on_invalid_offset,
+            limit_to_partitions_with_lag: self.limit_to_partitions_with_lag,
+            ensure_even_distribution_of_partitions: self.ensure_even_distribution_of_partitions,
+            missing_is_unread: false,
+        }
+    }
+
+    /// How the brokers are reached. Tokens of AWS are not to be had yet.
+    fn access(&self) -> Result<Access, SourceError> {
+        if self.sasl != "oauthbearer" || self.takes_token_of_aws() {
+            return self.security.access(&self.sasl, self.unsafe_ssl);
+        }
+        let credentials = ClientCredentials {
+            token_uri: self.oauth_token_endpoint_uri.clone(),
+            client_id: self.security.username.clone(),
+            client_secret: self.security.password.clone(),
+            scopes: self.scopes.split(',').map(str::to_string).collect(),
+            ..ClientCredentials::default()
+        };
+        let extensions = self.oauth_extensions.expose().split(',').filter(|pair| !pair.is_empty());
+        let extensions = extensions.map(Secret::new).collect();
+        let login = Login::Token { credentials, extensions };
+        Ok(Access { login, ..self.security.access("none", self.unsafe_ssl)? })
+    }
+
+    /// Whether a partition counts. A limitation has no effect without a topic.
+    fn counts(&self, index: i32) -> bool {
+        if self.topic.is_empty() || self.partition_limitation.is_empty() {
+            return true;
+        }
+        partitions(&self.partition_limitation).is_ok_and(|ranges| ranges.iter().any(|range| range.contains(&index)))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use keda_core::metadata::{Inputs, parse};
-
-    use super::*;
-
-    fn parsed(metadata: &[(&str, &str)], authentication: &[(&str, &str)]) -> (Kafka, String) {
-        let required = [("bootstrapServers", "b:9092"), ("consumerGroup", "my.group")];
-        let inputs = Inputs::from_metadata(required.iter().chain(metadata).copied())
-            .with_authentication(authentication.iter().copied());
-        let (trigger, problems) = parse::<Kafka>(&inputs, &Context::default());
-        let messages: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
-        (trigger, messages.join("; "))
-    }
-
-    #[test]
-    fn the_name_is_the_topics_or_the_groups() {
-        for (topic, name) in [("my.topic", "kafka-my-topic"), ("", "kafka-my-group-topics")] {
-            let (trigger, problems) = parsed(&[("topic", topic)], &[]);
-            assert_eq!(problems, "");
-            let spec = MetricSpec::external(name, Target::Integer(10));
-            assert_eq!(trigger.specs(&Context::default()), Specs::one(spec));
-        }
-    }
-
-    #[test]
-    fn what_excludes_each_other_and_what_needs_a_topic_is_refused() {
-        let (limited, even) = (("limitToPartitionsWithLag", "1"), ("ensureEvenDistributionOfPartitions", "1"));
-        let topic = ("topic", "t");
-        for (metadata, message) in [
-            (vec![topic, limited, ("allowIdleConsumers", "true")], "allowIdleConsumers and limitTo"),
-            (vec![topic, limited, even], "limitToPartitionsWithLag and ensureEven"),
-            (vec![limited], "topic must be specified when using limitTo"),
-            (vec![even], "topic must be specified when using ensureEven"),
-            (vec![("fullMetadata", "false")], "topic must be specified when fullMetadata"),
-            (vec![("lagThreshold", "0")], "\"lagThreshold\" must be positive"),
-            (vec![("partitionLimitation", "1, 3 - 5,1-2-3")], "invalid partition limitation range: 1-2-3"),
-            (vec![("partitionLimitation", "1,")], "invalid partition limitation: "),
-        ] {
-            assert!(parsed(&metadata, &[]).1.contains(message), "{metadata:?}");
-        }
-        assert_eq!(partitions("+3, 00012-15"), Ok(vec![3..=3, 12..=15]));
-    }
-
-    #[test]
-    fn every_login_has_its_needs() {
-        let region = [("awsRegion", "eu-west-1"), ("tls", "enable")];
-        let aws = [("sasl", "oauthbearer"), ("saslTokenProvider", "aws_msk_iam")];
-        let user = [("username", "u"), ("password", "p")];
-        let with = |more: &[(&'static str, &'static str)]| user.iter().chain(more).copied().collect::<Vec<_>>();
-        for (metadata, authentication, message) in [
-            (vec![("sasl", "plaintext")], vec![user[0]], "no password given"),
-            (vec![("sasl", "oauthbearer")], with(&[]), "no oauth token endpoint uri given"),
-            (vec![("sasl", "gssapi")], with(&[("keytab", "k")]), "exactly one of 'password' or 'keytab'"),
-            (vec![("sasl", "gssapi")], with(&[("realm", "r")]), "no Kerberos configuration file"),
-            (vec![region[0]], aws.to_vec(), "TLS is required for AWS MSK authentication"),
-            (region.to_vec(), aws.to_vec(), "awsAccessKeyID not found"),
-            (vec![region[1]], vec![("cert", "c")], "key must be provided with cert"),
-        ] {
-            assert!(parsed(&metadata, &authentication).1.contains(message), "{metadata:?} {authentication:?}");
-        }
-        assert_eq!(parsed(&[("sasl", "plaintext")], &with(&[])).1, "");
-        let keys = [aws[0], aws[1], ("awsAccessKeyID", "id"), ("awsSecretAccessKey", "hunter2")];
-        assert_eq!(parsed(&region, &keys).1, "");
-    }
-
-    #[test]
-    fn versions_are_those_of_kafka() {
-        for version in ["", "0.11.0.3", "1.0.0", "4.0.10"] {
-            assert!(check_version(version).is_ok(), "{version}");
-        }
-        for version in ["1", "1.0", "0.11.0", "1.0.0.0", "1.0.x", "0.1..2", "v1.0.0", "1.0.99999999999999999999"] {
-            assert!(check_version(version).is_err(), "{version}");
-        }
-    }
-}
+mod tests;
