@@ -36,7 +36,7 @@ pub struct Case {
     /// The host that the source has for good, such as `api.example.com`; it is asked by TLS.
     host: Option<&'static str>,
     pub exchanges: Vec<Exchange>,
-    readings: usize,
+    pub readings: usize,
     expected: Expected,
 }
 

@@ -378,7 +378,11 @@ fn sumologic() -> Vec<Case> {
     let two = r#"{"records":[{"map":{"n":"188"}},{"map":{"n":"190"}},{"map":{"other":"x"}}]}"#;
     let gathering = state(start("a search"), "GATHERING RESULTS", 0, 0);
     let searched = records(state(gathering, "DONE GATHERING RESULTS", 3, 2), two);
+    let slow = start("a search that takes longer than a reading").readings(2);
+    let slow = next(slow, "GET /api/v1/search/jobs/J1", "").answers(503, "");
+    let slow = records(state(slow, "DONE GATHERING RESULTS", 3, 2), two);
     let mut cases = vec![
+        next(slow, "DELETE /api/v1/search/jobs/J1", "").answer_is_not_read().gives(189.0, true),
         next(searched, "DELETE /api/v1/search/jobs/J1", "").answer_is_not_read().gives(189.0, true),
         done("a search without records", 0, 0).gives(0.0, false),
         done("a search that does not aggregate", 3, 0).fails("only agg queries are supported"),

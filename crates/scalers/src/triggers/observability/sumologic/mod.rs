@@ -37,7 +37,8 @@ const ROW: &str = "query.";
 ///   `query.B`, where a row may refer to others as `#A`; `resultQueryRowID` then names the row that counts.
 ///
 /// A bare number for `timerange` or `quantization` is in milliseconds, so write `15m`. A search of logs is a job that
-/// is waited for; with slow ones a longer `pollingInterval` and `useCachedMetrics` help.
+/// is waited for; with slow ones a longer `pollingInterval` and `useCachedMetrics` help. One that takes longer than a
+/// reading, which fails after 30 s, is waited for in the next one.
 ///
 /// `host` is the address of the API in the region of the account. Log in with a TriggerAuthentication that has
 /// `accessID` and `accessKey`, of a user who may search logs or query metrics.
@@ -211,12 +212,14 @@ struct Account {
 
 #[async_trait]
 impl Scaler for Account {
-    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+    async fn sample(&self, memory: &mut Memory) -> Result<Reading, SourceError> {
         let trigger = &self.trigger;
         let service = Service::new(&self.client, trigger);
         let now = crate::sampler::wall_clock();
+        let mut nothing = None;
+        let pending = memory.get_or("sumologic", || None).unwrap_or(&mut nothing);
         let value = match trigger.query_type.as_str() {
-            "logs" => trigger.search(&service, now).await,
+            "logs" => trigger.search(&service, now, pending).await,
             "metrics" => trigger.query_metrics(&service, now).await,
             other => Err(SourceError::configuration(format!("queryType {other} is neither logs nor metrics"))),
         };

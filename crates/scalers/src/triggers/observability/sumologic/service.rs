@@ -31,6 +31,15 @@ impl<'a> Service<'a> {
         Service { client, trigger, cookies: Mutex::default() }
     }
 
+    /// What names the server of a search.
+    pub(super) fn cookies(&self) -> Vec<String> {
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_cookies(&self, cookies: Vec<String>) {
+        *self.cookies.lock().unwrap_or_else(PoisonError::into_inner) = cookies;
+    }
+
     /// Asks for JSON.
     pub(super) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, SourceError> {
         self.send(method.clone(), path, body).await?.json(&said(&method, path))
@@ -61,7 +70,7 @@ impl<'a> Service<'a> {
         let SumoLogic { access_id, access_key, .. } = self.trigger;
         let request = self.client.request(method, url).header("Accept", "application/json");
         let mut request = with_basic(request, access_id.expose(), access_key)?;
-        let cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner).join("; ");
+        let cookies = self.cookies().join("; ");
         if !cookies.is_empty() {
             request = request.header("Cookie", cookies);
         }
