@@ -19,6 +19,7 @@ pub mod http;
 pub mod jolokia;
 pub mod kafka;
 pub mod keystone;
+pub mod mongodb;
 pub mod mssql;
 pub mod mysql;
 pub mod notices;
@@ -93,6 +94,8 @@ pub struct Sources {
     pub postgres: Arc<postgres::PostgresPool>,
     /// ClickHouse, with its own protocol.
     pub clickhouse: Arc<clickhouse::ClickHousePool>,
+    /// MongoDB.
+    pub mongodb: Arc<mongodb::MongoPool>,
     /// SQL Server.
     pub mssql: Arc<mssql::MsSqlPool>,
     /// MySQL and MariaDB.
@@ -116,6 +119,7 @@ impl Sources {
             amqp: Arc::default(),
             postgres: Arc::default(),
             clickhouse: Arc::default(),
+            mongodb: Arc::default(),
             mssql: Arc::default(),
             mysql: Arc::default(),
             etcd: Arc::default(),

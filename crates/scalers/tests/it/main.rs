@@ -11,6 +11,7 @@ mod databases;
 mod external;
 mod http;
 mod messaging;
+mod mongodb;
 mod servers;
 mod sql;
 
