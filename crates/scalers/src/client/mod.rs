@@ -7,6 +7,7 @@ pub mod amqp;
 pub mod authentication;
 pub mod aws;
 pub mod azure;
+pub mod cassandra;
 pub mod certificates;
 pub mod clickhouse;
 pub mod elastic;
@@ -92,6 +93,8 @@ pub struct Sources {
     pub amqp: Arc<amqp::AmqpPool>,
     /// PostgreSQL.
     pub postgres: Arc<postgres::PostgresPool>,
+    /// Cassandra.
+    pub cassandra: Arc<cassandra::CassandraPool>,
     /// ClickHouse, with its own protocol.
     pub clickhouse: Arc<clickhouse::ClickHousePool>,
     /// MongoDB.
@@ -118,6 +121,7 @@ impl Sources {
             redis: Arc::default(),
             amqp: Arc::default(),
             postgres: Arc::default(),
+            cassandra: Arc::default(),
             clickhouse: Arc::default(),
             mongodb: Arc::default(),
             mssql: Arc::default(),
