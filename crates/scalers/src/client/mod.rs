@@ -8,6 +8,7 @@ pub mod authentication;
 pub mod aws;
 pub mod azure;
 pub mod beanstalkd;
+pub mod cassandra;
 pub mod certificates;
 pub mod clickhouse;
 pub mod elastic;
@@ -22,6 +23,7 @@ pub mod jolokia;
 pub mod jwt;
 pub mod kafka;
 pub mod keystone;
+pub mod mongodb;
 pub mod mssql;
 pub mod mysql;
 pub mod notices;
@@ -123,8 +125,12 @@ pub struct Sources {
     pub github: Arc<github::Installations>,
     /// Logins at Keystone.
     pub keystone: Arc<keystone::KeystonePool>,
+    /// Cassandra.
+    pub cassandra: Arc<cassandra::CassandraPool>,
     /// ClickHouse, with its own protocol.
     pub clickhouse: Arc<clickhouse::ClickHousePool>,
+    /// MongoDB.
+    pub mongodb: Arc<mongodb::MongoPool>,
     /// SQL Server.
     pub mssql: Arc<mssql::MsSqlPool>,
     /// MySQL and MariaDB.
@@ -156,7 +162,9 @@ impl Sources {
             gcp: gcp::TokenPool::default(),
             github: Arc::default(),
             keystone: Arc::default(),
+            cassandra: Arc::default(),
             clickhouse: Arc::default(),
+            mongodb: Arc::default(),
             mssql: Arc::default(),
             mysql: Arc::default(),
             etcd: Arc::default(),

@@ -9,6 +9,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
 use rustls::client::WebPkiServerVerifier;
@@ -50,6 +52,31 @@ impl TlsOptions {
         }
         Ok(())
     }
+}
+
+impl TlsOptions {
+    /// The client's certificate and its key as one PEM, the key decrypted, for clients with a TLS of their own.
+    ///
+    /// # Errors
+    /// [`SourceError::configuration`] for a key that cannot be read.
+    pub fn pair(&self) -> Result<Option<Secret>, SourceError> {
+        let (Some(cert), Some(key)) = (&self.cert, &self.key) else { return Ok(None) };
+        let key = private_key(key, self.key_password.as_ref())?;
+        let label = match key {
+            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        Ok(Some(Secret::new(format!("{}\n{}", cert.expose(), pem(label, key.secret_der())))))
+    }
+}
+
+/// PEM of something.
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+    let lines = lines.fold(String::new(), |text, line| text + &line + "\n");
+    format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n")
 }
 
 /// How a server's certificate is judged, where it is not as usual.

@@ -6,12 +6,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "these are tests")]
 #![allow(unreachable_pub, missing_debug_implementations, reason = "nobody uses this crate")]
 
+mod cassandra;
 mod contracts;
 mod databases;
 mod external;
 mod http;
 mod messaging;
 mod observability;
+mod mongodb;
 mod servers;
 mod sql;
 

@@ -1,15 +1,16 @@
 //! `cassandra`: the whole number that a query gives (`scalers/cassandra.md`).
 
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 
-use crate::trigger::{Specs, Trigger};
-
-/// The levels of consistency that a query can have, in any case of letters.
-const CONSISTENCIES: [&str; 9] =
-    ["ANY", "ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_QUORUM", "EACH_QUORUM", "LOCAL_ONE"];
+use crate::client::Sources;
+use crate::client::cassandra::{Cassandra as Client, Consistency, Options};
+use crate::client::tls::TlsOptions;
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
 
 /// Scale on the whole number that a CQL query gives in Cassandra.
 ///
@@ -22,8 +23,8 @@ const CONSISTENCIES: [&str; 9] =
 /// names the metric. Counting a large table is slow in Cassandra; count within one partition, or keep a counter.
 ///
 /// `username` stands in the metadata, `password` is read from a TriggerAuthentication only; both must be given even
-/// where the cluster lets everybody in. For TLS give `tls: enable` with `cert` and `key` there as well, and `ca` for an
-/// authority of your own; `tls` in the metadata is not read. The user needs the right `SELECT` on the table.
+/// where the cluster lets everybody in. For TLS give `tls: enable` with `cert` and `key` there as well; the server's
+/// certificate is not checked, and `tls` in the metadata is not read. The user needs the right `SELECT` on the table.
 ///
 /// ```yaml
 /// type: cassandra
@@ -45,7 +46,6 @@ const CONSISTENCIES: [&str; 9] =
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct Cassandra {
     /// User to log in as.
     #[meta(trigger)]
@@ -62,11 +62,11 @@ pub struct Cassandra {
     /// PEM of the client's key, for TLS; needs `cert`.
     #[meta(auth)]
     key: Option<Secret>,
-    /// PEM of certificates to trust beside the system's, for TLS.
+    /// Of no effect: the server's certificate is not checked.
     #[meta(auth)]
     ca: Option<Secret>,
-    /// Address of one server of the cluster, as `host:port`, or as `host` with `port` beside it. It names the other
-    /// servers, so a list is not taken.
+    /// Address of one server of the cluster, as `host:port`, or as `host` with `port` beside it. It asks the others
+    /// that have the data; a list is not taken.
     #[meta(name = "clusterIPAddress", trigger)]
     cluster_address: String,
     /// Port of the server, such as `9042`; needed where `clusterIPAddress` has none.
@@ -101,7 +101,7 @@ impl Cassandra {
         if self.tls == "enable" && (self.cert.is_none() || self.key.is_none()) {
             reader.error("both cert and key are required when TLS is enabled");
         }
-        if !CONSISTENCIES.contains(&self.consistency.to_uppercase().as_str()) {
+        if Consistency::parse(&self.consistency).is_none() {
             reader.error_at("consistency", format!("invalid consistency {:?}", self.consistency));
         }
     }
@@ -115,8 +115,70 @@ impl Cassandra {
 
 impl Trigger for Cassandra {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("cassandra-{}", self.keyspace));
-        Specs::one(MetricSpec::external(name, Target::Integer(self.target_query_value)))
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(self.target_query_value)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        match self.options() {
+            Ok((options, consistency)) => {
+                Ok(Box::new(Query { client: Client::new(options, sources), consistency, trigger: self }))
+            }
+            Err(what) => {
+                let message = format!("error establishing cassandra session: {what}");
+                Ok(Box::new(Unreadable(SourceError::configuration(message))))
+            }
+        }
+    }
+}
+
+impl Cassandra {
+    fn metric_name(&self) -> String {
+        normalize(&format!("cassandra-{}", self.keyspace))
+    }
+
+    fn options(&self) -> Result<(Options, Consistency), String> {
+        let (host, port) = match self.port_in_address() {
+            Some(port) => (self.cluster_address.split(':').next().unwrap_or_default(), port),
+            None => (self.cluster_address.as_str(), self.port),
+        };
+        // As in KEDA, the certificate is not compared with the name of the server, nor its root looked for.
+        let tls = (self.tls == "enable").then(|| TlsOptions {
+            insecure: true,
+            ca: self.ca.clone(),
+            cert: self.cert.clone(),
+            key: self.key.clone(),
+            key_password: None,
+        });
+        let options = Options {
+            host: host.trim_matches(['[', ']']).to_string(),
+            port: u16::try_from(port).map_err(|_| "the port is not a number from 1 to 65535".to_string())?,
+            user: self.username.clone(),
+            password: self.password.clone(),
+            tls,
+            version: match self.protocol_version {
+                3 => 3,
+                4.. => 4,
+                _ => return Err("protocolVersion must be 3 or more".to_string()),
+            },
+        };
+        let consistency = Consistency::parse(&self.consistency).ok_or("invalid consistency".to_string())?;
+        Ok((options, consistency))
+    }
+}
+
+struct Query {
+    client: Client,
+    consistency: Consistency,
+    trigger: Cassandra,
+}
+
+#[async_trait]
+impl Scaler for Query {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let value = self.client.number(&self.trigger.query, self.consistency).await;
+        let value = value.map_err(|error| error.within("error inspecting cassandra"))?;
+        let sample = Sample::above(float(value), float(self.trigger.activation_target_query_value));
+        Ok(vec![(self.trigger.metric_name(), sample)])
     }
 }
 

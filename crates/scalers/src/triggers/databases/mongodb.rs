@@ -1,12 +1,19 @@
 //! `mongodb`: the number of documents that a filter takes (`scalers/mongodb.md`).
 
+use std::net::Ipv6Addr;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::client::Sources;
 use crate::client::certificates::Certificates;
-use crate::trigger::{Specs, Trigger};
+use crate::client::mongodb::{MongoDb as Client, Options, filter};
+use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// Scale on the number of documents that a filter takes in a collection of MongoDB.
 ///
@@ -43,7 +50,6 @@ use crate::trigger::{Specs, Trigger};
 /// ```
 #[derive(Debug, Metadata)]
 #[metadata(check)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct MongoDb {
     /// The whole connection, such as `mongodb://user:password@mongodb.shop.svc:27017/?authSource=admin`, in place of
     /// `host` and what belongs to it.
@@ -126,8 +132,54 @@ impl MongoDb {
 
 impl Trigger for MongoDb {
     fn specs(&self, _: &Context) -> Specs {
-        let name = normalize(&format!("mongodb-{}", self.collection));
-        Specs::one(MetricSpec::external(name, Target::Float(self.query_value)))
+        Specs::one(MetricSpec::external(self.metric_name(), Target::Float(self.query_value)))
+    }
+
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let tls = (self.tls == "enable").then(|| self.certificates.options(false));
+        let options = Options { uri: self.uri(), tls };
+        Ok(Box::new(Count { client: Client::new(options, sources), trigger: self }))
+    }
+}
+
+impl MongoDb {
+    fn metric_name(&self) -> String {
+        normalize(&format!("mongodb-{}", self.collection))
+    }
+
+    /// The connection string, made of the single parameters where it is not given.
+    fn uri(&self) -> Secret {
+        if !self.connection_string.is_empty() {
+            return self.connection_string.clone();
+        }
+        let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let (user, password) = (escaped(&self.username), escaped(self.password.expose()));
+        let host = match self.host.parse::<Ipv6Addr>() {
+            Ok(_) => format!("[{}]", self.host),
+            Err(_) => self.host.clone(),
+        };
+        let port = if self.port.is_empty() { String::new() } else { format!(":{}", self.port) };
+        Secret::new(format!("{}://{user}:{password}@{host}{port}/{}", self.scheme, escaped(&self.db_name)))
+    }
+}
+
+struct Count {
+    client: Client,
+    trigger: MongoDb,
+}
+
+#[async_trait]
+impl Scaler for Count {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let count = self.count().await.map_err(|error| error.within("failed to inspect mongodb"))?;
+        Ok(vec![(self.trigger.metric_name(), Sample::above(count, self.trigger.activation_query_value))])
+    }
+}
+
+impl Count {
+    async fn count(&self) -> Result<f64, SourceError> {
+        let MongoDb { db_name, collection, query, .. } = &self.trigger;
+        self.client.count(db_name, collection, filter(query)?).await
     }
 }
 
@@ -162,6 +214,17 @@ mod tests {
         }
         let without_port = [("scheme", "mongodb+srv"), parts[0], parts[2], parts[3]];
         assert!(parsed(&without_port, &[]).1.is_empty());
+    }
+
+    #[test]
+    fn a_connection_string_is_made_of_parts() {
+        let uri = |host: &str, more: &[(&str, &str)]| {
+            let parts = [("host", host), ("username", "u"), ("password", "sec@ure")];
+            parsed(&parts.into_iter().chain(more.iter().copied()).collect::<Vec<_>>(), &[]).0.uri()
+        };
+        assert_eq!(uri("localhost", &[("port", "1234")]).expose(), "mongodb://u:sec%40ure@localhost:1234/d");
+        assert_eq!(uri("::1", &[("port", "1234")]).expose(), "mongodb://u:sec%40ure@[::1]:1234/d");
+        assert_eq!(uri("h", &[("scheme", "mongodb+srv")]).expose(), "mongodb+srv://u:sec%40ure@h/d");
     }
 
     #[test]
