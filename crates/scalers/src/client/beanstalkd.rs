@@ -112,10 +112,11 @@ async fn exchange(connection: &Connection, command: &str) -> Result<Option<Strin
         Some(length) => {
             let mut body = vec![0; length + 2];
             stream.read_exact(&mut body).await.map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => Failure::Other(malformed("the answer breaks off")),
+                io::ErrorKind::UnexpectedEof => Failure::Other(SourceError::malformed("the answer breaks off")),
                 _ => Failure::Broken(error),
             })?;
-            let body = String::from_utf8(body).map_err(|_| Failure::Other(malformed("the answer is not text")))?;
+            let body = String::from_utf8(body)
+                .map_err(|_| Failure::Other(SourceError::malformed("the answer is not text")))?;
             Some(body)
         }
     };
@@ -125,28 +126,24 @@ async fn exchange(connection: &Connection, command: &str) -> Result<Option<Strin
 
 fn broken_or_malformed(error: io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::InvalidData => Failure::Other(malformed("the answer is not text")),
+        io::ErrorKind::InvalidData => Failure::Other(SourceError::malformed("the answer is not text")),
         _ => Failure::Broken(error),
     }
 }
 
 /// How many bytes follow the first line of an answer; `None` where the server does not know what was asked for.
 fn length(line: &str) -> Result<Option<usize>, SourceError> {
-    let line = line.strip_suffix("\r\n").ok_or_else(|| malformed("the answer is none of beanstalkd's"))?;
+    let line = line.strip_suffix("\r\n").ok_or_else(|| SourceError::malformed("the answer is none of beanstalkd's"))?;
     if let Some(length) = line.strip_prefix("OK ") {
         let length = length.parse().ok().filter(|length| *length <= MAXIMUM_BODY);
-        return length.map(Some).ok_or_else(|| malformed("the answer has no usable length"));
+        return length.map(Some).ok_or_else(|| SourceError::malformed("the answer has no usable length"));
     }
     match line {
         "NOT_FOUND" => Ok(None),
         "OUT_OF_MEMORY" | "INTERNAL_ERROR" => Err(SourceError::new(ErrorKind::Unreachable, line)),
         "BAD_FORMAT" | "UNKNOWN_COMMAND" => Err(SourceError::configuration(line)),
-        _ => Err(malformed("the answer is none of beanstalkd's")),
+        _ => Err(SourceError::malformed("the answer is none of beanstalkd's")),
     }
-}
-
-fn malformed(message: &str) -> SourceError {
-    SourceError::new(ErrorKind::Malformed, message)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures::stream::Stream;
 use hyper_util::rt::TokioIo;
 use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::secret::Secret;
 use prost::Message;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -22,7 +23,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tonic::codegen::http::Uri;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::metadata::{KeyAndValueRef, MetadataMap};
+use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
@@ -54,7 +55,6 @@ pub struct Endpoint {
 pub struct Grpc {
     endpoint: Endpoint,
     certificate_name: Option<String>,
-    metadata: MetadataMap,
     tls: Arc<Tls>,
     /// Where hosts are, without asking for their names.
     hosts: Vec<(String, SocketAddr)>,
@@ -70,14 +70,8 @@ impl Grpc {
     /// As [`Grpc::new`], of a server whose certificate may be for another name.
     pub fn with_certificate_name(endpoint: Endpoint, certificate_name: Option<String>, sources: &Sources) -> Self {
         let slot = sources.grpc.slot((endpoint.clone(), certificate_name.clone()));
-        let (metadata, tls) = (MetadataMap::new(), Arc::clone(&sources.tls));
-        Grpc { endpoint, certificate_name, metadata, tls, hosts: sources.settings.hosts.clone(), slot }
-    }
-
-    /// Sends this with every call.
-    #[must_use]
-    pub fn with_metadata(self, metadata: MetadataMap) -> Self {
-        Grpc { metadata, ..self }
+        let (tls, hosts) = (Arc::clone(&sources.tls), sources.settings.hosts.clone());
+        Grpc { endpoint, certificate_name, tls, hosts, slot }
     }
 
     /// Calls the method at `path` (`/package.Service/Method`).
@@ -92,7 +86,31 @@ impl Grpc {
         self.ask(path, Request::new(request)).await
     }
 
-    /// As [`Grpc::call`], with metadata of the call.
+    /// As [`Grpc::call`], with metadata beside the request, by names in small letters.
+    ///
+    /// # Errors
+    /// As for [`Grpc::call`]; [`Code::InvalidArgument`] for a value that cannot be sent.
+    pub async fn call_with<Q, A>(
+        &self,
+        path: &'static str,
+        request: Q,
+        metadata: &[(&'static str, Secret)],
+    ) -> Result<A, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut request = Request::new(request);
+        for (name, value) in metadata {
+            let mut value = MetadataValue::try_from(value.expose())
+                .map_err(|_| Status::invalid_argument(format!("the value of {name} cannot be sent")))?;
+            value.set_sensitive(true);
+            request.metadata_mut().insert(*name, value);
+        }
+        self.ask(path, request).await
+    }
+
+    /// As [`Grpc::call`], of a request that has its metadata already.
     ///
     /// # Errors
     /// As for [`Grpc::call`].
@@ -102,7 +120,6 @@ impl Grpc {
         A: Message + Default + 'static,
     {
         let codec = ProstCodec::<Q, A>::default();
-        let request = self.with_own(request);
         let answer = self.client().await?.unary(request, PathAndQuery::from_static(path), codec).await?;
         Ok(answer.into_inner())
     }
@@ -118,7 +135,7 @@ impl Grpc {
         S: Stream<Item = Q> + Send + 'static,
     {
         let codec = ProstCodec::<Q, A>::default();
-        let answer = self.client().await?.streaming(self.with_own(requests), PathAndQuery::from_static(path), codec).await?;
+        let answer = self.client().await?.streaming(requests, PathAndQuery::from_static(path), codec).await?;
         Ok(answer.into_inner())
     }
 
@@ -133,18 +150,9 @@ impl Grpc {
     {
         let codec = ProstCodec::<Q, A>::default();
         let mut client = self.client().await?;
-        let request = self.with_own(Request::new(request));
+        let request = Request::new(request);
         let answer = client.server_streaming(request, PathAndQuery::from_static(path), codec).await?;
         Ok(answer.into_inner())
-    }
-
-    fn with_own<Q>(&self, mut request: Request<Q>) -> Request<Q> {
-        for entry in self.metadata.iter() {
-            if let KeyAndValueRef::Ascii(name, value) = entry {
-                request.metadata_mut().insert(name.clone(), value.clone());
-            }
-        }
-        request
     }
 
     async fn client(&self) -> Result<tonic::client::Grpc<Channel>, Status> {

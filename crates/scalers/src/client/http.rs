@@ -139,8 +139,7 @@ pub fn decode<T: DeserializeOwned>(body: &str, what: &str) -> Result<T, SourceEr
     serde_json::from_str(body).map_err(|error| {
         let wrong = if error.is_data() { "has not the promised form" } else { "is not JSON" };
         let (line, column) = (error.line(), error.column());
-        let message = format!("{what}: the answer {wrong} (line {line}, column {column})");
-        SourceError::new(ErrorKind::Malformed, message)
+        SourceError::malformed(format!("{what}: the answer {wrong} (line {line}, column {column})"))
     })
 }
 

@@ -39,7 +39,9 @@ impl Attribute {
     /// Of the kind that the status means, that of HTTP or of Jolokia; [`ErrorKind::Malformed`] for anything else.
     pub async fn read(&self, broker: &str) -> Result<i64, SourceError> {
         let (username, password) = &self.login;
-        let request = self.client.get(self.url.clone()).basic_auth(username, Some(password.expose()));
+        let mut url = self.url.clone();
+        http::remove_login(&mut url);
+        let request = self.client.get(url).basic_auth(username, Some(password.expose()));
         let request = request.header(CONTENT_TYPE, "application/json").header(ORIGIN, &self.origin);
         let answer = http::send(request).await?;
         let status = answer.status;
@@ -54,8 +56,7 @@ impl Attribute {
             let kind = StatusCode::from_u16(reply.status).map_or(ErrorKind::Configuration, http::status_kind);
             return Err(SourceError::new(kind, format!("{what} {}", reply.status)));
         }
-        let missing =
-            || SourceError::new(ErrorKind::Malformed, format!("the Jolokia of {broker} answers without a value"));
+        let missing = || SourceError::malformed(format!("the Jolokia of {broker} answers without a value"));
         reply.value.ok_or_else(missing)
     }
 }
@@ -63,17 +64,6 @@ impl Attribute {
 /// A text as it may stand in the path of an address; what is escaped already stays so.
 pub fn in_path(text: &str) -> String {
     text.replace('?', "%3F").replace('#', "%23")
-}
-
-/// The address to read, whose login does not count.
-///
-/// # Errors
-/// [`ErrorKind::Configuration`].
-pub fn address(text: &str, parameter: &str) -> Result<Url, SourceError> {
-    let mut url: Url =
-        text.parse().map_err(|error| SourceError::configuration(format!("{parameter} is not an address: {error}")))?;
-    http::remove_login(&mut url);
-    Ok(url)
 }
 
 /// The properties of the object that the path of an address reads:

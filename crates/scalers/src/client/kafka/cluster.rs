@@ -202,9 +202,11 @@ impl Cluster {
         let coordinator = self.coordinator(group).await?;
         let question = DescribeGroupsRequest::default().with_groups(vec![group_id(group)]);
         let answer = self.ask(&coordinator, &question).await?;
-        let described = answer.groups.into_iter().next().ok_or_else(|| {
-            SourceError::new(ErrorKind::Malformed, format!("the coordinator says nothing of the group {group}"))
-        })?;
+        let described = answer
+            .groups
+            .into_iter()
+            .next()
+            .ok_or_else(|| SourceError::malformed(format!("the coordinator says nothing of the group {group}")))?;
         check(described.error_code, || format!("group {group}"))?;
         Ok((described.members.len(), described.group_state.to_string()))
     }

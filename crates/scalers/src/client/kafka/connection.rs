@@ -79,7 +79,7 @@ impl Connection {
         let mut answer = tokio::time::timeout(self.patience, self.exchange(bytes.freeze()))
             .await
             .unwrap_or_else(|_| Err(SourceError::new(ErrorKind::Unreachable, "no answer in time")))?;
-        let unreadable = |error| malformed(&format!("the answer to {} cannot be read: {error}", Q::NAME));
+        let unreadable = |error| SourceError::malformed(format!("the answer to {} cannot be read: {error}", Q::NAME));
         ResponseHeader::decode(&mut answer, Q::Answer::header_version(version)).map_err(unreadable)?;
         Q::Answer::decode(&mut answer, version).map_err(unreadable)
     }
@@ -90,10 +90,6 @@ impl Connection {
         self.outgoing.send(Outgoing { question, answer }).await.map_err(|_| closed())?;
         answered.await.unwrap_or_else(|_| Err(closed()))
     }
-}
-
-fn malformed(message: &str) -> SourceError {
-    SourceError::new(ErrorKind::Malformed, message)
 }
 
 /// Sends questions and hands out answers until either side hangs up.
@@ -134,7 +130,8 @@ async fn next_answer(reader: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMu
     loop {
         if let Some(length) = buffer.first_chunk::<4>().map(|length| u32::from_be_bytes(*length)) {
             let length = usize::try_from(length).ok().filter(|length| *length <= MAXIMUM_ANSWER);
-            let length = length.ok_or_else(|| malformed("what answers is no broker, or the answer is too long"))?;
+            let length =
+                length.ok_or_else(|| SourceError::malformed("what answers is no broker, or the answer is too long"))?;
             if buffer.len() >= length + 4 {
                 buffer.advance(4);
                 return Ok(buffer.split_to(length).freeze());

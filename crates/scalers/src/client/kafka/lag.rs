@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::sample::SourceError;
 
 use super::Partition;
 
@@ -46,7 +46,7 @@ impl Rules {
     /// The lag of all partitions that have an end.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`] for a partition without a committed offset, where that is a mistake.
+    /// [`SourceError::malformed`] for a partition without a committed offset, where that is a mistake.
     pub fn lag(
         &self,
         committed: &BTreeMap<Partition, i64>,
@@ -62,7 +62,7 @@ impl Rules {
                 None => {
                     let (topic, index) = partition;
                     let message = format!("error finding offset block for topic {topic} and partition {index}");
-                    return Err(SourceError::new(ErrorKind::Malformed, message));
+                    return Err(SourceError::malformed(message));
                 }
             };
             let (wanted, whole) = self.lag_of(partition, committed, *end, seen);

@@ -110,6 +110,6 @@ async fn say(connection: &Connection, word: Vec<u8>) -> Result<Bytes, SourceErro
 }
 
 fn text(bytes: &Bytes) -> Result<String, SourceError> {
-    let malformed = |_| SourceError::new(ErrorKind::Malformed, "what the broker says to the login is not text");
+    let malformed = |_| SourceError::malformed("what the broker says to the login is not text");
     String::from_utf8(bytes.to_vec()).map_err(malformed)
 }

@@ -86,7 +86,7 @@ impl Scram {
 
     /// The proof that we know the password, in answer to the server's first word, and the server's own, to compare.
     pub(super) fn prove(&self, challenge: &str) -> Result<(String, String), SourceError> {
-        let malformed = || SourceError::new(ErrorKind::Malformed, "the broker's challenge is not one of SCRAM");
+        let malformed = || SourceError::malformed("the broker's challenge is not one of SCRAM");
         let part = |name: &str| challenge.split(',').find_map(|part| part.strip_prefix(name));
         let nonce = part("r=").filter(|nonce| nonce.starts_with(&self.nonce)).ok_or_else(malformed)?;
         let salt = part("s=").and_then(|salt| BASE64_STANDARD.decode(salt).ok()).ok_or_else(malformed)?;

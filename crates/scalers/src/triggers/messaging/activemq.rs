@@ -9,7 +9,8 @@ use keda_core::secret::Secret;
 use reqwest::Url;
 
 use crate::client::Sources;
-use crate::client::jolokia::{Attribute, Properties, address, in_path};
+use crate::client::http;
+use crate::client::jolokia::{Attribute, Properties, in_path};
 use crate::client::request_uri::RequestUri;
 use crate::client::tls::TlsOptions;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
@@ -123,7 +124,7 @@ impl ActiveMq {
     /// What is read: the template as it is, or the usual place of the queue.
     fn url(&self) -> Result<Url, SourceError> {
         if !self.rest_api_template.is_empty() {
-            return address(&self.rest_api_template, "restAPITemplate");
+            return http::address(&self.rest_api_template, "restAPITemplate");
         }
         let text = format!(
             "http://{}/api/jolokia/read/org.apache.activemq:type=Broker,brokerName={},destinationType=Queue,\
@@ -132,7 +133,7 @@ impl ActiveMq {
             in_path(&self.broker_name),
             in_path(&self.destination_name)
         );
-        address(&text, "managementEndpoint")
+        http::address(&text, "managementEndpoint")
     }
 
     fn metric_name(&self) -> String {

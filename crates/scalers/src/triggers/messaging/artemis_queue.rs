@@ -10,7 +10,8 @@ use reqwest::Url;
 
 use crate::client::Sources;
 use crate::client::certificates::Certificates;
-use crate::client::jolokia::{Attribute, Properties, address, in_path};
+use crate::client::http;
+use crate::client::jolokia::{Attribute, Properties, in_path};
 use crate::client::request_uri::RequestUri;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
 
@@ -149,7 +150,7 @@ impl ArtemisQueue {
     /// What is read: the template as it is, or the usual place of an anycast queue.
     fn url(&self) -> Result<Url, SourceError> {
         if !self.rest_api_template.is_empty() {
-            return address(&self.rest_api_template, "restApiTemplate");
+            return http::address(&self.rest_api_template, "restApiTemplate");
         }
         let text = format!(
             "http://{}/console/jolokia/read/org.apache.activemq.artemis:broker=\"{}\",component=addresses,\
@@ -159,7 +160,7 @@ impl ArtemisQueue {
             in_path(&self.broker_address),
             in_path(&self.queue_name)
         );
-        address(&text, "managementEndpoint")
+        http::address(&text, "managementEndpoint")
     }
 
     fn metric_name(&self) -> String {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::{normalize, query_escape};
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 
 use crate::client::Sources;
 use crate::client::beanstalkd::Beanstalkd;
@@ -114,7 +114,7 @@ impl Tube {
         let number = |name: &str| {
             let mut lines = statistics.lines().filter_map(|line| line.split_once(": "));
             let value = lines.find(|(key, _)| *key == name).and_then(|(_, value)| value.trim().parse::<f64>().ok());
-            value.ok_or_else(|| SourceError::new(ErrorKind::Malformed, format!("the statistics have no {name}")))
+            value.ok_or_else(|| SourceError::malformed(format!("the statistics have no {name}")))
         };
         let waiting = number("current-jobs-ready")? + number("current-jobs-reserved")?;
         if self.include_delayed { Ok(waiting + number("current-jobs-delayed")?) } else { Ok(waiting) }
@@ -124,6 +124,7 @@ impl Tube {
 #[cfg(test)]
 mod tests {
     use keda_core::metadata::{Inputs, parse};
+    use keda_core::sample::ErrorKind;
 
     use super::*;
 

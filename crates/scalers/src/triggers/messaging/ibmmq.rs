@@ -124,12 +124,9 @@ impl Trigger for IbmMq {
 
     fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
         let client = sources.http.client(&sources.tls, &self.certificates.options_with_pair(self.unsafe_ssl))?;
-        let mut url: Url = match self.host.parse() {
+        let mut url = match http::address(&self.host, "host") {
             Ok(url) => url,
-            Err(error) => {
-                let error = SourceError::configuration(format!("host is not an address: {error}"));
-                return Ok(Box::new(Unreadable(error)));
-            }
+            Err(error) => return Ok(Box::new(Unreadable(error))),
         };
         http::remove_login(&mut url);
         Ok(Box::new(QueueManager { client, url, trigger: self }))
@@ -224,7 +221,7 @@ fn judge(answer: &Answer, queue: &str) -> Result<i64, SourceError> {
     if let Some(message) = response.message.into_iter().next() {
         return Err(SourceError::configuration(message));
     }
-    response.parameters.curdepth.ok_or_else(|| SourceError::new(ErrorKind::Malformed, unknown()))
+    response.parameters.curdepth.ok_or_else(|| SourceError::malformed(unknown()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, StatusCode};
 use serde_json::Value;
 
 use crate::client::Sources;
@@ -137,7 +137,7 @@ impl SolaceEventQueue {
         let wanted = self.targets().into_iter().zip(figures).filter(|((_, target), _)| *target > 0);
         wanted
             .map(|((end, _), figure)| {
-                let missing = || malformed(&format!("the broker says nothing of {end}"));
+                let missing = || SourceError::malformed(format!("the broker says nothing of {end}"));
                 let value = float(figure.ok_or_else(missing)?);
                 Ok((self.metric_name(end), Sample { value, active }))
             })
@@ -198,20 +198,20 @@ impl Brokers {
                 let message = format!("Message vpn is not up ({state})");
                 return Err(SourceError::new(ErrorKind::Unreachable, message));
             }
-            None => return Err(malformed("the broker does not say whether the message VPN is up")),
+            None => return Err(SourceError::malformed("the broker does not say whether the message VPN is up")),
         }
         let answer = self.get(&format!("{vpn}/queues/{queue}?select=msgs,msgSpoolUsage,averageRxMsgRate")).await?;
         let figure = |path: &str| match answer.pointer(path) {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => value.as_i64().map(Some).ok_or_else(|| malformed(&format!("{path} is no whole number"))),
+            Some(value) => {
+                value.as_i64().map(Some).ok_or_else(|| SourceError::malformed(format!("{path} is no whole number")))
+            }
         };
         Ok([figure("/collections/msgs/count")?, figure("/data/msgSpoolUsage")?, figure("/data/averageRxMsgRate")?])
     }
 
     async fn get(&self, address: &str) -> Result<Value, SourceError> {
-        let mut url: Url = address.parse().map_err(|error| {
-            SourceError::configuration(format!("solaceSempBaseURL is not a list of addresses: {error}"))
-        })?;
+        let mut url = http::address(address, "solaceSempBaseURL")?;
         http::remove_login(&mut url);
         let what = http::presentable(&url);
         let SolaceEventQueue { username, password, .. } = &self.trigger;
@@ -223,13 +223,9 @@ impl Brokers {
         match status {
             Some(status) if status.is_success() => Ok(answer),
             Some(status) => Err(SourceError::new(http::status_kind(status), format!("{what}: {}", status.as_u16()))),
-            None => Err(malformed(&format!("{what}: the answer has no responseCode"))),
+            None => Err(SourceError::malformed(format!("{what}: the answer has no responseCode"))),
         }
     }
-}
-
-fn malformed(message: &str) -> SourceError {
-    SourceError::new(ErrorKind::Malformed, message)
 }
 
 #[cfg(test)]

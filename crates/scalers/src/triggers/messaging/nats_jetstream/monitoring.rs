@@ -220,9 +220,8 @@ fn varz(url: &Url) -> Url {
 /// The same question to another host, at the same port.
 fn at_host(url: &Url, host: &str) -> Result<Url, SourceError> {
     let mut url = url.clone();
-    url.set_host(Some(host)).map_err(|error| {
-        SourceError::new(ErrorKind::Malformed, format!("a server of the cluster has no usable address: {error}"))
-    })?;
+    url.set_host(Some(host))
+        .map_err(|error| SourceError::malformed(format!("a server of the cluster has no usable address: {error}")))?;
     Ok(url)
 }
 

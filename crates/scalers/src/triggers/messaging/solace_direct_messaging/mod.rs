@@ -11,8 +11,8 @@ use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
 use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
+use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Url};
 
 use crate::client::Sources;
 use crate::client::http;
@@ -242,9 +242,7 @@ impl Brokers {
     }
 
     async fn post(&self, address: &str, question: &str) -> Result<String, SourceError> {
-        let mut url: Url = format!("{address}/SEMP").parse().map_err(|error| {
-            SourceError::configuration(format!("solaceSempBaseURL is not a list of addresses: {error}"))
-        })?;
+        let mut url = http::address(&format!("{address}/SEMP"), "solaceSempBaseURL")?;
         http::remove_login(&mut url);
         let what = http::presentable(&url);
         let SolaceDirectMessaging { username, password, .. } = &self.trigger;

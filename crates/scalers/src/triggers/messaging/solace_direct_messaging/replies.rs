@@ -53,7 +53,7 @@ impl<'a> Reply<'a> {
     pub(super) fn parse(body: &'a str) -> Result<Document<'a>, SourceError> {
         Document::parse(body).map_err(|error| {
             let at = error.pos();
-            malformed(&format!("the reply is not XML (line {}, column {})", at.row, at.col))
+            SourceError::malformed(format!("the reply is not XML (line {}, column {})", at.row, at.col))
         })
     }
 
@@ -61,7 +61,7 @@ impl<'a> Reply<'a> {
     pub(super) fn check(document: &'a Document<'a>) -> Result<Self, SourceError> {
         let reply = document.root_element();
         if reply.tag_name().name() != "rpc-reply" {
-            return Err(malformed("the reply is not one of SEMP"));
+            return Err(SourceError::malformed("the reply is not one of SEMP"));
         }
         if child(reply, "permission-error").is_some() {
             return Err(SourceError::new(ErrorKind::Denied, "the user may not show clients"));
@@ -74,7 +74,7 @@ impl<'a> Reply<'a> {
             return Err(SourceError::configuration(format!("the broker cannot show the clients: {code}")));
         }
         let clients = ["rpc", "show", "client"].into_iter().try_fold(reply, child);
-        let clients = clients.ok_or_else(|| malformed("the reply shows no clients"))?;
+        let clients = clients.ok_or_else(|| SourceError::malformed("the reply shows no clients"))?;
         let clients = child(clients, "primary-virtual-router").map(|router| children(router, "client").collect());
         Ok(Reply(clients.unwrap_or_default()))
     }
@@ -82,7 +82,7 @@ impl<'a> Reply<'a> {
     /// The rate of all clients of a message VPN together.
     pub(super) fn rate(&self, vpn: &str, rate: Rate) -> Result<i64, SourceError> {
         self.of(vpn).try_fold(0, |sum: i64, client| {
-            let statistics = child(client, "stats").ok_or_else(|| malformed("a client has no stats"))?;
+            let statistics = child(client, "stats").ok_or_else(|| SourceError::malformed("a client has no stats"))?;
             Ok(sum.saturating_add(number(statistics, rate.element())?))
         })
     }
@@ -119,11 +119,7 @@ fn text<'a>(node: Node<'a, 'a>, name: &'static str) -> Option<&'a str> {
 fn number(node: Node<'_, '_>, name: &'static str) -> Result<i64, SourceError> {
     let number = node.children().find(|child| child.tag_name().name() == name).and_then(|child| child.text());
     let number = number.and_then(|text| text.trim().parse().ok());
-    number.ok_or_else(|| malformed(&format!("a client has no {name}")))
-}
-
-fn malformed(message: &str) -> SourceError {
-    SourceError::new(ErrorKind::Malformed, message)
+    number.ok_or_else(|| SourceError::malformed(format!("a client has no {name}")))
 }
 
 #[cfg(test)]

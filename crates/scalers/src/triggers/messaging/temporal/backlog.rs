@@ -5,7 +5,6 @@ use std::time::Duration;
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
 use prost::Message;
-use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 
 use super::Temporal;
 use super::messages::{
@@ -22,16 +21,18 @@ use crate::client::grpc::{Endpoint, Grpc, explain};
 pub(super) struct Backlog {
     client: Grpc,
     patience: Duration,
+    metadata: Vec<(&'static str, Secret)>,
     trigger: Temporal,
 }
 
 impl Backlog {
-    pub(super) fn new(trigger: Temporal, sources: &Sources) -> Result<Self, SourceError> {
+    pub(super) fn new(trigger: Temporal, sources: &Sources) -> Self {
         let endpoint = Endpoint { target: trigger.endpoint.clone(), tls: trigger.tls() };
         let name = Some(trigger.tls_server_name.clone()).filter(|name| !name.is_empty());
-        let client = Grpc::with_certificate_name(endpoint, name, sources).with_metadata(metadata(&trigger)?);
+        let client = Grpc::with_certificate_name(endpoint, name, sources);
         let to_connect = Duration::from_secs(u64::try_from(trigger.min_connect_timeout).unwrap_or_default());
-        Ok(Backlog { client, patience: sources.settings.timeout.max(to_connect), trigger })
+        let patience = sources.settings.timeout.max(to_connect);
+        Backlog { client, patience, metadata: metadata(&trigger), trigger }
     }
 
     /// The tasks that wait, and the status of the version, where one counts alone.
@@ -125,7 +126,7 @@ impl Backlog {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        let answer = tokio::time::timeout(self.patience, self.client.call(path, request)).await;
+        let answer = tokio::time::timeout(self.patience, self.client.call_with(path, request, &self.metadata)).await;
         let answer = answer.map_err(|_| SourceError::new(ErrorKind::Unreachable, "no answer in time"));
         let answer = answer.and_then(|answer| answer.map_err(|status| explain(&status)));
         answer.map_err(|error| error.within(path.rsplit('/').next().unwrap_or_default()))
@@ -138,20 +139,12 @@ fn sum<'a>(statistics: impl IntoIterator<Item = Option<&'a Statistics>>) -> i64 
 }
 
 /// What goes with every call: the namespace, and the key.
-fn metadata(trigger: &Temporal) -> Result<MetadataMap, SourceError> {
-    let value = |text: &str, parameter: &str| -> Result<AsciiMetadataValue, SourceError> {
-        let unusable = |_| SourceError::configuration(format!("{parameter} has characters that cannot be sent"));
-        text.parse().map_err(unusable)
-    };
-    let mut metadata = MetadataMap::new();
-    metadata.insert("temporal-namespace", value(&trigger.namespace, "namespace")?);
+fn metadata(trigger: &Temporal) -> Vec<(&'static str, Secret)> {
+    let mut metadata = vec![("temporal-namespace", Secret::new(trigger.namespace.as_str()))];
     if !trigger.api_key.is_empty() {
-        let bearer = Secret::new(format!("Bearer {}", trigger.api_key.expose()));
-        let mut bearer = value(bearer.expose(), "apiKey")?;
-        bearer.set_sensitive(true);
-        metadata.insert("authorization", bearer);
+        metadata.push(("authorization", Secret::new(format!("Bearer {}", trigger.api_key.expose()))));
     }
-    Ok(metadata)
+    metadata
 }
 
 impl Temporal {

@@ -13,7 +13,7 @@ use keda_core::secret::Secret;
 use crate::client::Sources;
 use crate::client::certificates::Certificates;
 use crate::client::tls::TlsOptions;
-use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 use backlog::Backlog;
 
 /// Scale on the backlog of a task queue in Temporal.
@@ -218,10 +218,7 @@ impl Trigger for Temporal {
 
     fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
         let (metric_name, activation) = (self.metric_name(), self.activation_target_queue_size);
-        match Backlog::new(self, sources) {
-            Ok(backlog) => Ok(Box::new(Queue { metric_name, activation, backlog })),
-            Err(error) => Ok(Box::new(Unreadable(error))),
-        }
+        Ok(Box::new(Queue { metric_name, activation, backlog: Backlog::new(self, sources) }))
     }
 }
 

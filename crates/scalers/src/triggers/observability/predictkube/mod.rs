@@ -15,7 +15,6 @@ use keda_core::names::with_index;
 use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 use reqwest::Client;
-use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 
 use crate::client::Sources;
 use crate::client::authentication::Authentication;
@@ -182,18 +181,10 @@ impl Trigger for PredictKube {
     fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
         let client = sources.http.client(&sources.tls, &self.authentication.tls(false))?;
         let endpoint = Endpoint { target: SERVICE.to_string(), tls: Some(TlsOptions::default()) };
-        let mut key: AsciiMetadataValue = self
-            .api_key
-            .expose()
-            .parse()
-            .map_err(|_| SourceError::configuration("apiKey has characters that cannot be sent"))?;
-        key.set_sensitive(true);
-        let mut login = MetadataMap::new();
-        login.insert("x-auth-api-key", key);
         Ok(Box::new(Forecaster {
             client,
             timeout: sources.settings.long_timeout(),
-            service: Grpc::new(endpoint, sources).with_metadata(login),
+            service: Grpc::new(endpoint, sources),
             metric_name: with_index(context.index, METRIC_NAME),
             trigger: self,
         }))
@@ -217,7 +208,8 @@ impl Scaler for Forecaster {
         let observations = trigger.observations(&self.client, self.timeout, now, &self.metric_name).await?;
         let last = observations.last().map_or(0.0, |item| item.value);
         let question = Question { forecast_horizon: trigger.horizon()?, observations };
-        let forecast = self.service.call::<_, Forecast>(GET_PREDICT_METRIC, question).await;
+        let login = [("x-auth-api-key", trigger.api_key.clone())];
+        let forecast = self.service.call_with::<_, Forecast>(GET_PREDICT_METRIC, question, &login).await;
         let forecast = forecast
             .map_err(|status| explain(&status).within("error executing query to predict controller service"))?;
         let forecast = float(forecast.result_metric);
