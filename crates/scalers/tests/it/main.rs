@@ -16,6 +16,7 @@ mod observability;
 mod mongodb;
 mod servers;
 mod sql;
+mod stand_ins;
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use keda_scalers::client::{SourceSettings, Sources};
 use crate::servers::clickhouse::{self, ClickHouse};
 use crate::servers::mariadb::{self, MariaDb};
 use crate::servers::poll_until;
-use crate::servers::tds::{self, SqlServer};
+use crate::stand_ins::tds::{self, SqlServer};
 use crate::{Source, sources};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use keda_scalers::trigger::Memory;
 use crate::http::serve;
 use crate::servers::certificates::Certificates;
 use crate::servers::free_port;
-use crate::servers::kafka::{Kafka, Known};
+use crate::stand_ins::kafka::{Kafka, Known};
 use crate::{Source, sources};
 
 const KINDS: [&str; 2] = ["kafka", "apache-kafka"];

@@ -7,7 +7,7 @@ use keda_scalers::registry::liiklus::messages::*;
 use tonic::Status;
 
 use crate::servers::free_port;
-use crate::servers::grpc::{Server, message};
+use crate::stand_ins::grpc::{Server, message};
 use crate::{Source, sources};
 
 fn group(address: &str, more: &[(&str, &str)]) -> Source {

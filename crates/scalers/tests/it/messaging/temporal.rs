@@ -8,7 +8,7 @@ use tonic::Status;
 
 use crate::servers::certificates::Certificates;
 use crate::servers::free_port;
-use crate::servers::grpc::{Answer, Call, Server, message};
+use crate::stand_ins::grpc::{Answer, Call, Server, message};
 use crate::{Source, sources};
 
 fn queue(endpoint: &str, metadata: &[(&str, &str)], authentication: &[(&str, &str)]) -> Source {

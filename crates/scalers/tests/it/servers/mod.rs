@@ -8,15 +8,12 @@ pub mod clickhouse;
 pub mod etcd;
 pub mod external;
 pub mod mariadb;
-pub mod grpc;
-pub mod kafka;
 pub mod nats;
 pub mod graphite;
 pub mod postgresql;
 pub mod prometheus;
 pub mod rabbitmq;
 pub mod redis;
-pub mod tds;
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};

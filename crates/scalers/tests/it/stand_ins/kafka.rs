@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 
-use super::Certificates;
+use crate::servers::Certificates;
 
 const HOST: &str = "localhost";
 

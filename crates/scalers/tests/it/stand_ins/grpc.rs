@@ -17,7 +17,7 @@ use tonic::metadata::MetadataMap;
 use tonic::server::Grpc;
 use tonic::{Response, Status};
 
-use super::certificates::Certificates;
+use crate::servers::Certificates;
 
 /// A call: its method, what came with it, and its message.
 pub struct Call {
