@@ -3,11 +3,11 @@
 use super::case::Case;
 
 /// `reader:hunter22`.
-const BASIC: &str = "Basic cmVhZGVyOmh1bnRlcjIy";
-const LOGIN: [(&str, &str); 2] = [("username", "reader"), ("password", "hunter22")];
+pub const BASIC: &str = "Basic cmVhZGVyOmh1bnRlcjIy";
+pub const LOGIN: [(&str, &str); 2] = [("username", "reader"), ("password", "hunter22")];
 
 pub fn cases() -> Vec<Case> {
-    [nats(), nsq(), activemq(), artemis(), pulsar(), ibmmq(), solace_event_queue(), solace_direct_messaging()]
+    [nats(), nats_cluster(), nsq(), activemq(), artemis(), pulsar(), pulsar_logins(), ibmmq()]
         .into_iter()
         .flatten()
         .collect()
@@ -35,7 +35,6 @@ fn jetstream(pending: u32, leader: &str, size: u32) -> String {
 
 fn nats() -> Vec<Case> {
     let missing = r#"{"account_details": [{"name": "$G", "id": "$G", "stream_detail": [{"name": "orders"}]}]}"#;
-    let advertised = r#"{"server_name": "n2", "connect_urls": ["127.0.0.1:4222", "localhost:4222"]}"#;
     vec![
         nats_case("pending and unacknowledged messages", &[])
             .asks(JSZ)
@@ -53,6 +52,12 @@ fn nats() -> Vec<Case> {
             .asks(JSZ)
             .answers(200, missing)
             .fails(r#"consumer "billing" not found in stream "orders""#),
+    ]
+}
+
+fn nats_cluster() -> Vec<Case> {
+    let advertised = r#"{"server_name": "n2", "connect_urls": ["127.0.0.1:4222", "localhost:4222"]}"#;
+    vec![
         nats_case("the leader in a cluster", &[])
             .asks(JSZ)
             .answers(200, &jetstream(50, "n2", 2))
@@ -225,74 +230,80 @@ fn artemis() -> Vec<Case> {
     ]
 }
 
+fn pulsar_case(title: &str, more: &[(&str, &str)]) -> Case {
+    let metadata =
+        [("adminURL", "{address}"), ("topic", "persistent://public/default/orders"), ("subscription", "billing")];
+    Case::new("pulsar", title, &[&metadata, more].concat())
+}
+
+const TOPIC: &str = "GET /admin/v2/persistent/public/default/orders/stats";
+const METHOD: &str = "x-pulsar-auth-method-name";
+const BACKLOG: &str =
+    r#"{"msgRateIn": 0.5, "subscriptions": {"billing": {"msgBacklog": 20}, "other": {"msgBacklog": 1}}}"#;
+
 fn pulsar() -> Vec<Case> {
-    let case = |title: &str, more: &[(&str, &str)]| {
-        let metadata =
-            [("adminURL", "{address}"), ("topic", "persistent://public/default/orders"), ("subscription", "billing")];
-        Case::new("pulsar", title, &[&metadata, more].concat())
-    };
-    let stats = "GET /admin/v2/persistent/public/default/orders/stats";
-    let method = "x-pulsar-auth-method-name";
-    let twenty = r#"{"msgRateIn": 0.5, "subscriptions": {"billing": {"msgBacklog": 20}, "other": {"msgBacklog": 1}}}"#;
+    let partitions = [("isPartitionedTopic", "true"), ("activationMsgBacklogThreshold", "20")];
+    vec![
+        pulsar_case("the backlog of a subscription", &[])
+            .asks(TOPIC)
+            .header("authorization", "")
+            .header(METHOD, "")
+            .answers(200, BACKLOG)
+            .gives(20.0, true),
+        pulsar_case("as many as the activation, in partitions", &partitions)
+            .asks("GET /admin/v2/persistent/public/default/orders/partitioned-stats")
+            .answers(200, BACKLOG)
+            .gives(20.0, false),
+        pulsar_case("no such subscription", &[])
+            .asks(TOPIC)
+            .answers(200, r#"{"subscriptions": {}}"#)
+            .fails("have not subscription found! billing"),
+        pulsar_case("no such topic", &[])
+            .asks(TOPIC)
+            .answers(404, r#"{"reason": "Topic not found"}"#)
+            .fails("error requesting stats from url: error requesting stats from admin url, response status is (404)"),
+        pulsar_case("a backlog that is no number", &[])
+            .asks(TOPIC)
+            .answers(200, r#"{"subscriptions": {"billing": {"msgBacklog": "20"}}}"#)
+            .fails("has not the promised form"),
+    ]
+}
+
+fn pulsar_logins() -> Vec<Case> {
     let token = r#"{"access_token": "granted", "token_type": "Bearer", "expires_in": 3600}"#;
     let oauth = [("oauthTokenURI", "{address}/token"), ("clientID", "keda"), ("clientSecret", "hunter22")];
     vec![
-        case("the backlog of a subscription", &[])
-            .asks(stats)
-            .header("authorization", "")
-            .header(method, "")
-            .answers(200, twenty)
-            .gives(20.0, true),
-        case(
-            "as many as the activation, in partitions",
-            &[("isPartitionedTopic", "true"), ("activationMsgBacklogThreshold", "20")],
-        )
-        .asks("GET /admin/v2/persistent/public/default/orders/partitioned-stats")
-        .answers(200, twenty)
-        .gives(20.0, false),
-        case("a token", &[("authModes", "bearer")])
+        pulsar_case("a token", &[("authModes", "bearer")])
             .authentication(&[("bearerToken", "hunter22")])
-            .asks(stats)
+            .asks(TOPIC)
             .header("authorization", "Bearer hunter22")
-            .header(method, "token")
-            .answers(200, twenty)
+            .header(METHOD, "token")
+            .answers(200, BACKLOG)
             .gives(20.0, true),
-        case("a password", &[("authModes", "basic")])
+        pulsar_case("a password", &[("authModes", "basic")])
             .authentication(&LOGIN)
-            .asks(stats)
+            .asks(TOPIC)
             .header("authorization", BASIC)
-            .header(method, "basic")
-            .answers(200, twenty)
+            .header(METHOD, "basic")
+            .answers(200, BACKLOG)
             .gives(20.0, true),
-        case("OAuth 2.0", &[("authModes", "oauth")])
+        pulsar_case("OAuth 2.0", &[("authModes", "oauth")])
             .authentication(&oauth)
             .asks("POST /token")
             .body("grant_type=client_credentials")
             .answers(200, token)
-            .asks(stats)
+            .asks(TOPIC)
             .header("authorization", "Bearer granted")
-            .header(method, "")
-            .answers(200, twenty)
+            .header(METHOD, "")
+            .answers(200, BACKLOG)
             .gives(20.0, true),
-        case("a key, which has no effect", &[("authModes", "apiKey")])
+        pulsar_case("a key, which has no effect", &[("authModes", "apiKey")])
             .authentication(&[("apiKey", "hunter22")])
-            .asks(stats)
+            .asks(TOPIC)
             .header("x-api-key", "")
-            .header(method, "")
-            .answers(200, twenty)
+            .header(METHOD, "")
+            .answers(200, BACKLOG)
             .gives(20.0, true),
-        case("no such subscription", &[])
-            .asks(stats)
-            .answers(200, r#"{"subscriptions": {}}"#)
-            .fails("have not subscription found! billing"),
-        case("no such topic", &[])
-            .asks(stats)
-            .answers(404, r#"{"reason": "Topic not found"}"#)
-            .fails("error requesting stats from url: error requesting stats from admin url, response status is (404)"),
-        case("a backlog that is no number", &[])
-            .asks(stats)
-            .answers(200, r#"{"subscriptions": {"billing": {"msgBacklog": "20"}}}"#)
-            .fails("has not the promised form"),
     ]
 }
 
@@ -344,139 +355,5 @@ fn ibmmq() -> Vec<Case> {
             .fails("failed to get the current queue depth parameter for queue IN"),
         one("a wrong login").answers(401, "").fails("authentication failed: incorrect username or password"),
         one("another status").answers(403, "").fails("unexpected status code 403 for queue IN"),
-    ]
-}
-
-const VPN: &str = "GET /SEMP/v2/monitor/msgVpns/shop%2F1?select=state";
-const QUEUE: &str = "GET /SEMP/v2/monitor/msgVpns/shop%2F1/queues/a%2Fb%20c?select=msgs,msgSpoolUsage,averageRxMsgRate";
-const UP: &str = r#"{"data": {"state": "up"}, "meta": {"responseCode": 200}}"#;
-
-fn solace_event_queue() -> Vec<Case> {
-    let case = |title: &str, addresses: &str, more: &[(&str, &str)]| {
-        let metadata = [("solaceSempBaseURL", addresses), ("messageVpn", "shop/1"), ("queueName", "a/b c")];
-        Case::new("solace-event-queue", title, &[&metadata, more].concat())
-            .authentication(&LOGIN)
-            .asks(VPN)
-            .header("authorization", BASIC)
-    };
-    let targets = [("messageCountTarget", "10"), ("messageSpoolUsageTarget", "20"), ("messageReceiveRateTarget", "5")];
-    let queue = r#"{"collections": {"msgs": {"count": 20}}, "data": {"msgSpoolUsage": 1048576, "averageRxMsgRate": 3},
-        "meta": {"responseCode": 200}}"#;
-    let activations = [
-        ("messageCountTarget", "10"),
-        ("activationMessageCountTarget", "20"),
-        ("activationMessageSpoolUsageTarget", "1"),
-        ("activationMessageReceiveRateTarget", "3"),
-    ];
-    vec![
-        case("three figures", "{address}", &targets)
-            .answers(200, UP)
-            .asks(QUEUE)
-            .header("authorization", BASIC)
-            .answers(200, queue)
-            .gives_all(&[(20.0, true), (1_048_576.0, true), (3.0, true)]),
-        case("none above its activation", "{address}", &activations)
-            .answers(200, UP)
-            .asks(QUEUE)
-            .answers(200, queue)
-            .gives(20.0, false),
-        case("the second broker, where the VPN is up", "{address},{address}", &targets[..1])
-            .answers(200, r#"{"data": {"state": "down"}, "meta": {"responseCode": 200}}"#)
-            .asks(VPN)
-            .answers(200, UP)
-            .asks(QUEUE)
-            .answers(200, queue)
-            .gives(20.0, true),
-        case("the broker that answered is remembered", "{address},{address}", &targets[..1])
-            .readings(2)
-            .answers(500, "")
-            .asks(VPN)
-            .answers(200, UP)
-            .asks(QUEUE)
-            .answers(200, queue)
-            .asks(VPN)
-            .answers(200, UP)
-            .asks(QUEUE)
-            .answers(200, queue)
-            .gives(20.0, true),
-        case("a VPN that is down", "{address}", &targets)
-            .answers(200, r#"{"data": {"state": "down"}, "meta": {"responseCode": 200}}"#)
-            .fails("unable to collect metrics, error(s): Host 1 Error: Message vpn is not up (down)"),
-        case("no such queue", "{address}", &targets)
-            .answers(200, UP)
-            .asks(QUEUE)
-            .answers(400, r#"{"meta": {"responseCode": 400, "error": {"status": "NOT_FOUND"}}}"#)
-            .fails("unable to collect metrics, error(s): Host 1 Error: "),
-        case("no responseCode", "{address}", &targets)
-            .answers(200, r#"{"data": {"state": "up"}}"#)
-            .fails("the answer has no responseCode"),
-        case("no count", "{address}", &targets[..1])
-            .answers(200, UP)
-            .asks(QUEUE)
-            .answers(200, r#"{"data": {}, "meta": {"responseCode": 200}}"#)
-            .fails("the broker says nothing of msgcount"),
-    ]
-}
-
-fn solace_reply(clients: &str) -> String {
-    format!(
-        r#"<rpc-reply semp-version="soltr/9_1"><rpc><show><client><primary-virtual-router>{clients}
-            </primary-virtual-router></client></show></rpc><execute-result code="ok"/></rpc-reply>"#
-    )
-}
-
-fn solace_direct_messaging() -> Vec<Case> {
-    let question = |shown: &str| format!("<rpc><show><client><name>*feed*</name>{shown}</client></show></rpc>");
-    let case = |title: &str, addresses: &str, more: &[(&str, &str)]| {
-        let metadata = [("solaceSempBaseURL", addresses), ("messageVpn", "shop"), ("clientNamePattern", "feed")];
-        Case::new("solace-direct-messaging", title, &[&metadata, more].concat()).authentication(&LOGIN)
-    };
-    let ask = |case: Case, shown: &str| {
-        case.asks("POST /SEMP")
-            .header("authorization", BASIC)
-            .header("content-type", "application/xml")
-            .body(&question(shown))
-    };
-    let (statistics, queues) = ("<stats/>", "<stats></stats><queues></queues>");
-    let sent = solace_reply(
-        "<client><name>feed-1</name><message-vpn>shop</message-vpn><stats>\
-         <current-egress-rate-per-second>100</current-egress-rate-per-second>\
-         <average-egress-rate-per-minute>90</average-egress-rate-per-minute>\
-         <current-egress-byte-rate-per-second>0</current-egress-byte-rate-per-second>\
-         <average-egress-byte-rate-per-minute>1000</average-egress-byte-rate-per-minute></stats></client>\
-         <client><name>feed-2</name><message-vpn>other</message-vpn></client>",
-    );
-    let waiting = solace_reply(
-        "<client><message-vpn>shop</message-vpn>\
-         <client-queue><queue-priority>D-1</queue-priority><length-msgs>5</length-msgs><length-work>7</length-work>\
-         </client-queue><client-queue><queue-priority>G-1</queue-priority><length-msgs>50</length-msgs>\
-         <length-work>70</length-work></client-queue></client>",
-    );
-    let targets = [
-        ("aggregatedClientTxByteRateTarget", "1"),
-        ("aggregatedClientAverageTxByteRateTarget", "1"),
-        ("aggregatedClientTxMsgRateTarget", "1"),
-        ("aggregatedClientAverageTxMsgRateTarget", "1"),
-    ];
-    let messages = [("aggregatedClientTxMsgRateTarget", "600"), ("queuedMessagesFactor", "10")];
-    let all = ask(case("four rates", "{address}", &targets), statistics).answers(200, &sent);
-    let one = ask(case("the second broker", "{address},{address}", &messages), statistics).answers(500, "");
-    let one = ask(one, statistics).answers(200, &sent);
-    let nobody = ask(case("no client", "{address}", &messages), statistics).answers(200, &solace_reply(""));
-    vec![
-        ask(all, queues).answers(200, &waiting).gives_all(&[
-            (43_008.0, true),
-            (44_008.0, true),
-            (115.0, true),
-            (105.0, true),
-        ]),
-        ask(one, queues).answers(200, &waiting).gives(150.0, true),
-        ask(nobody, queues).answers(200, &solace_reply("")).gives(0.0, true),
-        ask(case("no broker", "{address}", &messages), statistics)
-            .answers(500, "")
-            .fails("reading client stats failed: no URL returned any data"),
-        ask(case("a question that is not carried out", "{address}", &messages), statistics)
-            .answers(200, r#"<rpc-reply><execute-result code="fail" reason="not found"/></rpc-reply>"#)
-            .fails("the broker cannot show the clients: fail"),
     ]
 }

@@ -16,6 +16,7 @@ mod observability;
 mod openstack;
 mod predictkube;
 mod server;
+mod solace;
 mod splunk_observability;
 mod web;
 
@@ -36,6 +37,7 @@ fn cases() -> Vec<Case> {
         messaging::cases(),
         observability::cases(),
         openstack::cases(),
+        solace::cases(),
         web::cases(),
     ];
     families.into_iter().flatten().collect()
