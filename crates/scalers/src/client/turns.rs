@@ -5,9 +5,12 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use keda_core::sample::SourceError;
+use async_trait::async_trait;
+use keda_core::sample::{ErrorKind, SourceError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
 
 use super::pool::{Pool, Slot};
 
@@ -18,27 +21,98 @@ pub type TurnsPool<K, C> = Pool<K, Turns<C>>;
 #[derive(Debug)]
 pub struct Turns<C>(Arc<Mutex<Option<C>>>);
 
+/// How a question failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The server said so; the connection can be used again.
+    Refused(SourceError),
+    /// On the way. A connection that was open for long may have been broken for long.
+    Lost(SourceError),
+    /// The connection is of no use any more.
+    Spoilt(SourceError),
+}
+
+impl Failure {
+    /// What happened.
+    pub fn into_error(self) -> SourceError {
+        match self {
+            Failure::Refused(error) | Failure::Lost(error) | Failure::Spoilt(error) => error,
+        }
+    }
+}
+
+impl From<SourceError> for Failure {
+    /// Nobody there is lost, anything else spoilt.
+    fn from(error: SourceError) -> Self {
+        if error.kind == ErrorKind::Unreachable { Failure::Lost(error) } else { Failure::Spoilt(error) }
+    }
+}
+
 /// The right to use the connection, until this is dropped.
 #[derive(Debug)]
-pub struct Turn<C> {
-    /// The connection.
-    pub connection: C,
+struct Turn<C> {
+    connection: C,
     place: OwnedMutexGuard<Option<C>>,
 }
 
 impl<C> Turn<C> {
     /// Leaves the connection to the next one.
-    pub fn give_back(self) {
+    fn give_back(self) {
         let Turn { connection, mut place } = self;
         *place = Some(connection);
     }
 }
 
-/// Waits for the turn on the connection of `slot`, made with `connect` where there is none.
+/// What talks over such a connection.
+#[async_trait]
+pub trait Database: Sync {
+    /// The connection.
+    type Connection: Send;
+    /// What a query gives.
+    type Answer: Send;
+
+    /// Makes a connection.
+    async fn connect(&self) -> Result<Self::Connection, SourceError>;
+
+    /// Asks, and reads the answer to its end.
+    async fn ask(&self, connection: &mut Self::Connection, query: &str) -> Result<Self::Answer, Failure>;
+}
+
+/// Asks on the connection of `slot`; and once more on a new one where it broke.
 ///
 /// # Errors
-/// What `connect` answered.
-pub async fn turn<C, F>(slot: &Slot<Turns<C>>, connect: impl Fn() -> F) -> Result<Turn<C>, SourceError>
+/// What connecting or asking failed with; [`ErrorKind::Unreachable`] for an answer that takes longer than `patience`.
+pub async fn ask<D: Database>(
+    database: &D,
+    slot: &Slot<Turns<D::Connection>>,
+    query: &str,
+    patience: Duration,
+) -> Result<D::Answer, SourceError> {
+    let mut failure = SourceError::new(ErrorKind::Unreachable, "the connection broke");
+    for _ in 0..2 {
+        let mut turn = turn(slot, || database.connect()).await?;
+        match timeout(patience, database.ask(&mut turn.connection, query)).await {
+            Ok(Ok(answer)) => {
+                turn.give_back();
+                return Ok(answer);
+            }
+            Ok(Err(Failure::Refused(error))) => {
+                turn.give_back();
+                return Err(error);
+            }
+            Ok(Err(Failure::Lost(error))) => failure = error,
+            Ok(Err(Failure::Spoilt(error))) => return Err(error),
+            Err(_) => {
+                let message = format!("the query took longer than {} s", patience.as_secs());
+                return Err(SourceError::new(ErrorKind::Unreachable, message));
+            }
+        }
+    }
+    Err(failure)
+}
+
+/// Waits for the turn on the connection of `slot`.
+async fn turn<C, F>(slot: &Slot<Turns<C>>, connect: impl Fn() -> F) -> Result<Turn<C>, SourceError>
 where
     F: Future<Output = Result<C, SourceError>>,
 {

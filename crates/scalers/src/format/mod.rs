@@ -5,3 +5,4 @@ pub mod dotted_path;
 pub mod gjson;
 pub mod label_selector;
 pub mod prometheus_text;
+pub mod sql_number;

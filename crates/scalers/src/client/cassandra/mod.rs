@@ -8,6 +8,7 @@ mod protocol;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
 use rustls::pki_types::ServerName;
@@ -19,9 +20,9 @@ use tokio_rustls::TlsConnector;
 use super::Sources;
 use super::pool::Slot;
 use super::tls::{Tls, TlsOptions};
-use super::turns::{Turns, TurnsPool, turn};
+use super::turns::{self, Database, Failure, Turns, TurnsPool};
 pub use protocol::Consistency;
-use protocol::{Failure, Stream, Version};
+use protocol::{Stream, Version};
 
 /// Time to connect, and for one query, as Go's client has it.
 const PATIENCE: Duration = Duration::from_secs(11);
@@ -50,6 +51,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Cassandra {
     options: Options,
+    consistency: Consistency,
     tls: Arc<Tls>,
     slot: Arc<Slot<Turns<Connection>>>,
 }
@@ -63,11 +65,28 @@ impl std::fmt::Debug for Connection {
     }
 }
 
+#[async_trait]
+impl Database for Cassandra {
+    type Connection = Connection;
+    type Answer = protocol::Number;
+
+    async fn connect(&self) -> Result<Connection, SourceError> {
+        let late = |_| Err(SourceError::new(ErrorKind::Unreachable, "no answer in time"));
+        let dialled = timeout(PATIENCE, self.open()).await.unwrap_or_else(late);
+        let place = format!("error establishing cassandra session: {}:{}", self.options.host, self.options.port);
+        dialled.map_err(|error| error.within(&place))
+    }
+
+    async fn ask(&self, connection: &mut Connection, query: &str) -> Result<protocol::Number, Failure> {
+        protocol::query(connection.0.as_mut(), self.version(), query, self.consistency).await
+    }
+}
+
 impl Cassandra {
     /// A client that dials when first asked.
-    pub fn new(options: Options, sources: &Sources) -> Self {
+    pub fn new(options: Options, consistency: Consistency, sources: &Sources) -> Self {
         let slot = sources.cassandra.slot(options.clone());
-        Cassandra { options, tls: Arc::clone(&sources.tls), slot }
+        Cassandra { options, consistency, tls: Arc::clone(&sources.tls), slot }
     }
 
     /// The whole number in the one column of the first row of the answer; 0 where there is no row, and for null.
@@ -75,37 +94,13 @@ impl Cassandra {
     /// # Errors
     /// [`ErrorKind::Malformed`] for an answer that is no such number, [`ErrorKind::Configuration`] for a query that the
     /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
-    pub async fn number(&self, query: &str, consistency: Consistency) -> Result<i64, SourceError> {
-        let mut failure = SourceError::new(ErrorKind::Unreachable, "the connection broke");
-        for _ in 0..2 {
-            let turn = turn(&self.slot, || self.dial()).await;
-            let mut turn = turn.map_err(|error| error.within("error establishing cassandra session"))?;
-            let stream = turn.connection.0.as_mut();
-            match timeout(PATIENCE, protocol::query(stream, self.version(), query, consistency)).await {
-                Ok(Ok(number)) => {
-                    turn.give_back();
-                    return number.map_err(|what| SourceError::new(ErrorKind::Malformed, what));
-                }
-                Ok(Err(Failure::Refused(error))) => {
-                    turn.give_back();
-                    return Err(error);
-                }
-                // A connection that was open for long may have been broken for long.
-                Ok(Err(Failure::Broken(error))) if error.kind == ErrorKind::Unreachable => failure = error,
-                Ok(Err(Failure::Broken(error))) => return Err(error),
-                Err(_) => return Err(late()),
-            }
-        }
-        Err(failure)
+    pub async fn number(&self, query: &str) -> Result<i64, SourceError> {
+        let number = turns::ask(self, &self.slot, query, PATIENCE).await?;
+        number.map_err(|what| SourceError::new(ErrorKind::Malformed, what))
     }
 
     fn version(&self) -> Version {
         Version(self.options.version)
-    }
-
-    async fn dial(&self) -> Result<Connection, SourceError> {
-        let dialled = timeout(PATIENCE, self.open()).await.unwrap_or_else(|_| Err(late()));
-        dialled.map_err(|error| error.within(&format!("{}:{}", self.options.host, self.options.port)))
     }
 
     async fn open(&self) -> Result<Connection, SourceError> {
@@ -126,8 +121,4 @@ impl Cassandra {
             .map_err(Failure::into_error)?;
         Ok(Connection(stream))
     }
-}
-
-fn late() -> SourceError {
-    SourceError::new(ErrorKind::Unreachable, "no answer in time")
 }

@@ -5,6 +5,8 @@ use std::io;
 use keda_core::sample::{ErrorKind, SourceError};
 use tokio::io::{AsyncBufRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::client::turns::Failure;
+
 /// The longest frame that is read, in bytes.
 const MAXIMUM_FRAME: usize = 16 << 20;
 
@@ -52,29 +54,6 @@ impl Consistency {
             _ => return None,
         };
         Some(Consistency(code))
-    }
-}
-
-/// How a question failed.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The server said so; the connection can be used again.
-    Refused(SourceError),
-    /// On the way.
-    Broken(SourceError),
-}
-
-impl Failure {
-    pub(super) fn into_error(self) -> SourceError {
-        match self {
-            Failure::Refused(error) | Failure::Broken(error) => error,
-        }
-    }
-}
-
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
-        Failure::Broken(error)
     }
 }
 

@@ -9,6 +9,7 @@ mod value;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use keda_core::sample::{ErrorKind, SourceError};
 use rustls::pki_types::ServerName;
 use tokio::io::BufStream;
@@ -19,9 +20,9 @@ use tokio_rustls::TlsConnector;
 use super::Sources;
 use super::pool::Slot;
 use super::tls::{Tls, TlsOptions};
-use super::turns::{Turns, TurnsPool, turn};
+use super::turns::{self, Database, Failure, Turns, TurnsPool};
 pub use dsn::Dsn;
-use native::{Answer, Failure, Login, Stream};
+use native::{Answer, Login, Stream};
 
 /// The longest that a query may take: the time limit of requests is too short for SQL.
 const QUERY: Duration = Duration::from_secs(30);
@@ -48,50 +49,12 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-impl ClickHouse {
-    /// A client that dials when first asked.
-    pub fn new(dsn: Dsn, options: TlsOptions, sources: &Sources) -> Self {
-        let dial_timeout = dsn.dial_timeout.filter(|time| !time.is_zero()).unwrap_or(sources.settings.timeout);
-        let slot = sources.clickhouse.slot((dsn.clone(), options.clone()));
-        ClickHouse { dsn, tls: Arc::clone(&sources.tls), options, dial_timeout, slot }
-    }
+#[async_trait]
+impl Database for ClickHouse {
+    type Connection = Connection;
+    type Answer = f64;
 
-    /// The number in the one column of the first row of the answer; 0 where it has no row.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Malformed`] for an answer that is no number, [`ErrorKind::Configuration`] for a query that the
-    /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
-    pub async fn number(&self, query: &str) -> Result<f64, SourceError> {
-        let mut failure = SourceError::new(ErrorKind::Unreachable, "the connection broke");
-        for _ in 0..2 {
-            let mut turn = turn(&self.slot, || self.dial()).await?;
-            let outcome = timeout(QUERY, native::query(turn.connection.0.as_mut(), query)).await;
-            match outcome {
-                Ok(Ok(answer)) => {
-                    turn.give_back();
-                    return match answer {
-                        Answer::Nothing => Ok(0.0),
-                        Answer::One(number) => number.map_err(|what| SourceError::new(ErrorKind::Malformed, what)),
-                    };
-                }
-                Ok(Err(Failure::Refused(error))) => {
-                    turn.give_back();
-                    return Err(error);
-                }
-                // A connection that was open for long may have been broken for long.
-                Ok(Err(Failure::Broken(error))) if error.kind == ErrorKind::Unreachable => failure = error,
-                Ok(Err(Failure::Broken(error))) => return Err(error),
-                // The server ends the query when the connection goes.
-                Err(_) => {
-                    let message = format!("the query took longer than {} s", QUERY.as_secs());
-                    return Err(SourceError::new(ErrorKind::Unreachable, message));
-                }
-            }
-        }
-        Err(failure)
-    }
-
-    async fn dial(&self) -> Result<Connection, SourceError> {
+    async fn connect(&self) -> Result<Connection, SourceError> {
         let mut failure = SourceError::configuration("no host given");
         for (host, port) in &self.dsn.hosts {
             let attempt = timeout(self.dial_timeout, self.open(host, *port)).await;
@@ -106,6 +69,34 @@ impl ClickHouse {
             }
         }
         Err(failure)
+    }
+
+    async fn ask(&self, connection: &mut Connection, query: &str) -> Result<f64, Failure> {
+        match native::query(connection.0.as_mut(), query).await? {
+            Answer::Nothing => Ok(0.0),
+            Answer::One(number) => {
+                number.map_err(|what| Failure::Refused(SourceError::new(ErrorKind::Malformed, what)))
+            }
+        }
+    }
+}
+
+impl ClickHouse {
+    /// A client that dials when first asked.
+    pub fn new(dsn: Dsn, options: TlsOptions, sources: &Sources) -> Self {
+        let dial_timeout = dsn.dial_timeout.filter(|time| !time.is_zero()).unwrap_or(sources.settings.timeout);
+        let slot = sources.clickhouse.slot((dsn.clone(), options.clone()));
+        ClickHouse { dsn, tls: Arc::clone(&sources.tls), options, dial_timeout, slot }
+    }
+
+    /// The number in the one column of the first row of the answer; 0 where it has no row.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] for an answer that is no number, [`ErrorKind::Configuration`] for a query that the
+    /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
+    pub async fn number(&self, query: &str) -> Result<f64, SourceError> {
+        // The server ends a query when its connection goes.
+        turns::ask(self, &self.slot, query, QUERY).await
     }
 
     async fn open(&self, host: &str, port: u16) -> Result<Connection, SourceError> {

@@ -9,6 +9,8 @@ use keda_core::sample::{ErrorKind, SourceError};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::value::{Kind, Number, first_number};
+use crate::client::turns::Failure;
+use crate::format::sql_number;
 
 /// The revision of the protocol that we claim: the last one without a key of quotas.
 const REVISION: u64 = 54_058;
@@ -48,29 +50,6 @@ pub(super) enum Answer {
     Nothing,
     /// The one column of the first row.
     One(Number),
-}
-
-/// How a query failed.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The server said so; the connection can be used again.
-    Refused(SourceError),
-    /// On the way, or the answer was not read to its end.
-    Broken(SourceError),
-}
-
-impl Failure {
-    pub(super) fn into_error(self) -> SourceError {
-        match self {
-            Failure::Refused(error) | Failure::Broken(error) => error,
-        }
-    }
-}
-
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
-        Failure::Broken(error)
-    }
 }
 
 pub(super) fn malformed(message: &str) -> SourceError {
@@ -188,8 +167,7 @@ async fn block(mut stream: &mut dyn Stream, counts: bool) -> Result<Answer, Fail
     }
     let (columns, rows) = (read_number(stream).await?, read_number(stream).await?);
     if columns > 1 {
-        let message = "destination arguments in Scan, not 1: the query must have one column";
-        return Err(malformed(&format!("sql: expected {columns} {message}")).into());
+        return Err(malformed(&sql_number::too_many(columns)).into());
     }
     if columns == 0 {
         return Ok(Answer::Nothing);

@@ -4,6 +4,7 @@ use keda_core::sample::{ErrorKind, SourceError};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::native::{malformed, read_string, transport};
+use crate::format::sql_number;
 
 /// A type of a column, as far as it may hold a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +72,7 @@ where
     if let Kind::Nullable(inner) = kind {
         let is_null = fixed(input, 1, rows).await?.first() != Some(&0);
         let number = not_nullable(input, inner, rows).await?;
-        return Ok(if is_null { Err("the value is NULL, not a number".to_string()) } else { number });
+        return Ok(if is_null { Err(sql_number::null()) } else { number });
     }
     not_nullable(input, kind, rows).await
 }
@@ -107,7 +108,7 @@ where
         }
         Kind::Nothing => {
             fixed(input, 1, rows).await?;
-            Err("the value is NULL, not a number".to_string())
+            Err(sql_number::null())
         }
         Kind::Nullable(_) => return Err(malformed("a type of the answer cannot be")),
     })
@@ -163,12 +164,7 @@ impl Wide {
 
 /// The number in a text, whose end may be filled with zeros.
 fn text(bytes: &[u8]) -> Number {
-    let text = String::from_utf8_lossy(bytes);
-    let text = text.trim_end_matches('\0');
-    text.parse().map_err(|_| {
-        let shown: String = text.chars().take(40).collect();
-        format!("the value {shown:?} is not a number")
-    })
+    sql_number::parse(String::from_utf8_lossy(bytes).trim_end_matches('\0'))
 }
 
 #[cfg(test)]

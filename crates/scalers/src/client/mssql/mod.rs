@@ -7,6 +7,7 @@ mod dsn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::TryStreamExt;
 use keda_core::sample::{ErrorKind, SourceError};
 use tiberius::error::Error;
@@ -18,7 +19,8 @@ use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 use super::Sources;
 use super::pool::Slot;
 use super::tls::Tls;
-use super::turns::{Turns, TurnsPool, turn};
+use super::turns::{self, Database, Failure, Turns, TurnsPool};
+use crate::format::sql_number;
 pub use dsn::{Dsn, Encryption};
 
 /// The longest that a query may take: the time limit of requests is too short for SQL.
@@ -42,6 +44,26 @@ pub struct MsSql {
     slot: Arc<Slot<Turns<Connection>>>,
 }
 
+#[async_trait]
+impl Database for MsSql {
+    type Connection = Connection;
+    type Answer = f64;
+
+    async fn connect(&self) -> Result<Connection, SourceError> {
+        let dialled = timeout(self.connect_timeout, self.open()).await;
+        let dialled = dialled.unwrap_or_else(|_| Err(SourceError::new(ErrorKind::Unreachable, "no answer in time")));
+        dialled.map_err(|error| error.within("error establishing mssql connection"))
+    }
+
+    async fn ask(&self, connection: &mut Connection, query: &str) -> Result<f64, Failure> {
+        let row = first_row(connection, query).await.map_err(|error| match error {
+            Error::Server(_) => Failure::Refused(explain(&error)),
+            _ => Failure::from(explain(&error)),
+        })?;
+        number(row).map_err(|what| Failure::Refused(SourceError::new(ErrorKind::Malformed, what)))
+    }
+}
+
 impl MsSql {
     /// A client that dials when first asked.
     pub fn new(dsn: Dsn, sources: &Sources) -> Self {
@@ -56,35 +78,8 @@ impl MsSql {
     /// [`ErrorKind::Malformed`] for an answer that is no number, [`ErrorKind::Configuration`] for a query that the
     /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
     pub async fn number(&self, query: &str) -> Result<f64, SourceError> {
-        let mut failure = SourceError::new(ErrorKind::Unreachable, "the connection broke");
-        for _ in 0..2 {
-            let turn = turn(&self.slot, || self.dial()).await;
-            let mut turn = turn.map_err(|error| error.within("error establishing mssql connection"))?;
-            match timeout(QUERY, first_row(&mut turn.connection, query)).await {
-                Ok(Ok(row)) => {
-                    turn.give_back();
-                    return number(row).map_err(|what| SourceError::new(ErrorKind::Malformed, what));
-                }
-                Ok(Err(error @ Error::Server(_))) => {
-                    turn.give_back();
-                    return Err(explain(&error));
-                }
-                // A connection that was open for long may have been broken for long.
-                Ok(Err(error @ Error::Io { .. })) => failure = explain(&error),
-                Ok(Err(error)) => return Err(explain(&error)),
-                // The server ends the query when the connection goes.
-                Err(_) => {
-                    let message = format!("the query took longer than {} s", QUERY.as_secs());
-                    return Err(SourceError::new(ErrorKind::Unreachable, message));
-                }
-            }
-        }
-        Err(failure)
-    }
-
-    async fn dial(&self) -> Result<Connection, SourceError> {
-        let dialled = timeout(self.connect_timeout, self.open()).await;
-        dialled.unwrap_or_else(|_| Err(SourceError::new(ErrorKind::Unreachable, "no answer in time")))
+        // The server ends a query when its connection goes.
+        turns::ask(self, &self.slot, query, QUERY).await
     }
 
     async fn open(&self) -> Result<Connection, SourceError> {
@@ -157,10 +152,7 @@ fn number(row: FirstRow) -> Result<f64, String> {
     let value = match row {
         None => return Ok(0.0),
         Some((1, Some(value))) => value,
-        Some((columns, _)) => {
-            let message = "destination arguments in Scan, not 1: the query must have one column";
-            return Err(format!("sql: expected {columns} {message}"));
-        }
+        Some((columns, _)) => return Err(sql_number::too_many(columns)),
     };
     let number = match value {
         ColumnData::U8(value) => value.map(f64::from),
@@ -170,20 +162,13 @@ fn number(row: FirstRow) -> Result<f64, String> {
         ColumnData::F32(value) => value.map(f64::from),
         ColumnData::F64(value) => value,
         ColumnData::Numeric(Some(value)) => {
-            Some(parsed(&value.value().to_string())? / 10_f64.powi(i32::from(value.scale())))
+            Some(sql_number::parse(&value.value().to_string())? / 10_f64.powi(i32::from(value.scale())))
         }
-        ColumnData::String(Some(text)) => Some(parsed(&text)?),
+        ColumnData::String(Some(text)) => Some(sql_number::parse(&text)?),
         ColumnData::Numeric(None) | ColumnData::String(None) => None,
         _ => return Err("the value is of a type that is not a number".to_string()),
     };
-    number.ok_or_else(|| "the value is NULL, not a number".to_string())
-}
-
-fn parsed(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| {
-        let shown: String = text.chars().take(40).collect();
-        format!("the value {shown:?} is not a number")
-    })
+    number.ok_or_else(sql_number::null)
 }
 
 fn explain(error: &Error) -> SourceError {

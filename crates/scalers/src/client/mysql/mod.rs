@@ -8,6 +8,7 @@ mod dsn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use keda_core::sample::{ErrorKind, SourceError};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, ServerError, SslOpts, Value};
@@ -16,7 +17,8 @@ use tokio::time::timeout;
 use super::Sources;
 use super::pool::Slot;
 use super::tls::Tls;
-use super::turns::{Turns, TurnsPool, turn};
+use super::turns::{self, Database, Failure, Turns, TurnsPool};
+use crate::format::sql_number;
 pub use dsn::{Dsn, Place, TlsMode};
 
 /// The longest that a query may take: the time limit of requests is too short for SQL.
@@ -39,12 +41,35 @@ pub struct MySql {
     slot: Arc<Slot<Turns<Conn>>>,
 }
 
-/// How a query failed.
-enum Failure {
-    /// The server, or the answer, says so.
-    Query(SourceError),
-    /// On the way. The connection may have been broken for long.
-    Transport(SourceError),
+#[async_trait]
+impl Database for MySql {
+    type Connection = Conn;
+    type Answer = f64;
+
+    async fn connect(&self) -> Result<Conn, SourceError> {
+        let connection = match self.open(self.dsn.tls != TlsMode::Off).await {
+            Err(Error::Driver(DriverError::NoClientSslFlagFromServer)) if self.dsn.tls == TlsMode::Preferred => {
+                self.open(false).await
+            }
+            outcome => outcome,
+        };
+        connection.map_err(|error| explain(&error).within("error establishing MySQL connection"))
+    }
+
+    async fn ask(&self, connection: &mut Conn, query: &str) -> Result<f64, Failure> {
+        match timeout(QUERY, first_row(connection, query)).await {
+            Ok(Ok((columns, value))) => {
+                number_in(columns, value).map_err(|what| Failure::Refused(SourceError::new(ErrorKind::Malformed, what)))
+            }
+            Ok(Err(error @ Error::Server(_))) => Err(Failure::Refused(explain(&error))),
+            Ok(Err(error)) => Err(Failure::Lost(explain(&error))),
+            Err(_) => {
+                self.call_off(connection.id()).await;
+                let message = format!("the query took longer than {} s", QUERY.as_secs());
+                Err(Failure::Spoilt(SourceError::new(ErrorKind::Unreachable, message)))
+            }
+        }
+    }
 }
 
 impl MySql {
@@ -61,38 +86,8 @@ impl MySql {
     /// [`ErrorKind::Malformed`] for an answer that is no number, [`ErrorKind::Configuration`] for a query that the
     /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
     pub async fn number(&self, query: &str) -> Result<f64, SourceError> {
-        let mut failure = SourceError::new(ErrorKind::Unreachable, "the connection broke");
-        for _ in 0..2 {
-            let turn = turn(&self.slot, || self.dial()).await;
-            let mut turn = turn.map_err(|error| error.within("error establishing MySQL connection"))?;
-            match timeout(QUERY, number(&mut turn.connection, query)).await {
-                Ok(Err(Failure::Transport(error))) => failure = error,
-                Ok(Err(Failure::Query(error))) => {
-                    turn.give_back();
-                    return Err(error);
-                }
-                Ok(Ok(number)) => {
-                    turn.give_back();
-                    return Ok(number);
-                }
-                Err(_) => {
-                    self.call_off(turn.connection.id()).await;
-                    let message = format!("the query took longer than {} s", QUERY.as_secs());
-                    return Err(SourceError::new(ErrorKind::Unreachable, message));
-                }
-            }
-        }
-        Err(failure)
-    }
-
-    async fn dial(&self) -> Result<Conn, SourceError> {
-        let connection = match self.open(self.dsn.tls != TlsMode::Off).await {
-            Err(Error::Driver(DriverError::NoClientSslFlagFromServer)) if self.dsn.tls == TlsMode::Preferred => {
-                self.open(false).await
-            }
-            outcome => outcome,
-        };
-        connection.map_err(|error| explain(&error))
+        // A query that takes too long is called off in time.
+        turns::ask(self, &self.slot, query, QUERY + 2 * self.connect_timeout).await
     }
 
     async fn open(&self, with_tls: bool) -> Result<Conn, Error> {
@@ -136,14 +131,6 @@ impl MySql {
     }
 }
 
-async fn number(connection: &mut Conn, query: &str) -> Result<f64, Failure> {
-    let (columns, value) = first_row(connection, query).await.map_err(|error| match error {
-        Error::Server(_) => Failure::Query(explain(&error)),
-        _ => Failure::Transport(explain(&error)),
-    })?;
-    number_in(columns, value).map_err(|what| Failure::Query(SourceError::new(ErrorKind::Malformed, what)))
-}
-
 /// How many columns there are, and what stands in the first one of the first row.
 async fn first_row(connection: &mut Conn, query: &str) -> Result<(usize, Option<Value>), Error> {
     let mut result = connection.query_iter(query).await?;
@@ -156,19 +143,12 @@ async fn first_row(connection: &mut Conn, query: &str) -> Result<(usize, Option<
 
 fn number_in(columns: usize, value: Option<Value>) -> Result<f64, String> {
     if columns > 1 {
-        let message = "destination arguments in Scan, not 1: the query must have one column";
-        return Err(format!("sql: expected {columns} {message}"));
+        return Err(sql_number::too_many(columns));
     }
     match value {
         None => Err("sql: no rows in result set".to_string()),
-        Some(Value::NULL) => Err("the value is NULL, not a number".to_string()),
-        Some(Value::Bytes(text)) => {
-            let text = String::from_utf8_lossy(&text);
-            text.parse().map_err(|_| {
-                let shown: String = text.chars().take(40).collect();
-                format!("the value {shown:?} is not a number")
-            })
-        }
+        Some(Value::NULL) => Err(sql_number::null()),
+        Some(Value::Bytes(text)) => sql_number::parse(&String::from_utf8_lossy(&text)),
         Some(_) => Err("the value is not a number".to_string()),
     }
 }

@@ -22,6 +22,7 @@ use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
 use super::Sources;
 use super::pool::{Pool, Slot};
 use super::tls::{Tls, TlsOptions, Verification};
+use crate::format::sql_number;
 pub use dsn::{Dsn, Session, SslMode};
 use tls::MakeConnector;
 
@@ -214,14 +215,9 @@ async fn first_row(client: &Client, query: &str) -> Result<FirstRow, Error> {
 fn number(row: FirstRow) -> Result<f64, String> {
     match row {
         FirstRow::None => Err("sql: no rows in result set".to_string()),
-        FirstRow::Columns(columns) => {
-            Err(format!("sql: expected {columns} destination arguments in Scan, not 1: the query must have one column"))
-        }
-        FirstRow::One(None) => Err("the value is NULL, not a number".to_string()),
-        FirstRow::One(Some(text)) => text.parse().map_err(|_| {
-            let shown: String = text.chars().take(40).collect();
-            format!("the value {shown:?} is not a number")
-        }),
+        FirstRow::Columns(columns) => Err(sql_number::too_many(columns)),
+        FirstRow::One(None) => Err(sql_number::null()),
+        FirstRow::One(Some(text)) => sql_number::parse(&text),
     }
 }
 

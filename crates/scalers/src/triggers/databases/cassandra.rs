@@ -121,7 +121,7 @@ impl Trigger for Cassandra {
     fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
         match self.options() {
             Ok((options, consistency)) => {
-                Ok(Box::new(Query { client: Client::new(options, sources), consistency, trigger: self }))
+                Ok(Box::new(Query { client: Client::new(options, consistency, sources), trigger: self }))
             }
             Err(what) => {
                 let message = format!("error establishing cassandra session: {what}");
@@ -168,14 +168,13 @@ impl Cassandra {
 
 struct Query {
     client: Client,
-    consistency: Consistency,
     trigger: Cassandra,
 }
 
 #[async_trait]
 impl Scaler for Query {
     async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
-        let value = self.client.number(&self.trigger.query, self.consistency).await;
+        let value = self.client.number(&self.trigger.query).await;
         let value = value.map_err(|error| error.within("error inspecting cassandra"))?;
         let sample = Sample::above(float(value), float(self.trigger.activation_target_query_value));
         Ok(vec![(self.trigger.metric_name(), sample)])

@@ -15,6 +15,7 @@ use crate::client::certificates::Certificates;
 use crate::client::clickhouse::{ClickHouse as Native, Dsn};
 use crate::client::http;
 use crate::client::tls::TlsOptions;
+use crate::format::sql_number;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
 
 /// The one name that this trigger's metric has.
@@ -258,17 +259,13 @@ fn first_number(answer: &str) -> Result<f64, String> {
     // A tab between the columns; none stands in the name of a type.
     let columns = types.split('\t').count();
     if columns > 1 {
-        let message = "destination arguments in Scan, not 1: the query must have one column";
-        return Err(format!("sql: expected {columns} {message}"));
+        return Err(sql_number::too_many(columns));
     }
     match lines.next() {
         None => Ok(0.0),
-        Some("\\N") => Err("the value is NULL, not a number".to_string()),
+        Some("\\N") => Err(sql_number::null()),
         // A text of a fixed length is filled up with zeros.
-        Some(text) => text.trim_end_matches("\\0").parse().map_err(|_| {
-            let shown: String = text.chars().take(40).collect();
-            format!("the value {shown:?} is not a number")
-        }),
+        Some(text) => sql_number::parse(text.trim_end_matches("\\0")),
     }
 }
 
