@@ -42,7 +42,7 @@ mod tests {
     use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
     use base64::Engine;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -57,9 +57,9 @@ mod tests {
         let (text, signature) = token.expose().rsplit_once('.').unwrap();
         let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key().as_ref());
         public.verify(text.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
-        let part = |part: &str| String::from_utf8(URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+        let part = |part: &str| -> Value { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap() };
         let (header, claims) = text.split_once('.').unwrap();
-        assert_eq!((part(header), part(claims)), (r#"{"alg":"RS256","typ":"JWT"}"#.into(), r#"{"iss":"12"}"#.into()));
+        assert_eq!((part(header), part(claims)), (json!({ "alg": "RS256", "typ": "JWT" }), json!({ "iss": "12" })));
         for wrong in ["hunter2", "-----BEGIN PRIVATE KEY-----\naGVsbG8=\n-----END PRIVATE KEY-----\n"] {
             assert!(!SigningKey::from_pem(&Secret::new(wrong)).unwrap_err().contains("hunter2"));
         }

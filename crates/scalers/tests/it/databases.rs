@@ -41,6 +41,44 @@ async fn redis_has_a_length_for_each_kind_of_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server; make test runs it"]
+async fn redis_streams_have_a_length_pending_entries_and_a_lag() {
+    let Some(server) = Redis::start() else { return };
+    let mut own = server.connect().await;
+    for number in 0..10 {
+        redis::cmd("XADD").arg("s").arg("*").arg("n").arg(number).exec_async(&mut own).await.unwrap();
+    }
+    redis::cmd("XGROUP").arg(&["CREATE", "s", "g", "0"]).exec_async(&mut own).await.unwrap();
+    let read = ["GROUP", "g", "c", "COUNT", "4", "STREAMS", "s", ">"];
+    redis::cmd("XREADGROUP").arg(&read).exec_async(&mut own).await.unwrap();
+    let (sources, address) = (sources(), format!("127.0.0.1:{}", server.port));
+    let source = |more: &[(&str, &str)]| {
+        let metadata = [&[("address", address.as_str()), ("activationLagCount", "4")], more].concat();
+        Source::new(&sources, "redis-streams", &metadata, &[("password", PASSWORD)])
+    };
+    let (group, lag) = (("consumerGroup", "g"), ("lagCount", "7"));
+    for (more, value) in [
+        (vec![("stream", "s")], 10.0),
+        (vec![("stream", "missing")], 0.0),
+        (vec![("stream", "s"), group], 4.0),
+        (vec![("stream", "s"), group, lag], 6.0),
+        (vec![("stream", "s"), ("consumerGroup", "nobody"), lag], 10.0),
+        (vec![("stream", "missing"), group, lag], 0.0),
+    ] {
+        let sample = source(&more).sample().await.unwrap();
+        assert_eq!((sample.value, sample.active), (value, value > 4.0), "{more:?}");
+    }
+    let error = source(&[("stream", "s"), ("consumerGroup", "nobody")]).error().await;
+    assert_eq!(error.kind, ErrorKind::Configuration, "{error}");
+    assert!(error.message.contains("NOGROUP") || error.message.contains("consumer group"), "{error}");
+    // Redis cannot tell the lag of a group that begins among deleted entries.
+    redis::cmd("XGROUP").arg(&["CREATE", "s", "later", "1-1"]).exec_async(&mut own).await.unwrap();
+    redis::cmd("XTRIM").arg(&["s", "MAXLEN", "2"]).exec_async(&mut own).await.unwrap();
+    let sample = source(&[("stream", "s"), ("consumerGroup", "later"), lag]).sample().await.unwrap();
+    assert!(!sample.active, "{sample:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server; make test runs it"]
 async fn redis_logs_in_by_password_by_user_and_over_tls() {
     let Some(server) = Redis::start() else { return };
     let mut own = server.connect().await;

@@ -1,11 +1,20 @@
 //! `redis-streams`, `redis-cluster-streams`, `redis-sentinel-streams`: entries of a stream (`scalers/redis-streams.md`).
 
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
+use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use redis::Value;
 
-use crate::client::redis::RedisOptions;
-use crate::trigger::{Specs, Trigger};
+use crate::client::Sources;
+use crate::client::redis::{Redis, RedisOptions};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
+
+/// The first version of Redis that knows the lag of a group.
+const FIRST_WITH_LAG: u32 = 7;
 
 /// Scale on the entries of a stream in Redis.
 ///
@@ -87,7 +96,6 @@ use crate::trigger::{Specs, Trigger};
 ///     key: sentinel-password
 /// ```
 #[derive(Debug, Metadata)]
-#[expect(dead_code, reason = "read once the source is written")]
 pub struct RedisStream {
     /// Entries delivered to the consumer group and not yet acknowledged that one replica is expected to handle. Counts
     /// with `consumerGroup` and without `lagCount`.
@@ -150,6 +158,80 @@ impl Trigger for RedisStream {
         };
         Specs::one(MetricSpec::external(self.metric_name(), Target::Integer(target)))
     }
+
+    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let deployment = self
+            .options
+            .deployment(&context.trigger_type, self.database_index)
+            .ok_or_else(|| SourceError::configuration("no addresses or hosts given"))?;
+        let redis = Redis::new(deployment, sources)?;
+        Ok(Box::new(Entries { metric_name: self.metric_name(), redis, stream: self }))
+    }
+}
+
+struct Entries {
+    metric_name: String,
+    redis: Redis,
+    stream: RedisStream,
+}
+
+#[async_trait]
+impl Scaler for Entries {
+    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+        let count = match self.stream.counted() {
+            Counted::Length => self.length().await?,
+            Counted::Pending => self.pending().await?,
+            Counted::Lag => self.lag().await?,
+        };
+        let activation = float(self.stream.activation_lag_count);
+        Ok(vec![(self.metric_name.clone(), Sample::above(float(count), activation))])
+    }
+}
+
+impl Entries {
+    async fn length(&self) -> Result<i64, SourceError> {
+        self.redis.run(redis::cmd("XLEN").arg(&self.stream.stream)).await
+    }
+
+    async fn pending(&self) -> Result<i64, SourceError> {
+        let question = redis::cmd("XPENDING").arg(&self.stream.stream).arg(&self.stream.consumer_group).to_owned();
+        let (count, _, _, _): (i64, Value, Value, Value) = self.redis.run(&question).await?;
+        Ok(count)
+    }
+
+    /// The entries that the group was not given yet: all of them for a group that does not exist, as in KEDA. It is -1
+    /// where Redis cannot say, after entries were deleted.
+    async fn lag(&self) -> Result<i64, SourceError> {
+        let information: String = self.redis.run(redis::cmd("INFO").arg("server")).await?;
+        check_version(&information).map_err(SourceError::configuration)?;
+        let question = redis::cmd("XINFO").arg("GROUPS").arg(&self.stream.stream).to_owned();
+        let groups: Vec<BTreeMap<String, Value>> = match self.redis.run(&question).await {
+            Err(error) if error.message.contains("no such key") => return Ok(0),
+            groups => groups?,
+        };
+        let is_named = |group: &&BTreeMap<String, Value>| match group.get("name") {
+            Some(Value::BulkString(name)) => name.as_slice() == self.stream.consumer_group.as_bytes(),
+            Some(Value::SimpleString(name)) => *name == self.stream.consumer_group,
+            _ => false,
+        };
+        match groups.iter().find(is_named).map(|group| group.get("lag")) {
+            None => self.length().await,
+            Some(Some(Value::Int(lag))) => Ok(*lag),
+            Some(Some(Value::Nil)) => Ok(-1),
+            Some(_) => Err(SourceError::new(ErrorKind::Malformed, "Redis gave no lag of the consumer group")),
+        }
+    }
+}
+
+/// Whether a server that says this of itself knows the lag of a group.
+fn check_version(information: &str) -> Result<(), String> {
+    let version = information.lines().find_map(|line| line.strip_prefix("redis_version:"));
+    let version = version.ok_or("could not find Redis version number")?.trim();
+    let major: Option<u32> = version.split('.').next().and_then(|major| major.parse().ok());
+    match major.ok_or("redis version could not be converted to number")? {
+        FIRST_WITH_LAG.. => Ok(()),
+        _ => Err(format!("redis version 7+ required for lag, and this is {version}")),
+    }
 }
 
 #[cfg(test)]
@@ -181,5 +263,17 @@ mod tests {
         let messages: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
         assert!(messages[0].contains("missing required parameter \"stream\""), "{messages:?}");
         assert!(messages[1].contains("no addresses or hosts given"), "{messages:?}");
+    }
+
+    #[test]
+    fn the_lag_of_a_group_is_known_since_redis_7() {
+        assert_eq!(check_version("# Server\r\nredis_version:7.0.15\r\nx:y\r\n"), Ok(()));
+        for (information, why) in [
+            ("redis_version:6.2.1\r\n", "redis version 7+ required for lag"),
+            ("redis_version:x\r\n", "could not be converted to number"),
+            ("# Server", "could not find Redis version number"),
+        ] {
+            assert!(check_version(information).unwrap_err().contains(why), "{information}");
+        }
     }
 }
