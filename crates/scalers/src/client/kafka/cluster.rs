@@ -169,7 +169,14 @@ impl Cluster {
             by_leader.entry(leader).or_default().push(partition);
         }
         let ends = by_leader.into_iter().map(|(leader, partitions)| self.ends_at(leader, partitions));
-        Ok(try_join_all(ends).await?.into_iter().flatten().collect())
+        let ends: BTreeMap<Partition, i64> = try_join_all(ends).await?.into_iter().flatten().collect();
+        match partitions.iter().find(|partition| !ends.contains_key(**partition)) {
+            // One that is left out would count as one without lag.
+            Some((topic, index)) => {
+                Err(SourceError::malformed(format!("no broker told the end of partition {index} of topic {topic}")))
+            }
+            None => Ok(ends),
+        }
     }
 
     async fn ends_at(&self, leader: &str, partitions: Vec<&Partition>) -> Result<Vec<(Partition, i64)>, SourceError> {
