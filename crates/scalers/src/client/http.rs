@@ -155,7 +155,7 @@ pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| transport_error(&error))? {
         if body.len() + chunk.len() > MAXIMUM_BODY {
-            return Err(SourceError::new(ErrorKind::Malformed, format!("the answer exceeds {MAXIMUM_BODY} bytes")));
+            return Err(SourceError::malformed(format!("the answer exceeds {MAXIMUM_BODY} bytes")));
         }
         body.extend_from_slice(&chunk);
     }

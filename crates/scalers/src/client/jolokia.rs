@@ -25,6 +25,11 @@ pub struct Attribute {
     pub origin: String,
 }
 
+/// The `Origin` that a console expects: the one given, or its own.
+pub fn origin(given: String, management_endpoint: &str) -> String {
+    if given.is_empty() { format!("http://{management_endpoint}") } else { given }
+}
+
 /// What Jolokia answers, with a status of its own.
 #[derive(Debug, Deserialize)]
 struct Reply {

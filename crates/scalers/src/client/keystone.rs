@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keda_core::metadata::{Metadata, Reader};
-use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde_json::{Value, json};
@@ -151,7 +151,7 @@ impl Keystone {
         let answer = http::send(request.json(&self.identity.question())).await?;
         let token = answer.header("X-Subject-Token").filter(|token| !token.is_empty()).map(Secret::new);
         let body = answer.success(what)?;
-        let missing = || SourceError::new(ErrorKind::Malformed, format!("{what}: there is no token in the answer"));
+        let missing = || SourceError::malformed(format!("{what}: there is no token in the answer"));
         let token = token.ok_or_else(missing)?;
         let catalog = serde_json::from_str::<Value>(&body).ok();
         let catalog = catalog.and_then(|answer| answer.pointer("/token/catalog")?.as_array().cloned());

@@ -13,7 +13,7 @@ use keda_core::metadata::{Metadata, UrlValues};
 use keda_core::names::query_escape;
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
-use reqwest::{Client, RequestBuilder, Url};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -87,12 +87,7 @@ impl TokenSource {
     /// # Errors
     /// [`ErrorKind::Denied`] when the client is refused, [`ErrorKind::Unreachable`], [`ErrorKind::Malformed`].
     pub async fn token(&self) -> Result<Arc<Token>, SourceError> {
-        let token = self.slot.get(|| self.fetch()).await?;
-        if token.is_fresh() {
-            return Ok(token);
-        }
-        self.slot.discard(&token).await;
-        self.slot.get(|| self.fetch()).await
+        self.slot.fresh(Token::is_fresh, || self.fetch()).await
     }
 
     /// Forgets a token that was not accepted.
@@ -106,9 +101,7 @@ impl TokenSource {
 
     async fn ask(&self) -> Result<Token, SourceError> {
         let place = &self.credentials.token_uri;
-        let url: Url = place.parse().map_err(|error| {
-            SourceError::new(ErrorKind::Configuration, format!("oauthTokenURI is not an address: {error}"))
-        })?;
+        let url = http::address(place, "oauthTokenURI")?;
         let mut in_form = self.tokens.in_form.lock().unwrap_or_else(PoisonError::into_inner).contains(place);
         let mut answer = http::send(self.request(&url, in_form)).await?;
         if !answer.status.is_success() && !in_form {
@@ -116,17 +109,13 @@ impl TokenSource {
             answer = http::send(self.request(&url, in_form)).await?;
         }
         if !answer.status.is_success() {
-            let kind = match answer.status.as_u16() {
-                400..=403 => ErrorKind::Denied,
-                _ => http::status_kind(answer.status),
-            };
-            return Err(SourceError::new(kind, format!("{}: {}", http::presentable(&url), answer.status)));
+            let message = format!("{}: {}", http::presentable(&url), answer.status);
+            return Err(SourceError::new(refusal_kind(answer.status), message));
         }
         if in_form {
             self.tokens.in_form.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone());
         }
         read(&answer.body)
-            .ok_or_else(|| SourceError::new(ErrorKind::Malformed, "there is no access_token in the answer"))
     }
 
     fn request(&self, url: &Url, in_form: bool) -> RequestBuilder {
@@ -158,8 +147,23 @@ impl Token {
     }
 }
 
+/// What it means that a server gives no token: it says so with other statuses than those who serve something.
+pub(super) fn refusal_kind(status: StatusCode) -> ErrorKind {
+    match status.as_u16() {
+        400..=403 => ErrorKind::Denied,
+        _ => http::status_kind(status),
+    }
+}
+
 /// The token in an answer of success.
-pub(super) fn read(body: &str) -> Option<Token> {
+///
+/// # Errors
+/// [`ErrorKind::Malformed`] for an answer without one.
+pub(super) fn read(body: &str) -> Result<Token, SourceError> {
+    token_in(body).ok_or_else(|| SourceError::malformed("there is no access_token in the answer"))
+}
+
+fn token_in(body: &str) -> Option<Token> {
     #[derive(Deserialize)]
     struct Answer {
         access_token: String,

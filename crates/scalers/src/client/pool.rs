@@ -103,6 +103,22 @@ impl<C> Slot<C> {
         }
     }
 
+    /// As [`Slot::get`], for what wears out: what `is_fresh` does not accept any more is made anew.
+    ///
+    /// # Errors
+    /// As for [`Slot::get`].
+    pub async fn fresh<F>(&self, is_fresh: impl Fn(&C) -> bool, connect: impl Fn() -> F) -> Result<Arc<C>, SourceError>
+    where
+        F: Future<Output = Result<C, SourceError>>,
+    {
+        let connection = self.get(&connect).await?;
+        if is_fresh(&connection) {
+            return Ok(connection);
+        }
+        self.discard(&connection).await;
+        self.get(&connect).await
+    }
+
     /// Forgets `broken`, so that the next caller connects anew; a connection made meanwhile stays.
     pub async fn discard(&self, broken: &Arc<C>) {
         let mut state = self.state.lock().await;
@@ -153,6 +169,15 @@ mod tests {
         assert!(answers.iter().all(Result::is_err));
         assert_eq!(dialled.load(Ordering::SeqCst), 1);
         assert!(slot.get(|| async { Ok(1) }).await.is_ok(), "a later caller tries again");
+    }
+
+    #[tokio::test]
+    async fn what_wears_out_is_made_anew() {
+        let (slot, made) = (Slot::default(), AtomicUsize::new(0));
+        let make = || async { Ok(made.fetch_add(1, Ordering::SeqCst)) };
+        let is_fresh = |number: &usize| *number > 0;
+        assert_eq!(*slot.fresh(is_fresh, make).await.unwrap(), 1, "the first one is worn out at once");
+        assert_eq!(*slot.fresh(is_fresh, make).await.unwrap(), 1);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 use keda_core::metadata::{Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use serde_json::{Map, Value};
 
 use crate::format::gjson;
@@ -73,7 +73,7 @@ impl Search {
     /// What to send.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] for parameters of a template that are not `key:value`.
+    /// [`Configuration`](keda_core::sample::ErrorKind::Configuration) for parameters of a template that are not `key:value`.
     pub fn body(&self) -> Result<String, SourceError> {
         if self.search_template_name.is_empty() {
             return Ok(self.query.clone());
@@ -97,7 +97,7 @@ impl Search {
     /// The reading that an answer gives.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`] where there is no number in it.
+    /// [`Malformed`](keda_core::sample::ErrorKind::Malformed) where there is no number in it.
     pub fn reading(&self, server: &str, answer: &Value) -> Result<Reading, SourceError> {
         let value = self.number(answer)?;
         Ok(vec![(self.metric_name(server), Sample::above(value, self.activation_target_value))])
@@ -121,7 +121,7 @@ impl Search {
             Some(Value::Array(_) | Value::Object(_)) => "JSON".to_string(),
         };
         let message = format!("valueLocation must point to value of type number but got: '{what}'");
-        Err(SourceError::new(ErrorKind::Malformed, message))
+        Err(SourceError::malformed(message))
     }
 }
 

@@ -6,3 +6,4 @@ pub mod gjson;
 pub mod label_selector;
 pub mod prometheus_text;
 pub mod sql_number;
+pub mod xml;

@@ -100,9 +100,7 @@ impl Job {
 pub(crate) async fn guarded<T>(work: impl Future<Output = Result<T, SourceError>>) -> Result<T, SourceError> {
     match tokio::time::timeout(PATIENCE, AssertUnwindSafe(work).catch_unwind()).await {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => {
-            Err(SourceError::new(ErrorKind::Malformed, "reading the source failed by a fault in keda itself"))
-        }
+        Ok(Err(_)) => Err(SourceError::malformed("reading the source failed by a fault in keda itself")),
         Err(_) => {
             let message = format!("no answer within {} s", PATIENCE.as_secs());
             Err(SourceError::new(ErrorKind::Unreachable, message))

@@ -1,20 +1,20 @@
 //! Keys to sign with: given, found where the process runs, or borrowed from a role.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
-use reqwest::{Client, RequestBuilder, Url};
+use reqwest::{Client, RequestBuilder};
 use serde::Deserialize;
 
 use super::login::AwsLogin;
 use super::process::AwsEnvironment;
 use super::roles::{Role, Roles};
 use crate::client::pool::{Pool, Slot};
+use crate::client::secret_file;
 use crate::client::tls::TlsOptions;
 use crate::client::{Sources, http};
 use crate::sampler::wall_clock;
@@ -39,6 +39,13 @@ pub struct Credentials {
     pub session_token: Secret,
     /// `None` for lasting ones.
     pub expires: Option<Timestamp>,
+}
+
+impl Credentials {
+    /// Whether they are good for a while.
+    fn is_fresh(&self) -> bool {
+        self.expires.is_none_or(|end| wall_clock() + MARGIN < end)
+    }
 }
 
 /// Gets the keys of one trigger.
@@ -68,7 +75,7 @@ impl CredentialSource {
 
     /// The keys, to be handed back to [`CredentialSource::refused`] if they are not accepted.
     pub(super) async fn get(&self) -> Result<Arc<Credentials>, SourceError> {
-        fresh(&self.slot, || self.find()).await
+        self.slot.fresh(Credentials::is_fresh, || self.find()).await
     }
 
     /// Forgets keys that were not accepted.
@@ -96,22 +103,9 @@ impl CredentialSource {
     }
 
     async fn assume(&self, role_arn: &str, external_id: &str) -> Result<Credentials, SourceError> {
-        let own = fresh(&self.process.slot, || self.process.find()).await?;
+        let own = self.process.slot.fresh(Credentials::is_fresh, || self.process.find()).await?;
         self.roles.assume(&Role { arn: role_arn, external_id }, &own).await
     }
-}
-
-/// The keys of a slot, found anew before they expire.
-async fn fresh<F>(slot: &Slot<Credentials>, find: impl Fn() -> F) -> Result<Arc<Credentials>, SourceError>
-where
-    F: Future<Output = Result<Credentials, SourceError>>,
-{
-    let credentials = slot.get(&find).await?;
-    if credentials.expires.is_none_or(|end| wall_clock() + MARGIN < end) {
-        return Ok(credentials);
-    }
-    slot.discard(&credentials).await;
-    slot.get(&find).await
 }
 
 /// Who the process is: by its environment, its container or its machine.
@@ -143,9 +137,9 @@ impl ProcessKeys {
     }
 
     async fn of_container(&self, url: &str) -> Result<Credentials, SourceError> {
-        let request = self.client.get(address(url)?);
+        let request = self.client.get(http::address(url, url)?);
         let token = match (&self.environment.container_token_file, &self.environment.container_token) {
-            (Some(file), _) => Some(read_token(file).await?),
+            (Some(file), _) => Some(secret_file::read("token", file).await?),
             (None, token) => token.clone(),
         };
         let request = token.iter().fold(request, |request, token| request.header("authorization", token.expose()));
@@ -154,7 +148,10 @@ impl ProcessKeys {
 
     /// Of an instance of EC2, by the second version of its metadata service.
     async fn of_machine(&self, metadata: &str) -> Result<Credentials, SourceError> {
-        let at = |path: &str| address(&format!("{}/latest/{path}", metadata.trim_end_matches('/')));
+        let at = |path: &str| {
+            let url = format!("{}/latest/{path}", metadata.trim_end_matches('/'));
+            http::address(&url, &url)
+        };
         let request = self.client.put(at("api/token")?).header("x-aws-ec2-metadata-token-ttl-seconds", "300");
         let token = http::send(request.timeout(NEARBY)).await?.success("token of the machine")?;
         let get = |path: &str| Ok(self.client.get(at(path)?).header("x-aws-ec2-metadata-token", &token));
@@ -162,17 +159,6 @@ impl ProcessKeys {
         let name = http::send(get(role)?.timeout(NEARBY)).await?.success("role of the machine")?;
         keys(get(&format!("{role}{}", name.trim()))?).await
     }
-}
-
-/// The token in a file that is renewed from time to time.
-pub(super) async fn read_token(file: &Path) -> Result<Secret, SourceError> {
-    let cannot = |error| SourceError::configuration(format!("cannot read the token in {}: {error}", file.display()));
-    let token = tokio::fs::read_to_string(file).await.map_err(cannot)?;
-    Ok(Secret::new(token.trim()))
-}
-
-fn address(url: &str) -> Result<Url, SourceError> {
-    url.parse().map_err(|error| SourceError::configuration(format!("{url} is not an address: {error}")))
 }
 
 /// What a container or a machine answers.
@@ -188,8 +174,8 @@ struct Keys {
 
 async fn keys(request: RequestBuilder) -> Result<Credentials, SourceError> {
     let body = http::send(request.timeout(NEARBY)).await?.success("keys")?;
-    let keys: Keys = serde_json::from_str(&body)
-        .map_err(|_| SourceError::new(ErrorKind::Malformed, "there are no keys in the answer"))?;
+    let keys: Keys =
+        serde_json::from_str(&body).map_err(|_| SourceError::malformed("there are no keys in the answer"))?;
     Ok(Credentials {
         access_key_id: Secret::new(keys.access_key_id),
         secret_access_key: Secret::new(keys.secret_access_key),

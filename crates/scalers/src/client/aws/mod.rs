@@ -16,7 +16,7 @@ use keda_core::sample::SourceError;
 pub use credentials::{Credentials, CredentialsPool};
 pub use login::AwsLogin;
 pub use process::AwsEnvironment;
-pub use service::{Answer, Service};
+pub use service::Service;
 
 use super::Sources;
 

@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
 use reqwest::{Client, Url};
 use roxmltree::Document;
 
-use super::credentials::{Credentials, read_token};
+use super::credentials::Credentials;
 use super::process::AwsEnvironment;
 use super::service::{FORM, refusal};
 use super::signature::{Post, Scope};
 use super::{encoded, regional_endpoint};
-use crate::client::http;
+use crate::client::{http, secret_file};
+use crate::format::xml;
 use crate::sampler::wall_clock;
 
 /// What the use of a role is called in AWS's logs.
@@ -37,8 +38,7 @@ pub(super) struct Roles {
 impl Roles {
     pub(super) fn new(client: Arc<Client>, environment: &AwsEnvironment, region: &str) -> Result<Self, SourceError> {
         let url = environment.endpoint("sts").unwrap_or_else(|| regional_endpoint("sts", region));
-        let url =
-            url.parse().map_err(|error| SourceError::configuration(format!("{url} is not an address: {error}")))?;
+        let url = http::address(&url, &url)?;
         Ok(Roles { client, url, scope: Scope { service: "sts", region: region.to_string() } })
     }
 
@@ -66,7 +66,7 @@ impl Roles {
         session: Option<&str>,
         file: &Path,
     ) -> Result<Credentials, SourceError> {
-        let token = read_token(file).await?;
+        let token = secret_file::read("token", file).await?;
         let fields = [
             ("Action", "AssumeRoleWithWebIdentity"),
             ("Version", "2011-06-15"),
@@ -83,16 +83,15 @@ impl Roles {
         if !answer.status.is_success() {
             return Err(refusal(answer.status, &answer.body));
         }
-        credentials(&answer.body)
-            .ok_or_else(|| SourceError::new(ErrorKind::Malformed, "there are no keys in the answer for the role"))
+        credentials(&answer.body).ok_or_else(|| SourceError::malformed("there are no keys in the answer for the role"))
     }
 }
 
 /// The keys in an answer.
 fn credentials(xml: &str) -> Option<Credentials> {
     let document = Document::parse(xml).ok()?;
-    let keys = document.descendants().find(|node| node.tag_name().name() == "Credentials")?;
-    let text = |name: &str| keys.children().find(|node| node.tag_name().name() == name)?.text();
+    let keys = xml::below(document.root(), "Credentials")?;
+    let text = |name: &str| xml::child(keys, name)?.text();
     Some(Credentials {
         access_key_id: Secret::new(text("AccessKeyId")?),
         secret_access_key: Secret::new(text("SecretAccessKey")?),

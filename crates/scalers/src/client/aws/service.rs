@@ -14,6 +14,7 @@ use super::login::AwsLogin;
 use super::signature::{Post, Scope};
 use crate::client::tls::TlsOptions;
 use crate::client::{Sources, http};
+use crate::format::xml;
 
 /// The longest message of AWS that is told, in characters.
 const LONGEST_MESSAGE: usize = 400;
@@ -35,10 +36,6 @@ impl fmt::Debug for Service {
 /// The header of a form.
 pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-/// What a service said.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer(String);
-
 impl Service {
     pub(super) fn new(
         service: &'static str,
@@ -47,9 +44,7 @@ impl Service {
         login: AwsLogin,
         sources: &Sources,
     ) -> Result<Self, SourceError> {
-        let endpoint: Url = endpoint
-            .parse()
-            .map_err(|error| SourceError::configuration(format!("awsEndpoint is not an address: {error}")))?;
+        let endpoint = http::address(endpoint, "awsEndpoint")?;
         Ok(Service {
             scope: Scope { service, region: region.to_string() },
             endpoint,
@@ -68,26 +63,24 @@ impl Service {
         let content_type = format!("application/x-amz-json-{version}");
         let headers = [("content-type", content_type.as_str()), ("x-amz-target", operation)];
         let answer = self.call(&headers, body.to_string()).await?;
-        serde_json::from_str(&answer.0).map_err(|_| malformed("the answer is not JSON"))
+        serde_json::from_str(&answer).map_err(|_| SourceError::malformed("the answer is not JSON"))
     }
 
     /// Calls an operation by AWS's query protocol: a form, and XML for an answer.
     ///
     /// # Errors
     /// As for [`Service::json`].
-    pub async fn form(&self, fields: &[(impl AsRef<str>, impl AsRef<str>)]) -> Result<Answer, SourceError> {
-        let answer = self.call(&[FORM], encoded(fields)).await?;
-        Document::parse(&answer.0).map_err(|_| malformed("the answer is not XML"))?;
-        Ok(answer)
+    pub async fn form(&self, fields: &[(impl AsRef<str>, impl AsRef<str>)]) -> Result<String, SourceError> {
+        self.call(&[FORM], encoded(fields)).await
     }
 
-    async fn call(&self, headers: &[(&str, &str)], body: String) -> Result<Answer, SourceError> {
+    async fn call(&self, headers: &[(&str, &str)], body: String) -> Result<String, SourceError> {
         let credentials = self.credentials.get().await?;
         let post = Post { url: &self.endpoint, headers, body: &body };
         let request = post.signed(&self.client, &self.scope, &credentials, crate::sampler::wall_clock().into())?;
         let answer = http::send(request).await?;
         if answer.status.is_success() {
-            return Ok(Answer(answer.body));
+            return Ok(answer.body);
         }
         let error = refusal(answer.status, &answer.body);
         if error.kind == ErrorKind::Denied {
@@ -95,18 +88,6 @@ impl Service {
         }
         Err(error)
     }
-}
-
-impl Answer {
-    /// What `read` makes of the XML.
-    pub fn read<T>(&self, read: impl FnOnce(&Document<'_>) -> Result<T, SourceError>) -> Result<T, SourceError> {
-        let document = Document::parse(&self.0).map_err(|_| malformed("the answer is not XML"))?;
-        read(&document)
-    }
-}
-
-fn malformed(message: &str) -> SourceError {
-    SourceError::new(ErrorKind::Malformed, message)
 }
 
 /// What an answer without success means. The name of the error decides where there is one, as AWS answers most with 400.
@@ -161,10 +142,7 @@ fn named_error(body: &str) -> Option<(String, String)> {
         return Some((name.to_string(), message.to_string()));
     }
     let document = Document::parse(body).ok()?;
-    let text = |name: &str| {
-        let found = document.descendants().find(|node| node.tag_name().name() == name)?;
-        found.text().map(str::to_string)
-    };
+    let text = |name: &str| xml::below(document.root(), name)?.text().map(str::to_string);
     Some((text("Code")?, text("Message").unwrap_or_default()))
 }
 

@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use keda_core::metadata::Context;
-use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
-use reqwest::{Client, RequestBuilder, Url};
+use reqwest::{Client, RequestBuilder};
 
 use super::clouds::Cloud;
 use crate::client::Sources;
 use crate::client::http::{self, Answer};
 use crate::client::oauth2::{self, Token};
 use crate::client::pool::{Pool, Slot};
+use crate::client::secret_file;
 use crate::client::tls::TlsOptions;
 
 /// What the environment of the process says about Azure, read once by the binary.
@@ -65,6 +66,15 @@ pub enum AzureLogin {
 }
 
 impl AzureLogin {
+    /// The workload identity of a trigger that has one, else a client with a secret.
+    pub fn new(context: &Context, tenant_id: &str, client_id: &str, secret: &Secret) -> Self {
+        AzureLogin::workload(context).unwrap_or_else(|| AzureLogin::Client {
+            tenant_id: tenant_id.to_string(),
+            client_id: client_id.to_string(),
+            secret: secret.clone(),
+        })
+    }
+
     /// The workload identity of a trigger that has one.
     pub fn workload(context: &Context) -> Option<Self> {
         let identity =
@@ -149,15 +159,10 @@ impl AzureTokens {
     /// The token.
     ///
     /// # Errors
-    /// [`ErrorKind::Denied`] when the login is refused, [`ErrorKind::Configuration`] where there is none,
-    /// [`ErrorKind::Unreachable`], [`ErrorKind::Malformed`].
+    /// [`Denied`](keda_core::sample::ErrorKind::Denied) when the login is refused, [`Configuration`](keda_core::sample::ErrorKind::Configuration) where there is none,
+    /// [`Unreachable`](keda_core::sample::ErrorKind::Unreachable), [`Malformed`](keda_core::sample::ErrorKind::Malformed).
     async fn token(&self) -> Result<Arc<Token>, SourceError> {
-        let token = self.slot.get(|| self.fetch()).await?;
-        if token.is_fresh() {
-            return Ok(token);
-        }
-        self.slot.discard(&token).await;
-        self.slot.get(|| self.fetch()).await
+        self.slot.fresh(Token::is_fresh, || self.fetch()).await
     }
 
     /// Sends a request with the token, and forgets a token that is refused.
@@ -180,19 +185,13 @@ impl AzureTokens {
     async fn ask(&self) -> Result<Token, SourceError> {
         let (tenant, form) = self.form().await?;
         let url = format!("{}/{tenant}/oauth2/v2.0/token", self.key.authority.trim_end_matches('/'));
-        let url: Url =
-            url.parse().map_err(|error| SourceError::configuration(format!("{url} is not an address: {error}")))?;
+        let url = http::address(&url, &url)?;
         let answer = http::send(self.client.post(url.clone()).form(&form)).await?;
         if !answer.status.is_success() {
-            let kind = match answer.status.as_u16() {
-                400..=403 => ErrorKind::Denied,
-                _ => http::status_kind(answer.status),
-            };
             let message = format!("{}: status {}", http::presentable(&url), answer.status.as_u16());
-            return Err(SourceError::new(kind, message));
+            return Err(SourceError::new(oauth2::refusal_kind(answer.status), message));
         }
         oauth2::read(&answer.body)
-            .ok_or_else(|| SourceError::new(ErrorKind::Malformed, "there is no access_token in the answer"))
     }
 
     /// The tenant, and the fields of a request for a token.
@@ -212,13 +211,11 @@ impl AzureTokens {
                 let tenant_id = of(tenant_id, &self.environment.tenant_id, "AZURE_TENANT_ID")?;
                 let file = self.environment.token_file.as_ref();
                 let file = file.ok_or_else(|| no_identity("AZURE_FEDERATED_TOKEN_FILE"))?;
-                let proof = tokio::fs::read_to_string(file).await.map_err(|error| {
-                    SourceError::configuration(format!("cannot read the token in {}: {error}", file.display()))
-                })?;
+                let proof = secret_file::read("token", file).await?;
                 form.extend([
                     ("client_id", client_id),
                     ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_string()),
-                    ("client_assertion", proof.trim().to_string()),
+                    ("client_assertion", proof.expose().to_string()),
                 ]);
                 Ok((tenant_id, form))
             }

@@ -8,4 +8,4 @@ mod storage;
 pub use clouds::{Cloud, StorageAccount, WORKLOAD_IDENTITY, check_monitor_login, endpoint, monitor_endpoint};
 pub use connection::ConnectionString;
 pub use login::{AzureEnvironment, AzureLogin, AzureTokens, TokenPool};
-pub use storage::{Storage, child, document};
+pub use storage::Storage;

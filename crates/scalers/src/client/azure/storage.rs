@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use keda_core::metadata::Context;
-use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
 use reqwest::{Client, Url};
 
@@ -69,21 +69,16 @@ impl Storage {
             }
             None => by_connection_string(service, &ConnectionString::parse(connection)?)?,
         };
-        let url =
-            url.parse().map_err(|error| SourceError::configuration(format!("{url} is not an address: {error}")))?;
-        Ok(Storage { url, client, access })
+        Ok(Storage { url: http::address(&url, &url)?, client, access })
     }
 
     /// Asks with GET for what is at `path` of the service.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] for what does not exist, and as [`http::send`].
+    /// [`Configuration`](keda_core::sample::ErrorKind::Configuration) for what does not exist, and as [`http::send`].
     pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, SourceError> {
-        let mut url = self.url.clone();
-        url.path_segments_mut()
-            .map_err(|()| SourceError::configuration("the address of the storage account has no path"))?
-            .pop_if_empty()
-            .extend(path.split('/'));
+        let segments: Vec<&str> = path.split('/').collect();
+        let mut url = http::under(self.url.clone(), "the address of the storage account", &segments)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -105,8 +100,7 @@ impl Storage {
         if answer.status.is_success() {
             return Ok(answer);
         }
-        let code = answer.headers.get("x-ms-error-code").and_then(|code| code.to_str().ok());
-        let code = code.map(|code| format!(", {code}")).unwrap_or_default();
+        let code = answer.header("x-ms-error-code").map(|code| format!(", {code}")).unwrap_or_default();
         let message = format!("Azure Storage answered with status {}{code}", answer.status.as_u16());
         Err(SourceError::new(status_kind(answer.status), message))
     }
@@ -160,22 +154,10 @@ fn shared_key(account: &str, key: &[u8], url: &Url, date: &str) -> String {
     format!("SharedKey {account}:{}", STANDARD.encode(signature))
 }
 
-/// The answer's XML, without the mark that Azure puts before it.
-///
-/// # Errors
-/// [`ErrorKind::Malformed`].
-pub fn document(body: &str) -> Result<roxmltree::Document<'_>, SourceError> {
-    roxmltree::Document::parse(body.trim_start_matches('\u{feff}'))
-        .map_err(|_| SourceError::new(ErrorKind::Malformed, "the answer of Azure is not XML"))
-}
-
-/// The first child of an element with this name, in whatever namespace.
-pub fn child<'a, 'input>(element: roxmltree::Node<'a, 'input>, name: &str) -> Option<roxmltree::Node<'a, 'input>> {
-    element.children().find(|node| node.tag_name().name() == name)
-}
-
 #[cfg(test)]
 mod tests {
+    use keda_core::sample::ErrorKind;
+
     use super::*;
 
     fn found(string: &str) -> Result<(String, Access), SourceError> {

@@ -11,18 +11,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
-use rustls::pki_types::ServerName;
-use tokio::io::BufStream;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use super::Sources;
 use super::pool::Slot;
+use super::stream::Connection;
 use super::tls::{Tls, TlsOptions};
 use super::turns::{self, Database, Failure, Turns, TurnsPool};
 pub use protocol::Consistency;
-use protocol::{Stream, Version};
+use protocol::Version;
 
 /// Time to connect, and for one query, as Go's client has it.
 const PATIENCE: Duration = Duration::from_secs(11);
@@ -56,15 +53,6 @@ pub struct Cassandra {
     slot: Arc<Slot<Turns<Connection>>>,
 }
 
-/// An open connection.
-pub struct Connection(Box<dyn Stream>);
-
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Connection")
-    }
-}
-
 #[async_trait]
 impl Database for Cassandra {
     type Connection = Connection;
@@ -96,7 +84,7 @@ impl Cassandra {
     /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
     pub async fn number(&self, query: &str) -> Result<i64, SourceError> {
         let number = turns::ask(self, &self.slot, query, PATIENCE).await?;
-        number.map_err(|what| SourceError::new(ErrorKind::Malformed, what))
+        number.map_err(SourceError::malformed)
     }
 
     fn version(&self) -> Version {
@@ -105,20 +93,11 @@ impl Cassandra {
 
     async fn open(&self) -> Result<Connection, SourceError> {
         let options = &self.options;
-        let tcp = TcpStream::connect((options.host.as_str(), options.port)).await.map_err(protocol::transport)?;
-        tcp.set_nodelay(true).map_err(protocol::transport)?;
-        let mut stream: Box<dyn Stream> = match &options.tls {
-            Some(tls) => {
-                let name = ServerName::try_from(options.host.clone())
-                    .map_err(|_| SourceError::configuration("the host has no name for a certificate"))?;
-                let connector = TlsConnector::from(self.tls.config(tls)?);
-                Box::new(BufStream::new(connector.connect(name, tcp).await.map_err(protocol::transport)?))
-            }
-            None => Box::new(BufStream::new(tcp)),
-        };
-        protocol::log_in(stream.as_mut(), self.version(), &options.user, options.password.expose())
+        let tls = options.tls.as_ref().map(|tls| self.tls.config(tls)).transpose()?;
+        let mut connection = Connection::open(&options.host, options.port, tls).await?;
+        protocol::log_in(connection.0.as_mut(), self.version(), &options.user, options.password.expose())
             .await
             .map_err(Failure::into_error)?;
-        Ok(Connection(stream))
+        Ok(connection)
     }
 }

@@ -3,8 +3,9 @@
 use std::io;
 
 use keda_core::sample::{ErrorKind, SourceError};
-use tokio::io::{AsyncBufRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::client::stream::{Stream, transport};
 use crate::client::turns::Failure;
 
 /// The longest frame that is read, in bytes.
@@ -24,11 +25,6 @@ mod opcode {
     pub(super) const AUTH_RESPONSE: u8 = 0x0f;
     pub(super) const AUTH_SUCCESS: u8 = 0x10;
 }
-
-/// A connection of any kind.
-pub(super) trait Stream: AsyncBufRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncBufRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Version of the protocol.
 #[derive(Debug, Clone, Copy)]
@@ -57,18 +53,8 @@ impl Consistency {
     }
 }
 
-/// What went wrong on the way.
-#[allow(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
-pub(super) fn transport(error: io::Error) -> SourceError {
-    let message = match error.kind() {
-        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_string(),
-        _ => error.to_string(),
-    };
-    SourceError::new(ErrorKind::Unreachable, message)
-}
-
 fn malformed() -> SourceError {
-    SourceError::new(ErrorKind::Malformed, "the server does not answer as a Cassandra does")
+    SourceError::malformed("the server does not answer as a Cassandra does")
 }
 
 /// Logs in with user and password, where the server wants to know.

@@ -11,18 +11,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keda_core::sample::{ErrorKind, SourceError};
-use rustls::pki_types::ServerName;
-use tokio::io::BufStream;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use super::Sources;
 use super::pool::Slot;
+use super::stream::Connection;
 use super::tls::{Tls, TlsOptions};
 use super::turns::{self, Database, Failure, Turns, TurnsPool};
 pub use dsn::Dsn;
-use native::{Answer, Login, Stream};
+use native::{Answer, Login};
 
 /// The longest that a query may take: the time limit of requests is too short for SQL.
 const QUERY: Duration = Duration::from_secs(30);
@@ -38,15 +35,6 @@ pub struct ClickHouse {
     options: TlsOptions,
     dial_timeout: Duration,
     slot: Arc<Slot<Turns<Connection>>>,
-}
-
-/// An open connection.
-pub struct Connection(Box<dyn Stream>);
-
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Connection")
-    }
 }
 
 #[async_trait]
@@ -74,9 +62,7 @@ impl Database for ClickHouse {
     async fn ask(&self, connection: &mut Connection, query: &str) -> Result<f64, Failure> {
         match native::query(connection.0.as_mut(), query).await? {
             Answer::Nothing => Ok(0.0),
-            Answer::One(number) => {
-                number.map_err(|what| Failure::Refused(SourceError::new(ErrorKind::Malformed, what)))
-            }
+            Answer::One(number) => number.map_err(|what| Failure::Refused(SourceError::malformed(what))),
         }
     }
 }
@@ -101,22 +87,14 @@ impl ClickHouse {
 
     async fn open(&self, host: &str, port: u16) -> Result<Connection, SourceError> {
         let dsn = &self.dsn;
-        let tcp = TcpStream::connect((host, port)).await.map_err(native::transport)?;
-        tcp.set_nodelay(true).map_err(native::transport)?;
-        let mut stream: Box<dyn Stream> = if dsn.secure {
-            let name = ServerName::try_from(host.to_string())
-                .map_err(|_| SourceError::configuration("the host has no name for a certificate"))?;
-            let connector = TlsConnector::from(self.tls.config(&self.options)?);
-            Box::new(BufStream::new(connector.connect(name, tcp).await.map_err(native::transport)?))
-        } else {
-            Box::new(BufStream::new(tcp))
-        };
+        let tls = dsn.secure.then(|| self.tls.config(&self.options)).transpose()?;
+        let mut connection = Connection::open(host, port, tls).await?;
         let login = Login { user: &dsn.user, password: dsn.password.expose(), database: &dsn.database };
-        native::hello(stream.as_mut(), &login).await.map_err(Failure::into_error)?;
+        native::hello(connection.0.as_mut(), &login).await.map_err(Failure::into_error)?;
         for (name, value) in &dsn.settings {
             let set = format!("SET {name} = '{}'", value.replace('\\', "\\\\").replace('\'', "\\'"));
-            native::query(stream.as_mut(), &set).await.map_err(Failure::into_error)?;
+            native::query(connection.0.as_mut(), &set).await.map_err(Failure::into_error)?;
         }
-        Ok(Connection(stream))
+        Ok(connection)
     }
 }

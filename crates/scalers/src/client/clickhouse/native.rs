@@ -3,12 +3,11 @@
 //! The revision that we claim is an old one that every server still speaks, so that of the many additions to the
 //! protocol none is sent. Settings are set by queries of their own.
 
-use std::io;
-
 use keda_core::sample::{ErrorKind, SourceError};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::value::{Kind, Number, first_number};
+use crate::client::stream::{Stream, transport};
 use crate::client::turns::Failure;
 use crate::format::sql_number;
 
@@ -31,11 +30,6 @@ mod packet {
     pub(super) const EXTREMES: u64 = 8;
 }
 
-/// A connection of any kind.
-pub(super) trait Stream: AsyncBufRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncBufRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 /// Who logs in where.
 pub(super) struct Login<'a> {
     pub(super) user: &'a str,
@@ -53,17 +47,7 @@ pub(super) enum Answer {
 }
 
 pub(super) fn malformed(message: &str) -> SourceError {
-    SourceError::new(ErrorKind::Malformed, message)
-}
-
-/// What went wrong on the way.
-#[allow(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
-pub(super) fn transport(error: io::Error) -> SourceError {
-    let message = match error.kind() {
-        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_string(),
-        _ => error.to_string(),
-    };
-    SourceError::new(ErrorKind::Unreachable, message)
+    SourceError::malformed(message)
 }
 
 /// Logs in.

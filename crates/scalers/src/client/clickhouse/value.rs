@@ -1,9 +1,10 @@
 //! Columns as ClickHouse's own protocol writes them, and the number in the first row.
 
-use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::sample::SourceError;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::native::{malformed, read_string, transport};
+use super::native::{malformed, read_string};
+use crate::client::stream::transport;
 use crate::format::sql_number;
 
 /// A type of a column, as far as it may hold a number.
@@ -128,7 +129,7 @@ where
     let rest = rows.saturating_sub(1).checked_mul(size).ok_or_else(|| malformed("the answer is too long"))?;
     let skipped = tokio::io::copy(&mut input.take(rest), &mut tokio::io::sink()).await.map_err(transport)?;
     if skipped < rest {
-        return Err(SourceError::new(ErrorKind::Malformed, "the answer breaks off"));
+        return Err(SourceError::malformed("the answer breaks off"));
     }
     Ok(first)
 }

@@ -99,7 +99,7 @@ impl Etcd {
         }
         let answer = outcome?;
         if answer.header.is_none() {
-            return Err(SourceError::new(ErrorKind::Malformed, "the answer is not that of an etcd"));
+            return Err(SourceError::malformed("the answer is not that of an etcd"));
         }
         Ok(answer.kvs.into_iter().next().map(|found| found.value))
     }
@@ -189,9 +189,8 @@ async fn authenticate(server: &Grpc, login: &Login) -> Result<Token, SourceError
         Err(status) if status.message().contains("authentication is not enabled") => return Ok(None),
         Err(status) => return Err(refusal(&status).within("error connecting to etcd server")),
     };
-    let mut token: MetadataValue<Ascii> = token
-        .parse()
-        .map_err(|_| SourceError::new(ErrorKind::Malformed, "error connecting to etcd server: it gave no token"))?;
+    let mut token: MetadataValue<Ascii> =
+        token.parse().map_err(|_| SourceError::malformed("error connecting to etcd server: it gave no token"))?;
     token.set_sensitive(true);
     Ok(Some(token))
 }

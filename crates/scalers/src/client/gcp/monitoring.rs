@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::sample::SourceError;
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
 
 use super::login::GcpLogin;
 use super::tokens::GcpTokens;
-use crate::client::Sources;
 use crate::client::tls::TlsOptions;
+use crate::client::{Sources, http};
 
 /// What tokens must allow.
 const SCOPE: &str = "https://www.googleapis.com/auth/monitoring.read";
@@ -50,7 +50,7 @@ impl Monitoring {
     ///
     /// # Errors
     /// As [`GcpTokens::project`].
-    pub async fn project(&self) -> Result<String, SourceError> {
+    pub async fn project(&self) -> Result<&str, SourceError> {
         self.tokens.project().await
     }
 
@@ -58,7 +58,7 @@ impl Monitoring {
     /// and -1 for one without points, as in KEDA.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`] for a value that is no number, and as [`GcpTokens::send`].
+    /// [`Malformed`](keda_core::sample::ErrorKind::Malformed) for a value that is no number, and as [`GcpTokens::send`].
     pub async fn newest(
         &self,
         project: &str,
@@ -111,12 +111,8 @@ impl Monitoring {
 }
 
 fn address(project: &str, collection: &str) -> Result<Url, SourceError> {
-    let mut url: Url = "https://monitoring.googleapis.com/v3/projects"
-        .parse()
-        .map_err(|error| SourceError::configuration(format!("{error}")))?;
-    let wrong = |()| SourceError::configuration("the address has no path");
-    url.path_segments_mut().map_err(wrong)?.extend([project, collection]);
-    Ok(url)
+    let url = http::address("https://monitoring.googleapis.com/v3/projects", "Cloud Monitoring's")?;
+    http::under(url, "Cloud Monitoring's", &[project, collection])
 }
 
 /// A list of an answer; what is empty Google leaves out.
@@ -124,7 +120,7 @@ fn list<'a>(answer: &'a Value, name: &str) -> Result<&'a [Value], SourceError> {
     match (answer.as_object(), answer.get(name)) {
         (Some(_), None) => Ok(&[]),
         (Some(_), Some(Value::Array(list))) => Ok(list),
-        _ => Err(SourceError::new(ErrorKind::Malformed, format!("the answer of Cloud Monitoring has no {name}"))),
+        _ => Err(SourceError::malformed(format!("the answer of Cloud Monitoring has no {name}"))),
     }
 }
 
@@ -134,7 +130,7 @@ fn number(value: &Value) -> Result<f64, SourceError> {
     number.ok_or_else(|| {
         let kind = value.as_object().and_then(|value| value.keys().next()).map_or("nothing", String::as_str);
         let message = format!("Cloud Monitoring gave {kind}, not a number; a distribution needs an aggregation");
-        SourceError::new(ErrorKind::Malformed, message)
+        SourceError::malformed(message)
     })
 }
 

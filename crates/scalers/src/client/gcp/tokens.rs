@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
 use reqwest::{Client, RequestBuilder};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 
 use super::login::GcpLogin;
 use crate::client::Sources;
@@ -15,6 +16,7 @@ use crate::client::http::{self, Answer};
 use crate::client::jwt::SigningKey;
 use crate::client::oauth2::{self, Token};
 use crate::client::pool::{Pool, Slot};
+use crate::client::secret_file;
 use crate::client::tls::TlsOptions;
 
 /// Where a machine of Google's says who it is.
@@ -65,6 +67,7 @@ pub struct GcpTokens {
     scope: &'static str,
     client: Arc<Client>,
     environment: GcpEnvironment,
+    project: OnceCell<String>,
     slot: Arc<Slot<Token>>,
 }
 
@@ -105,20 +108,17 @@ impl GcpTokens {
     pub fn new(login: GcpLogin, scope: &'static str, sources: &Sources) -> Result<Self, SourceError> {
         let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
         let slot = sources.gcp.0.slot((login.clone(), scope));
-        Ok(GcpTokens { login, scope, client, environment: sources.settings.gcp.clone(), slot })
+        let environment = sources.settings.gcp.clone();
+        Ok(GcpTokens { login, scope, client, environment, project: OnceCell::new(), slot })
     }
 
     /// Sends a request with a token, and forgets a token that is refused.
     ///
     /// # Errors
-    /// [`ErrorKind::Denied`] when the login is refused, [`ErrorKind::Configuration`] for a key that is none, and as
+    /// [`Denied`](keda_core::sample::ErrorKind::Denied) when the login is refused, [`Configuration`](keda_core::sample::ErrorKind::Configuration) for a key that is none, and as
     /// [`http::send`].
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, SourceError> {
-        let mut token = self.slot.get(|| self.fetch()).await?;
-        if !token.is_fresh() {
-            self.slot.discard(&token).await;
-            token = self.slot.get(|| self.fetch()).await?;
-        }
+        let token = self.slot.fresh(Token::is_fresh, || self.fetch()).await?;
         let answer = http::send(request.bearer_auth(token.expose())).await?;
         if answer.status.as_u16() == 401 {
             self.slot.discard(&token).await;
@@ -126,11 +126,15 @@ impl GcpTokens {
         Ok(answer)
     }
 
-    /// The project of the login.
+    /// The project of the login, found out once.
     ///
     /// # Errors
     /// A key that is none, or a machine that does not say.
-    pub async fn project(&self) -> Result<String, SourceError> {
+    pub async fn project(&self) -> Result<&str, SourceError> {
+        self.project.get_or_try_init(|| self.find_project()).await.map(String::as_str)
+    }
+
+    async fn find_project(&self) -> Result<String, SourceError> {
         match self.key().await? {
             Some(key) => Ok(key.project_id),
             None => match &self.environment.project {
@@ -150,20 +154,19 @@ impl GcpTokens {
             None => self.metadata(&format!("instance/service-accounts/default/token?scopes={}", self.scope)).await?,
         };
         oauth2::read(&body)
-            .ok_or_else(|| SourceError::new(ErrorKind::Malformed, "there is no access_token in the answer"))
     }
 
     /// The key of the service account, unless the process is whoever its machine is.
     async fn key(&self) -> Result<Option<Key>, SourceError> {
         let text = match (&self.login, &self.environment.key_file) {
-            (GcpLogin::Key(key), _) => key.expose().to_string(),
-            (GcpLogin::KeyFile(path), _) => read(path.as_ref()).await?,
-            (GcpLogin::Process, Some(path)) => read(path).await?,
+            (GcpLogin::Key(key), _) => key.clone(),
+            (GcpLogin::KeyFile(path), _) => secret_file::read("key", path.as_ref()).await?,
+            (GcpLogin::Process, Some(path)) => secret_file::read("key", path).await?,
             (GcpLogin::Process, None) => return Ok(None),
         };
         let wrong = "the key of the service account is not what Google's console writes: a JSON object of the type \
                      service_account";
-        let key: Key = serde_json::from_str(&text).map_err(|_| SourceError::configuration(wrong))?;
+        let key: Key = serde_json::from_str(text.expose()).map_err(|_| SourceError::configuration(wrong))?;
         match key.r#type.as_str() {
             "service_account" => Ok(Some(key)),
             _ => Err(SourceError::configuration(wrong)),
@@ -184,11 +187,8 @@ impl GcpTokens {
         if answer.status.is_success() {
             return Ok(answer.body);
         }
-        let kind = match answer.status.as_u16() {
-            400..=403 => ErrorKind::Denied,
-            _ => http::status_kind(answer.status),
-        };
-        Err(SourceError::new(kind, format!("the service account is refused with status {}", answer.status.as_u16())))
+        let message = format!("the service account is refused with status {}", answer.status.as_u16());
+        Err(SourceError::new(oauth2::refusal_kind(answer.status), message))
     }
 
     /// What the machine says of itself.
@@ -198,9 +198,4 @@ impl GcpTokens {
         let answer = http::send(request.header("metadata-flavor", "Google")).await?;
         answer.success("the machine does not say who it is")
     }
-}
-
-async fn read(path: &std::path::Path) -> Result<String, SourceError> {
-    let cannot = |error| SourceError::configuration(format!("cannot read the key in {}: {error}", path.display()));
-    tokio::fs::read_to_string(path).await.map_err(cannot)
 }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use keda_core::sample::SourceError;
+use futures::future::try_join;
+use keda_core::sample::{Sample, SourceError};
 
-use super::Partition;
+use super::options::ConsumerGroup;
+use super::{Cluster, Partition, Topics};
+use crate::trigger::{Memory, float};
 
 /// What a broker says of a partition that the group has never committed an offset for.
 const NEVER: i64 = -1;
@@ -43,6 +46,26 @@ pub struct Lag {
 }
 
 impl Rules {
+    /// The lag of a group in these partitions: what the cluster says now, and what was remembered of the last reading.
+    ///
+    /// # Errors
+    /// As for [`Cluster::committed`], [`Cluster::ends`] and [`Rules::lag`].
+    pub async fn read(
+        &self,
+        cluster: &Cluster,
+        group: &ConsumerGroup,
+        topics: &Topics,
+        partitions: &[&Partition],
+        memory: &mut Memory,
+    ) -> Result<Sample, SourceError> {
+        let committed = cluster.committed(&group.consumer_group, Some(partitions));
+        let (committed, ends) = try_join(committed, cluster.ends(topics, partitions)).await?;
+        let mut unknown = Seen::new();
+        let seen = memory.get_or("committed", Seen::new).unwrap_or(&mut unknown);
+        let lag = self.lag(&committed, &ends, seen)?;
+        Ok(Sample { value: float(lag.wanted), active: lag.whole > group.activation_lag_threshold })
+    }
+
     /// The lag of all partitions that have an end.
     ///
     /// # Errors

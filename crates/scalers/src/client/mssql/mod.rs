@@ -60,7 +60,7 @@ impl Database for MsSql {
             Error::Server(_) => Failure::Refused(explain(&error)),
             _ => Failure::from(explain(&error)),
         })?;
-        number(row).map_err(|what| Failure::Refused(SourceError::new(ErrorKind::Malformed, what)))
+        number(row).map_err(|what| Failure::Refused(SourceError::malformed(what)))
     }
 }
 
@@ -95,7 +95,7 @@ impl MsSql {
                 Err(error) => return Err(explain(&error)),
             }
         }
-        Err(SourceError::new(ErrorKind::Malformed, "the server sends elsewhere again and again"))
+        Err(SourceError::malformed("the server sends elsewhere again and again"))
     }
 
     fn config(&self, host: &str, port: u16) -> Config {
@@ -181,7 +181,7 @@ fn explain(error: &Error) -> SourceError {
         Error::Tls(message) => SourceError::new(ErrorKind::Unreachable, format!("TLS: {message}")),
         other => {
             let message = format!("the server does not answer as a SQL Server does: {other}");
-            SourceError::new(ErrorKind::Malformed, message)
+            SourceError::malformed(message)
         }
     }
 }

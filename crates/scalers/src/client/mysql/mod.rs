@@ -59,7 +59,7 @@ impl Database for MySql {
     async fn ask(&self, connection: &mut Conn, query: &str) -> Result<f64, Failure> {
         match timeout(QUERY, first_row(connection, query)).await {
             Ok(Ok((columns, value))) => {
-                number_in(columns, value).map_err(|what| Failure::Refused(SourceError::new(ErrorKind::Malformed, what)))
+                number_in(columns, value).map_err(|what| Failure::Refused(SourceError::malformed(what)))
             }
             Ok(Err(error @ Error::Server(_))) => Err(Failure::Refused(explain(&error))),
             Ok(Err(error)) => Err(Failure::Lost(explain(&error))),
@@ -167,7 +167,7 @@ fn explain(error: &Error) -> SourceError {
             | DriverError::NoClientSslFlagFromServer),
         ) => SourceError::configuration(error.to_string()),
         Error::Driver(_) | Error::Other(_) | Error::Url(_) => {
-            SourceError::new(ErrorKind::Malformed, "the server does not answer as a MySQL does")
+            SourceError::malformed("the server does not answer as a MySQL does")
         }
     }
 }

@@ -73,7 +73,7 @@ impl Postgres {
     pub async fn number(&self, query: &str) -> Result<f64, SourceError> {
         let link = self.link().await?;
         match timeout(QUERY, first_row(&link.client, query)).await {
-            Ok(Ok(row)) => number(row).map_err(|what| SourceError::new(ErrorKind::Malformed, what)),
+            Ok(Ok(row)) => number(row).map_err(SourceError::malformed),
             Ok(Err(error)) => {
                 if link.client.is_closed() {
                     self.slot.discard(&link).await;

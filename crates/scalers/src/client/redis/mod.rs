@@ -136,7 +136,7 @@ impl Redis {
             }
         }
         self.remember(None);
-        Err(SourceError::new(ErrorKind::Malformed, "the cluster redirects in circles"))
+        Err(SourceError::malformed("the cluster redirects in circles"))
     }
 
     fn remember(&self, home: Option<Endpoint>) {

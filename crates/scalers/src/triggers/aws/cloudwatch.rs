@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use roxmltree::Document;
 
 use crate::client::Sources;
 use crate::client::aws::{AwsOptions, Service};
+use crate::format::xml;
 use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// The one name that this trigger's metric has.
@@ -214,7 +215,7 @@ impl Scaler for Metric {
     async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
         let fields = self.trigger.request(crate::sampler::wall_clock());
         let answer = self.service.form(&fields).await?;
-        let value = answer.read(|document| self.trigger.value(document))?;
+        let value = self.trigger.value(&xml::document(&answer, "the answer of CloudWatch")?)?;
         Ok(vec![(METRIC.to_string(), Sample::above(value, self.trigger.activation_target_metric_value))])
     }
 }
@@ -268,13 +269,11 @@ impl CloudWatch {
 
     /// The newest value of the first result, as KEDA takes it.
     fn value(&self, document: &Document<'_>) -> Result<f64, SourceError> {
-        let malformed = |message: String| SourceError::new(ErrorKind::Malformed, message);
-        let named = |name: &'static str| move |node: &roxmltree::Node<'_, '_>| node.tag_name().name() == name;
-        let results = document.descendants().find(named("MetricDataResults"));
+        let malformed = |message: String| SourceError::malformed(message);
+        let results = xml::below(document.root(), "MetricDataResults");
         let results = results.ok_or_else(|| malformed("the answer of CloudWatch has no results".to_string()))?;
-        let Some(result) = results.children().find(named("member")) else { return Ok(self.min_metric_value) };
-        let values = result.children().find(named("Values"));
-        match values.and_then(|values| values.children().find(named("member"))) {
+        let Some(result) = xml::child(results, "member") else { return Ok(self.min_metric_value) };
+        match xml::child(result, "Values").and_then(|values| xml::child(values, "member")) {
             Some(newest) => {
                 let text = newest.text().unwrap_or_default();
                 text.parse().map_err(|_| malformed(format!("CloudWatch gave {text:?} for a value")))

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use serde::Deserialize;
 use serde_json::{Deserializer, Map, Value, json};
 
@@ -190,7 +190,7 @@ impl Scaler for Query {
     async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
         let answer = self.service.json("1.0", "DynamoDB_20120810.Query", &self.request).await?;
         let count = answer.get("Count").and_then(Value::as_i64);
-        let missing = || SourceError::new(ErrorKind::Malformed, "the answer of DynamoDB has no Count");
+        let missing = || SourceError::malformed("the answer of DynamoDB has no Count");
         let activation = float(self.trigger.activation_target_value);
         Ok(vec![(self.metric_name.clone(), Sample::above(float(count.ok_or_else(missing)?), activation))])
     }

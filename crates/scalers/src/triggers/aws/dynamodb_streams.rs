@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -100,7 +100,7 @@ impl Stream {
         let answer = self.tables.json("1.0", "DynamoDB_20120810.DescribeTable", &request).await;
         let answer = answer.map_err(|error| error.within("error dynamodb stream arn"))?;
         if answer.get("Table").is_none() {
-            return Err(SourceError::new(ErrorKind::Malformed, "the answer of DynamoDB has no Table"));
+            return Err(SourceError::malformed("the answer of DynamoDB has no Table"));
         }
         let arn = answer.pointer("/Table/LatestStreamArn").and_then(Value::as_str).filter(|arn| !arn.is_empty());
         let missing =
@@ -116,7 +116,7 @@ impl Stream {
             let answer = self.streams.json("1.0", "DynamoDBStreams_20120810.DescribeStream", &request).await?;
             let description = answer.get("StreamDescription");
             let shards = description.and_then(|description| description.get("Shards")?.as_array());
-            let missing = || SourceError::new(ErrorKind::Malformed, "the answer of DynamoDB has no Shards");
+            let missing = || SourceError::malformed("the answer of DynamoDB has no Shards");
             count += i64::try_from(shards.ok_or_else(missing)?.len()).unwrap_or(i64::MAX);
             match description.and_then(|description| description.get("LastEvaluatedShardId")?.as_str()) {
                 // A page that begins where it ends would never end.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use serde_json::{Value, json};
 
 use crate::client::Sources;
@@ -86,7 +86,7 @@ impl Scaler for Stream {
         let request = json!({ "StreamName": self.trigger.stream_name });
         let answer = self.service.json("1.1", "Kinesis_20131202.DescribeStreamSummary", &request).await?;
         let shards = answer.pointer("/StreamDescriptionSummary/OpenShardCount").and_then(Value::as_i64);
-        let missing = || SourceError::new(ErrorKind::Malformed, "the answer of Kinesis has no OpenShardCount");
+        let missing = || SourceError::malformed("the answer of Kinesis has no OpenShardCount");
         let activation = float(self.trigger.activation_shard_count);
         Ok(vec![(self.metric_name.clone(), Sample::above(float(shards.ok_or_else(missing)?), activation))])
     }

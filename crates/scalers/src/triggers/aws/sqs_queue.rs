@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use serde_json::{Value, json};
 
 use crate::client::Sources;
@@ -123,7 +123,7 @@ impl SqsQueue {
     }
 
     fn length(&self, answer: &Value) -> Result<i64, SourceError> {
-        let malformed = |message: String| SourceError::new(ErrorKind::Malformed, message);
+        let malformed = |message: String| SourceError::malformed(message);
         let mut sum = 0_i64;
         for name in self.attributes() {
             let text = answer.pointer(&format!("/Attributes/{name}")).and_then(Value::as_str);

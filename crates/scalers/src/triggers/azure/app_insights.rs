@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 use percent_encoding::percent_decode_str;
 use reqwest::{Client, Url};
@@ -147,11 +147,12 @@ impl Trigger for AzureAppInsights {
     }
 
     fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
-        let login = AzureLogin::workload(context).unwrap_or_else(|| AzureLogin::Client {
-            tenant_id: self.tenant_id.clone(),
-            client_id: self.active_directory_client_id.clone(),
-            secret: self.active_directory_client_password.clone(),
-        });
+        let login = AzureLogin::new(
+            context,
+            &self.tenant_id,
+            &self.active_directory_client_id,
+            &self.active_directory_client_password,
+        );
         let tokens = AzureTokens::new(login, None, &self.resource_url, sources)?;
         let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
         Ok(Box::new(Aggregate { client, tokens, trigger: self }))
@@ -193,8 +194,7 @@ impl AzureAppInsights {
 
     fn url(&self) -> Result<Url, SourceError> {
         let url = format!("{}/v1/apps/{}/metrics/{}", self.resource_url, self.application_insights_id, self.metric_id);
-        let mut url: Url =
-            url.parse().map_err(|error| SourceError::configuration(format!("{url} is not an address: {error}")))?;
+        let mut url = http::address(&url, &url)?;
         let mut query = vec![("aggregation", self.metric_aggregation_type.clone())];
         if !self.metric_filter.is_empty() {
             let wrong =
@@ -210,7 +210,7 @@ impl AzureAppInsights {
 
     fn value(&self, answer: &Value) -> Result<f64, SourceError> {
         let (metric, aggregation) = (&self.metric_id, &self.metric_aggregation_type);
-        let malformed = |message: String| SourceError::new(ErrorKind::Malformed, message);
+        let malformed = |message: String| SourceError::malformed(message);
         let values = answer.get("value").and_then(Value::as_object);
         let values = values.ok_or_else(|| malformed("the answer of Application Insights has no value".to_string()))?;
         let missing = match values.get(metric).map(|metric| metric.get(aggregation)) {

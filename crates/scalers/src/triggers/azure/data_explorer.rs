@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
@@ -136,11 +136,7 @@ impl Trigger for AzureDataExplorer {
     }
 
     fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
-        let login = AzureLogin::workload(context).unwrap_or_else(|| AzureLogin::Client {
-            tenant_id: self.tenant_id.clone(),
-            client_id: self.client_id.clone(),
-            secret: self.client_secret.clone(),
-        });
+        let login = AzureLogin::new(context, &self.tenant_id, &self.client_id, &self.client_secret);
         let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
         let any = AzureTokens::new(login, Some(&self.active_directory_endpoint), "", sources)?;
         Ok(Box::new(Cluster { url: self.url()?, client, any, tokens: OnceCell::new(), trigger: self }))
@@ -168,7 +164,7 @@ impl Scaler for Cluster {
         });
         let request = self.client.post(self.at("/v2/rest/query")).json(&query).header("accept", "application/json");
         let answer = tokens.send(request).await?.json("Data Explorer")?;
-        let value = self.trigger.value(&answer).map_err(|message| SourceError::new(ErrorKind::Malformed, message))?;
+        let value = self.trigger.value(&answer).map_err(SourceError::malformed)?;
         Ok(vec![(self.trigger.name(), Sample::above(value, self.trigger.activation_threshold))])
     }
 }
@@ -184,7 +180,7 @@ impl Cluster {
         let answer = http::send(self.client.get(self.at("/v1/rest/auth/metadata"))).await?;
         let answer = answer.json("Data Explorer, asked how to log in")?;
         let resource = answer.pointer("/AzureAD/KustoServiceResourceId").and_then(Value::as_str);
-        let missing = || SourceError::new(ErrorKind::Malformed, "Data Explorer does not say what tokens must be for");
+        let missing = || SourceError::malformed("Data Explorer does not say what tokens must be for");
         resource.map(|resource| self.any.for_resource(resource)).ok_or_else(missing)
     }
 }

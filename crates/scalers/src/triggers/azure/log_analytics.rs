@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
 
 use crate::client::Sources;
 use crate::client::azure::{self, AzureLogin, AzureTokens};
+use crate::client::http;
 use crate::client::tls::TlsOptions;
 use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
@@ -124,11 +125,7 @@ impl Trigger for AzureLogAnalytics {
     }
 
     fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
-        let login = AzureLogin::workload(context).unwrap_or_else(|| AzureLogin::Client {
-            tenant_id: self.tenant_id.clone(),
-            client_id: self.client_id.clone(),
-            secret: self.client_secret.clone(),
-        });
+        let login = AzureLogin::new(context, &self.tenant_id, &self.client_id, &self.client_secret);
         let tokens = AzureTokens::new(login, None, &self.resource_url, sources)?;
         let tls = TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() };
         let client = sources.http.client(&sources.tls, &tls)?;
@@ -151,7 +148,7 @@ impl Scaler for Workspace {
         let request = self.client.post(self.url.clone()).timeout(self.timeout).header("accept", "application/json");
         let request = request.json(&json!({ "query": self.trigger.query }));
         let answer = self.tokens.send(request).await?.json("Log Analytics")?;
-        let value = number(&answer).map_err(|message| SourceError::new(ErrorKind::Malformed, message))?;
+        let value = number(&answer).map_err(SourceError::malformed)?;
         Ok(vec![(self.trigger.name(), Sample::above(value, self.trigger.activation_threshold))])
     }
 }
@@ -162,12 +159,8 @@ impl AzureLogAnalytics {
     }
 
     fn url(&self) -> Result<Url, SourceError> {
-        let wrong =
-            |error: String| SourceError::configuration(format!("logAnalyticsResourceURL is not an address: {error}"));
-        let mut url: Url = self.resource_url.parse().map_err(|error: url::ParseError| wrong(error.to_string()))?;
-        let path = ["v1", "workspaces", &self.workspace_id, "query"];
-        url.path_segments_mut().map_err(|()| wrong("it has no path".to_string()))?.pop_if_empty().extend(path);
-        Ok(url)
+        let url = http::address(&self.resource_url, "logAnalyticsResourceURL")?;
+        http::under(url, "logAnalyticsResourceURL", &["v1", "workspaces", &self.workspace_id, "query"])
     }
 }
 

@@ -7,14 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 use reqwest::{Client, Url};
 use serde_json::Value;
 
-use crate::client::Sources;
 use crate::client::azure::{self, AzureLogin, AzureTokens};
 use crate::client::tls::TlsOptions;
+use crate::client::{Sources, http};
 use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// The words for an aggregation. They are not left to the parameter's own list, as that would take several of them.
@@ -156,11 +156,12 @@ impl Trigger for AzureMonitor {
     }
 
     fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
-        let login = AzureLogin::workload(context).unwrap_or_else(|| AzureLogin::Client {
-            tenant_id: self.tenant_id.clone(),
-            client_id: self.active_directory_client_id.clone(),
-            secret: self.active_directory_client_password.clone(),
-        });
+        let login = AzureLogin::new(
+            context,
+            &self.tenant_id,
+            &self.active_directory_client_id,
+            &self.active_directory_client_password,
+        );
         let tokens = AzureTokens::new(login, None, &self.azure_resource_manager_endpoint, sources)?;
         let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
         Ok(Box::new(Metric { client, tokens, trigger: self }))
@@ -214,8 +215,7 @@ impl AzureMonitor {
             self.resource_group_name,
             self.resource_uri,
         );
-        let mut url: Url =
-            url.parse().map_err(|error| SourceError::configuration(format!("{url} is not an address: {error}")))?;
+        let mut url = http::address(&url, &url)?;
         let second = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let timespan = format!("{}/{}", second(start), second(now));
         url.query_pairs_mut()
@@ -233,7 +233,7 @@ impl AzureMonitor {
 
     /// The figure of the last point. KEDA takes an answer without exactly one metric for -1.
     fn value(&self, answer: &Value) -> Result<f64, SourceError> {
-        let malformed = |message: String| SourceError::new(ErrorKind::Malformed, message);
+        let malformed = |message: String| SourceError::malformed(message);
         let name = &self.metric_name;
         let metrics = answer.get("value").and_then(Value::as_array);
         let metrics = metrics.ok_or_else(|| malformed("the answer of Azure Monitor has no value".to_string()))?;

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
-use reqwest::{Client, Url};
+use reqwest::Client;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -172,7 +172,7 @@ impl Scaler for Pool {
         };
         let answer = self.get(&format!("/{id}/jobrequests"), query).await?;
         let jobs = answer.get("value").and_then(Value::as_array);
-        let missing = || SourceError::new(ErrorKind::Malformed, "the answer of Azure DevOps has no list of jobs");
+        let missing = || SourceError::malformed("the answer of Azure DevOps has no list of jobs");
         let waiting = jobs.ok_or_else(missing)?.iter().filter(|job| is_waiting(job) && trigger.counts(job)).count();
         let (waiting, activation) =
             (i64::try_from(waiting).unwrap_or(i64::MAX), trigger.activation_target_pipelines_queue_length);
@@ -191,11 +191,11 @@ impl Pool {
         if pool_name.is_empty() {
             let answer = self.get("", Some(("poolID", pool_id.to_string()))).await;
             let answer = answer.map_err(|error| error.within(&format!("agent pool with id `{pool_id}` not found")))?;
-            let wrong = || SourceError::new(ErrorKind::Malformed, "the answer of Azure DevOps is no object");
+            let wrong = || SourceError::malformed("the answer of Azure DevOps is no object");
             return answer.as_object().map(|_| *pool_id).ok_or_else(wrong);
         }
         let answer = self.get("", Some(("poolName", pool_name.clone()))).await?;
-        let missing = || SourceError::new(ErrorKind::Malformed, "the answer of Azure DevOps has no list of pools");
+        let missing = || SourceError::malformed("the answer of Azure DevOps has no list of pools");
         let pools = answer.get("value").and_then(Value::as_array).ok_or_else(missing)?;
         match pools.as_slice() {
             [] => Err(SourceError::configuration(format!("agent pool with name `{pool_name}` not found"))),
@@ -210,9 +210,7 @@ impl Pool {
     /// Asks for what is at a path below the pools.
     async fn get(&self, path: &str, query: Option<(&str, String)>) -> Result<Value, SourceError> {
         let url = format!("{}/_apis/distributedtask/pools{path}", self.trigger.organization_url);
-        let mut url: Url = url
-            .parse()
-            .map_err(|error| SourceError::configuration(format!("organizationURL is not an address: {error}")))?;
+        let mut url = http::address(&url, "organizationURL")?;
         if query.is_some() {
             url.query_pairs_mut().extend_pairs(query);
         }

@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 
 use crate::client::Sources;
 use crate::client::azure::{self, Storage, StorageAccount};
+use crate::format::xml;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Messages that Azure shows at once.
@@ -116,8 +117,8 @@ impl Queue {
             }
         }
         let answer = self.storage.get(&self.trigger.queue_name, &[("comp", "metadata")]).await?;
-        let count = answer.headers.get("x-ms-approximate-messages-count").and_then(|count| count.to_str().ok());
-        let missing = || SourceError::new(ErrorKind::Malformed, "Azure Storage gave no number of messages");
+        let count = answer.header("x-ms-approximate-messages-count");
+        let missing = || SourceError::malformed("Azure Storage gave no number of messages");
         count.and_then(|count| count.parse().ok()).ok_or_else(missing)
     }
 
@@ -126,12 +127,12 @@ impl Queue {
         let path = format!("{}/messages", self.trigger.queue_name);
         let most = MOST_PEEKED.to_string();
         let answer = self.storage.get(&path, &[("numofmessages", &most), ("peekonly", "true")]).await?;
-        let document = azure::document(&answer.body)?;
+        let document = xml::document(&answer.body, "the answer of Azure Storage")?;
         let list = document.root_element();
-        if list.tag_name().name() != "QueueMessagesList" {
-            return Err(SourceError::new(ErrorKind::Malformed, "Azure Storage gave no list of messages"));
+        if !xml::is_named(&list, "QueueMessagesList") {
+            return Err(SourceError::malformed("Azure Storage gave no list of messages"));
         }
-        let messages = list.children().filter(|node| node.tag_name().name() == "QueueMessage").count();
+        let messages = list.children().filter(|node| xml::is_named(node, "QueueMessage")).count();
         Ok(i64::try_from(messages).unwrap_or(MOST_PEEKED))
     }
 }

@@ -138,7 +138,7 @@ impl Database {
         let body = json!({"query": trigger.query, "count": true, "options": {}}).to_string();
         let answer = self.ask(Method::POST, "_api/cursor", Some(&body)).await?;
         if answer.status.as_u16() != 201 && answer.status.is_success() {
-            return Err(SourceError::new(ErrorKind::Malformed, "the answer to the query is not that of a database"));
+            return Err(SourceError::malformed("the answer to the query is not that of a database"));
         }
         let answer = answer.json("error executing query")?;
         if let Some(cursor) = answer.get("id").and_then(Value::as_str) {
@@ -155,7 +155,7 @@ impl Database {
             let answer = answer.json("error looking for the collection")?;
             let is_one = answer.get("id").is_some();
             let message = "the answer about the collection is not that of a database";
-            return if is_one { Ok(()) } else { Err(SourceError::new(ErrorKind::Malformed, message)) };
+            return if is_one { Ok(()) } else { Err(SourceError::malformed(message)) };
         }
         let error: Value = serde_json::from_str(&answer.body).unwrap_or_default();
         Err(SourceError::configuration(match error.get("errorNum").and_then(Value::as_u64) {
@@ -206,7 +206,7 @@ fn escaped(segment: &str) -> String {
 
 /// The value of the one document that a query gave.
 fn single_value(answer: &Value) -> Result<f64, SourceError> {
-    let malformed = |message: &str| SourceError::new(ErrorKind::Malformed, message);
+    let malformed = |message: &str| SourceError::malformed(message);
     let result = answer.get("result").and_then(Value::as_array);
     let result = result.ok_or_else(|| malformed("the answer to the query has no result"))?;
     let ([document], Some(1)) = (result.as_slice(), answer.get("count").and_then(Value::as_u64)) else {

@@ -237,7 +237,7 @@ impl Interface {
                 break;
             }
         }
-        first_number(&outcome?).map_err(|what| SourceError::new(ErrorKind::Malformed, what))
+        first_number(&outcome?).map_err(SourceError::malformed)
     }
 
     async fn ask(&self, url: &Url, query: &str) -> Result<String, SourceError> {

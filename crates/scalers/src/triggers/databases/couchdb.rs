@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -169,7 +169,7 @@ impl CouchDb {
 /// The number of documents in an answer.
 fn documents(answer: &Value) -> Result<f64, SourceError> {
     let documents = answer.get("docs").and_then(Value::as_array);
-    let documents = documents.ok_or_else(|| SourceError::new(ErrorKind::Malformed, "the answer has no list docs"))?;
+    let documents = documents.ok_or_else(|| SourceError::malformed("the answer has no list docs"))?;
     Ok(float(i64::try_from(documents.len()).unwrap_or(i64::MAX)))
 }
 

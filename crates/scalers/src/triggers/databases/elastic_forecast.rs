@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
@@ -200,7 +200,7 @@ impl Job {
         let answer = self.server.post(&path, &body.to_string()).await?;
         match answer.get("forecast_id").and_then(Value::as_str) {
             Some(id) if !id.is_empty() => Ok(Forecast { id: id.to_string(), expires: later(now, duration) }),
-            _ => Err(SourceError::new(ErrorKind::Malformed, "forecast API response contained no forecast_id")),
+            _ => Err(SourceError::malformed("forecast API response contained no forecast_id")),
         }
     }
 }
@@ -234,7 +234,7 @@ impl ElasticForecast {
 
 /// The prediction in the answer to a search; `None` where it found none.
 fn prediction(answer: &Value) -> Result<Option<f64>, SourceError> {
-    let malformed = |message: &str| SourceError::new(ErrorKind::Malformed, message);
+    let malformed = |message: &str| SourceError::malformed(message);
     let hits = answer.pointer("/hits/hits").and_then(Value::as_array);
     let hits = hits.ok_or_else(|| malformed("the answer of elasticsearch has no hits.hits"))?;
     let found = match hits.first().and_then(|hit| hit.pointer("/_source/forecast_prediction")) {

@@ -201,7 +201,7 @@ impl Scaler for Organization {
 
 /// `_value` of the first record.
 fn value(answer: &str) -> Result<f64, SourceError> {
-    let malformed = |message: String| SourceError::new(ErrorKind::Malformed, message);
+    let malformed = |message: String| SourceError::malformed(message);
     let record = annotated_csv::first_record(answer).map_err(malformed)?;
     let record = record.ok_or_else(|| malformed("no results found from query".to_string()))?;
     let field = record.iter().find(|field| field.name == "_value");

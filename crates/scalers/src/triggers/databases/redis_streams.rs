@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use redis::Value;
 
 use crate::client::Sources;
@@ -218,7 +218,7 @@ impl Entries {
             None => self.length().await,
             Some(Some(Value::Int(lag))) => Ok(*lag),
             Some(Some(Value::Nil)) => Ok(-1),
-            Some(_) => Err(SourceError::new(ErrorKind::Malformed, "Redis gave no lag of the consumer group")),
+            Some(_) => Err(SourceError::malformed("Redis gave no lag of the consumer group")),
         }
     }
 }

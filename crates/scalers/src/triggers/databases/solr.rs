@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 use reqwest::{Client, Url};
 use serde_json::Value;
@@ -135,7 +135,7 @@ impl Collection {
         match answer.pointer("/response/numFound") {
             None | Some(Value::Null) if answer.is_object() => Ok(0.0),
             Some(Value::Number(number)) if !number.is_f64() => Ok(number.as_f64().unwrap_or(f64::INFINITY)),
-            _ => Err(SourceError::new(ErrorKind::Malformed, "the answer of solr has no number response.numFound")),
+            _ => Err(SourceError::malformed("the answer of solr has no number response.numFound")),
         }
     }
 }

@@ -114,12 +114,15 @@ impl Trigger for PubSub {
 
     fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
         let monitoring = Monitoring::new(self.options.login.clone(), sources)?;
-        Ok(Box::new(Metric { monitoring, trigger: self }))
+        let mode = if self.mode == "SubscriptionSize" { "NumUndeliveredMessages" } else { self.mode.as_str() };
+        Ok(Box::new(Metric { monitoring, metric: snake_case(mode), trigger: self }))
     }
 }
 
 struct Metric {
     monitoring: Monitoring,
+    /// The end of the metric's name.
+    metric: String,
     trigger: PubSub,
 }
 
@@ -129,11 +132,11 @@ impl Scaler for Metric {
         let trigger = &self.trigger;
         let source = trigger.source().map_err(SourceError::configuration)?;
         let project = match source.project {
-            Some(project) => project.to_string(),
+            Some(project) => project,
             None => self.monitoring.project().await?,
         };
-        let query = trigger.query(&source, &project).map_err(SourceError::configuration)?;
-        let value = self.monitoring.query(&project, &query).await?;
+        let query = trigger.query(&source, &self.metric, project).map_err(SourceError::configuration)?;
+        let value = self.monitoring.query(project, &query).await?;
         let missing = || SourceError::configuration(format!("could not find stackdriver metric with query {query}"));
         let value = value.or(trigger.value_if_null).ok_or_else(missing)?;
         Ok(vec![(trigger.metric_name(), Sample::above(value, trigger.activation_value))])
@@ -176,14 +179,12 @@ impl PubSub {
     }
 
     /// The query, in the language of Cloud Monitoring.
-    fn query(&self, source: &Source<'_>, project: &str) -> Result<String, String> {
+    fn query(&self, source: &Source<'_>, metric: &str, project: &str) -> Result<String, String> {
         let Source { kind, id, .. } = source;
-        let mode = if self.mode == "SubscriptionSize" { "NumUndeliveredMessages" } else { self.mode.as_str() };
-        let metric = format!("pubsub.googleapis.com/{kind}/{}", snake_case(mode));
         let usual = if self.aggregation.is_empty() { 2 } else { 5 };
         let horizon = if self.time_horizon.is_zero() { Duration::from_secs(usual * 60) } else { self.time_horizon };
         let mut query = format!(
-            "fetch pubsub_{kind} | metric '{metric}' | filter (resource.project_id == '{project}' && \
+            "fetch pubsub_{kind} | metric 'pubsub.googleapis.com/{kind}/{metric}' | filter (resource.project_id == '{project}' && \
              resource.{kind}_id == '{id}') | within {}",
             as_go_writes(horizon)
         );

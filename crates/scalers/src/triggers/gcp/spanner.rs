@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::client::Sources;
 use crate::client::gcp::{GcpOptions, GcpTokens};
 use crate::client::tls::TlsOptions;
+use crate::client::{Sources, http};
 use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// What tokens must allow.
@@ -126,7 +126,7 @@ impl Database {
     async fn open(&self) -> Result<String, SourceError> {
         let answer = self.post(self.url.clone(), &json!({})).await?;
         let name = answer.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
-        let missing = || SourceError::new(ErrorKind::Malformed, "Spanner gave no name for a session");
+        let missing = || SourceError::malformed("Spanner gave no name for a session");
         name.map(str::to_string).ok_or_else(missing)
     }
 
@@ -138,20 +138,15 @@ impl Database {
 impl Spanner {
     /// The address of the database's sessions.
     fn url(&self) -> Result<Url, SourceError> {
-        let mut url: Url = "https://spanner.googleapis.com/v1"
-            .parse()
-            .map_err(|error: url::ParseError| SourceError::configuration(error.to_string()))?;
         let Spanner { project_id, instance_id, database_id, .. } = self;
         let path = ["projects", project_id, "instances", instance_id, "databases", database_id, "sessions"];
-        let wrong = |()| SourceError::configuration("the address has no path");
-        url.path_segments_mut().map_err(wrong)?.extend(path);
-        Ok(url)
+        http::under(http::address("https://spanner.googleapis.com/v1", "Spanner's")?, "Spanner's", &path)
     }
 }
 
 /// The whole number in the first column of the first row; 0 where there is no row.
 fn first_column(answer: &Value) -> Result<i64, SourceError> {
-    let malformed = |message: &str| SourceError::new(ErrorKind::Malformed, message);
+    let malformed = |message: &str| SourceError::malformed(message);
     let metadata = answer.get("metadata").and_then(Value::as_object);
     let metadata = metadata.ok_or_else(|| malformed("the answer is no result"))?;
     let Some(row) = answer.pointer("/rows/0") else { return Ok(0) };

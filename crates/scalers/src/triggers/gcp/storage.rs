@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use reqwest::{Client, Url};
 use serde_json::Value;
 
@@ -147,7 +147,7 @@ impl Bucket {
                 (Some(_), None) => &[],
                 (Some(_), Some(Value::Array(items))) => items.as_slice(),
                 _ => {
-                    return Err(SourceError::new(ErrorKind::Malformed, "the answer of Cloud Storage is no list"));
+                    return Err(SourceError::malformed("the answer of Cloud Storage is no list"));
                 }
             };
             let is_empty = |item: &&Value| item.get("size").and_then(Value::as_str).is_none_or(|size| size == "0");
@@ -170,10 +170,8 @@ impl Storage {
             Some(host) if host.contains("://") => host.to_string(),
             Some(host) => format!("http://{host}"),
         };
-        let wrong = |error: String| SourceError::configuration(format!("STORAGE_EMULATOR_HOST is no address: {error}"));
-        let mut url: Url = base.parse().map_err(|error: url::ParseError| wrong(error.to_string()))?;
-        let path = ["storage", "v1", "b", self.bucket_name.as_str(), "o"];
-        url.path_segments_mut().map_err(|()| wrong("it has no path".to_string()))?.pop_if_empty().extend(path);
+        let url = http::address(&base, "STORAGE_EMULATOR_HOST")?;
+        let mut url = http::under(url, "STORAGE_EMULATOR_HOST", &["storage", "v1", "b", &self.bucket_name, "o"])?;
         url.query_pairs_mut().append_pair("alt", "json");
         for (key, text) in [("delimiter", &self.blob_delimiter), ("prefix", &self.blob_prefix)] {
             if !text.is_empty() {

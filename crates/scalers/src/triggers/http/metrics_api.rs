@@ -159,8 +159,7 @@ impl Endpoint {
             let message = format!("{}: api returned {}", self.url.path(), answer.status.as_u16());
             return Err(SourceError::new(http::status_kind(answer.status), message));
         }
-        value_at(&self.options.format, &answer.body, &self.options.value_location)
-            .map_err(|message| SourceError::new(ErrorKind::Malformed, message))
+        value_at(&self.options.format, &answer.body, &self.options.value_location).map_err(SourceError::malformed)
     }
 }
 

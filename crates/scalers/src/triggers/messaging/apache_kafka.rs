@@ -1,16 +1,15 @@
 //! `apache-kafka`: the lag of a consumer group, asked for with another client (`scalers/kafka.md`).
 
 use async_trait::async_trait;
-use futures::future::try_join;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
-use keda_core::sample::{Reading, Sample, SourceError};
+use keda_core::sample::{Reading, SourceError};
 
 use crate::client::Sources;
-use crate::client::kafka::lag::{Rules, Seen};
+use crate::client::kafka::lag::Rules;
 use crate::client::kafka::options::{ConsumerGroup, Security};
 use crate::client::kafka::{Cluster, Partition, Topics};
-use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
 
 /// Scale on the lag of a consumer group in Kafka, by the rules of KEDA's second, experimental Kafka scaler.
 ///
@@ -190,14 +189,8 @@ impl Scaler for Group {
         let topics = self.topics().await?;
         let partitions: Vec<&Partition> =
             topics.partitions().filter(|(_, index)| self.trigger.counts(*index)).collect();
-        let committed = self.cluster.committed(&self.trigger.group.consumer_group, Some(&partitions));
-        let (committed, ends) = try_join(committed, self.cluster.ends(&topics, &partitions)).await?;
-        let mut unknown = Seen::new();
-        let seen = memory.get_or("committed", Seen::new).unwrap_or(&mut unknown);
-        let lag = self.rules.lag(&committed, &ends, seen)?;
-        let active = lag.whole > self.trigger.group.activation_lag_threshold;
-        let metric_name = self.trigger.group.metric_name(&self.trigger.topics.join(","));
-        Ok(vec![(metric_name, Sample { value: float(lag.wanted), active })])
+        let sample = self.rules.read(&self.cluster, &self.trigger.group, &topics, &partitions, memory).await?;
+        Ok(vec![(self.trigger.group.metric_name(&self.trigger.topics.join(",")), sample)])
     }
 }
 

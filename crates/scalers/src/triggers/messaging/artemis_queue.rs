@@ -11,7 +11,7 @@ use reqwest::Url;
 use crate::client::Sources;
 use crate::client::certificates::Certificates;
 use crate::client::http;
-use crate::client::jolokia::{Attribute, Properties, in_path};
+use crate::client::jolokia::{self, Attribute, Properties, in_path};
 use crate::client::request_uri::RequestUri;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
 
@@ -180,8 +180,7 @@ impl Trigger for ArtemisQueue {
             Err(error) => return Ok(Box::new(Unreadable(error))),
         };
         let metric_name = self.metric_name();
-        let origin =
-            if self.cors_header.is_empty() { format!("http://{}", self.management_endpoint) } else { self.cors_header };
+        let origin = jolokia::origin(self.cors_header, &self.management_endpoint);
         let count = Attribute { client, url, login: (self.username, self.password), origin };
         Ok(Box::new(Queue { metric_name, activation: float(self.activation_queue_length), count }))
     }

@@ -188,7 +188,7 @@ impl Prometheus {
 
     /// The single element of an answer.
     fn value(&self, body: &str) -> Result<f64, SourceError> {
-        let malformed = |message: String| SourceError::new(ErrorKind::Malformed, message);
+        let malformed = |message: String| SourceError::malformed(message);
         let answer: Value = serde_json::from_str(body)
             .map_err(|error| malformed(format!("the answer of prometheus is not JSON: {error}")))?;
         let result = answer.pointer("/data/result").and_then(Value::as_array);
@@ -230,7 +230,7 @@ impl Prometheus {
         if self.ignore_null_values {
             return Ok(0.0);
         }
-        Err(SourceError::new(ErrorKind::Malformed, format!("prometheus metrics 'prometheus' {why}")))
+        Err(SourceError::malformed(format!("prometheus metrics 'prometheus' {why}")))
     }
 }
 

@@ -1,24 +1,22 @@
 //! An external scaler: a gRPC server in this process.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt};
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
 use keda_scalers::registry::external::messages::*;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
+use tonic::body::Body;
 use tonic::server::Grpc;
 use tonic::{Response, Status};
 use tonic_prost::ProstCodec;
 
 use super::certificates::Certificates;
+use super::http2;
 
 /// What the server says.
 #[derive(Default)]
@@ -54,15 +52,7 @@ impl External {
 
     /// Serves in plain text; its address.
     pub async fn serve(&self) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let server = self.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                server.talk(stream);
-            }
-        });
-        address
+        http2::serve(None, self.answers()).await.to_string()
     }
 
     /// Serves on a socket in the file system.
@@ -70,43 +60,22 @@ impl External {
         let (listener, server) = (UnixListener::bind(path).unwrap(), self.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                server.talk(stream);
+                http2::talk(stream, server.answers());
             }
         });
     }
 
     /// Serves over TLS on `localhost`; its port.
     pub async fn serve_tls(&self, certificates: &Certificates) -> u16 {
-        let acceptor = certificates.acceptor(&[b"h2"]);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = self.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (server, acceptor) = (server.clone(), acceptor.clone());
-                tokio::spawn(async move {
-                    if let Ok(stream) = acceptor.accept(stream).await {
-                        server.talk(stream);
-                    }
-                });
-            }
-        });
-        port
+        http2::serve(Some(certificates), self.answers()).await.port()
     }
 
-    fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    fn answers(&self) -> impl Fn(Request<Incoming>) -> BoxFuture<'static, hyper::Response<Body>> + Clone + use<> {
         let server = self.clone();
-        let service = tower::service_fn(move |request: Request<Incoming>| {
-            let server = server.clone();
-            async move { Ok::<_, Infallible>(server.respond(request).await) }
-        });
-        tokio::spawn(async move {
-            let builder = Builder::new(TokioExecutor::new()).http2_only();
-            let _ = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await;
-        });
+        move |request| Box::pin(server.clone().respond(request))
     }
 
-    async fn respond(self, request: Request<Incoming>) -> hyper::Response<tonic::body::Body> {
+    async fn respond(self, request: Request<Incoming>) -> hyper::Response<Body> {
         match request.uri().path() {
             GET_METRIC_SPEC => {
                 let answer = move |request: tonic::Request<ScaledObjectRef>| {

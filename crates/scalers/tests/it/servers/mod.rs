@@ -8,6 +8,7 @@ pub mod clickhouse;
 pub mod etcd;
 pub mod external;
 pub mod graphite;
+pub mod http2;
 pub mod mariadb;
 pub mod nats;
 pub mod postgresql;

@@ -1,23 +1,19 @@
 //! A gRPC server in this process that answers as a test says, without a service of its own.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
 use prost::Message;
 use prost::bytes::{Buf, BufMut};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::server::Grpc;
 use tonic::{Response, Status};
 
-use crate::servers::Certificates;
+use crate::servers::{Certificates, http2};
 
 /// A call: its method, what came with it, and its message.
 pub struct Call {
@@ -52,46 +48,20 @@ impl Server {
 
     /// Serves in plain text; its address.
     pub async fn serve(&self) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let server = self.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                server.talk(stream);
-            }
-        });
-        address
+        http2::serve(None, self.answers()).await.to_string()
     }
 
     /// Serves over TLS; its address.
     pub async fn serve_tls(&self, certificates: &Certificates) -> String {
-        let acceptor = certificates.acceptor(&[b"h2"]);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let server = self.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                if let Ok(stream) = acceptor.accept(stream).await {
-                    server.talk(stream);
-                }
-            }
-        });
-        address
+        http2::serve(Some(certificates), self.answers()).await.to_string()
     }
 
-    fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    fn answers(&self) -> impl Fn(Request<Incoming>) -> BoxFuture<'static, hyper::Response<Body>> + Clone + use<> {
         let server = self.clone();
-        let service = tower::service_fn(move |request: Request<Incoming>| {
-            let server = server.clone();
-            async move { Ok::<_, Infallible>(server.respond(request).await) }
-        });
-        tokio::spawn(async move {
-            let builder = Builder::new(TokioExecutor::new()).http2_only();
-            let _ = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await;
-        });
+        move |request| Box::pin(server.clone().respond(request))
     }
 
-    async fn respond(self, request: Request<Incoming>) -> hyper::Response<tonic::body::Body> {
+    async fn respond(self, request: Request<Incoming>) -> hyper::Response<Body> {
         let path = request.uri().path().to_string();
         let answer = move |request: tonic::Request<Vec<u8>>| {
             let (metadata, _, message) = request.into_parts();

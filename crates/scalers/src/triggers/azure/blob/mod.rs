@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 use regex::Regex;
 use roxmltree::Node;
 
 use crate::client::Sources;
 use crate::client::azure::{self, Storage, StorageAccount};
+use crate::format::xml;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
 /// Scale on the number of blobs in a container of Azure Storage.
@@ -170,17 +171,16 @@ impl Blobs {
 
     /// How many blobs of a page count, and where the next page begins.
     fn read_page(&self, body: &str) -> Result<(i64, String), SourceError> {
-        let document = azure::document(body)?;
+        let document = xml::document(body, "the answer of Azure Storage")?;
         let list = document.root_element();
-        let missing = || SourceError::new(ErrorKind::Malformed, "Azure Storage gave no list of blobs");
-        let blobs = azure::child(list, "Blobs").ok_or_else(missing)?;
+        let missing = || SourceError::malformed("Azure Storage gave no list of blobs");
+        let blobs = xml::child(list, "Blobs").ok_or_else(missing)?;
         let counts = |blob: &Node<'_, '_>| {
-            let name = azure::child(*blob, "Name").and_then(|name| name.text());
-            blob.tag_name().name() == "Blob"
-                && (!self.has_pattern() || name.is_some_and(|name| self.pattern.is_match(name)))
+            let name = xml::child(*blob, "Name").and_then(|name| name.text());
+            xml::is_named(blob, "Blob") && (!self.has_pattern() || name.is_some_and(|name| self.pattern.is_match(name)))
         };
         let counted = blobs.children().filter(counts).count();
-        let next = azure::child(list, "NextMarker").and_then(|marker| marker.text()).unwrap_or_default();
+        let next = xml::child(list, "NextMarker").and_then(|marker| marker.text()).unwrap_or_default();
         Ok((i64::try_from(counted).unwrap_or(i64::MAX), next.to_string()))
     }
 

@@ -51,19 +51,15 @@ impl Namespace {
             }
             None => by_connection_string(&ConnectionString::parse(connection)?)?,
         };
-        let url = format!("https://{host}");
-        let url = url.parse().map_err(|error| SourceError::configuration(format!("{url} is no address: {error}")))?;
+        let url = http::address(&format!("https://{host}"), "the namespace's")?;
         let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
         Ok(Namespace { url, client, access })
     }
 
     /// Asks with GET for what is at a path.
     pub(super) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Answer, SourceError> {
-        let mut url = self.url.clone();
-        url.path_segments_mut()
-            .map_err(|()| SourceError::configuration("the address of the namespace has no path"))?
-            .pop_if_empty()
-            .extend(path.iter().flat_map(|part| part.split('/')));
+        let segments: Vec<&str> = path.iter().flat_map(|part| part.split('/')).collect();
+        let mut url = http::under(self.url.clone(), "the namespace's", &segments)?;
         let signed = url.to_string();
         url.query_pairs_mut().append_pair("api-version", "2021-05").extend_pairs(query);
         let request = self.client.get(url);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 use regex::bytes::Regex;
 use reqwest::StatusCode;
@@ -15,6 +15,7 @@ use roxmltree::Node;
 
 use crate::client::Sources;
 use crate::client::azure::{self, Cloud};
+use crate::format::xml;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 use login::Namespace;
 
@@ -148,13 +149,17 @@ impl Trigger for AzureServiceBus {
     fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
         let host = format!("{}.{}", self.namespace, self.endpoint_suffix);
         let namespace = Namespace::new(&self.connection, &host, context, sources)?;
-        Ok(Box::new(Entities { namespace, trigger: self }))
+        let name = if self.queue_name.is_empty() { &self.subscription_name } else { &self.queue_name };
+        let pattern = pattern::compile(name).filter(|_| self.use_regex);
+        Ok(Box::new(Entities { namespace, pattern, trigger: self }))
     }
 }
 
 /// The queues or subscriptions whose messages count.
 struct Entities {
     namespace: Namespace,
+    /// For the names of all that counts; `None` for the one that is named.
+    pattern: Option<Regex>,
     trigger: AzureServiceBus,
 }
 
@@ -162,9 +167,8 @@ struct Entities {
 impl Scaler for Entities {
     async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
         let trigger = &self.trigger;
-        let pattern = if trigger.queue_name.is_empty() { &trigger.subscription_name } else { &trigger.queue_name };
-        let count = match pattern::compile(pattern).filter(|_| trigger.use_regex) {
-            Some(pattern) => combine(&trigger.operation, &self.matching(&pattern).await?),
+        let count = match &self.pattern {
+            Some(pattern) => combine(&trigger.operation, &self.matching(pattern).await?),
             None => self.one().await?,
         };
         let activation = float(trigger.activation_message_count);
@@ -187,12 +191,12 @@ impl Entities {
             return Err(SourceError::configuration(missing));
         }
         let body = answer.success("Service Bus")?;
-        let document = azure::document(&body)?;
+        let document = xml::document(&body, "the answer of Service Bus")?;
         match document.root_element().tag_name().name() {
             "entry" => active(document.root_element()),
             // What does not exist is answered with a list of nothing.
             "feed" => Err(SourceError::configuration(missing)),
-            _ => Err(SourceError::new(ErrorKind::Malformed, "the answer of Service Bus is no entry")),
+            _ => Err(SourceError::malformed("the answer of Service Bus is no entry")),
         }
     }
 
@@ -206,15 +210,15 @@ impl Entities {
             let query = [("$skip", skip.as_str())];
             let answer = self.namespace.get(&path, if seen == 0 { &[] } else { &query }).await?;
             let body = answer.success("Service Bus")?;
-            let document = azure::document(&body)?;
+            let document = xml::document(&body, "the answer of Service Bus")?;
             let feed = document.root_element();
-            if feed.tag_name().name() != "feed" {
-                return Err(SourceError::new(ErrorKind::Malformed, "the answer of Service Bus is no feed"));
+            if !xml::is_named(&feed, "feed") {
+                return Err(SourceError::malformed("the answer of Service Bus is no feed"));
             }
             let before = seen;
-            for entry in feed.children().filter(|node| node.tag_name().name() == "entry") {
+            for entry in feed.children().filter(|node| xml::is_named(node, "entry")) {
                 seen += 1;
-                let name = azure::child(entry, "title").and_then(|title| title.text()).unwrap_or_default();
+                let name = xml::child(entry, "title").and_then(|title| title.text()).unwrap_or_default();
                 if is_whole_match(pattern, name) {
                     counts.push(active(entry)?);
                 }
@@ -232,9 +236,9 @@ fn is_whole_match(pattern: &Regex, name: &str) -> bool {
 
 /// The active messages of a queue's or subscription's entry.
 fn active(entry: Node<'_, '_>) -> Result<i64, SourceError> {
-    let count = entry.descendants().find(|node| node.tag_name().name() == "ActiveMessageCount");
+    let count = xml::below(entry, "ActiveMessageCount");
     let count = count.and_then(|count| count.text()?.trim().parse().ok());
-    count.ok_or_else(|| SourceError::new(ErrorKind::Malformed, "Service Bus gave no ActiveMessageCount"))
+    count.ok_or_else(|| SourceError::malformed("Service Bus gave no ActiveMessageCount"))
 }
 
 /// One number of many: their sum, their largest, or their mean, rounded down.

@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 
 use crate::client::Sources;
@@ -166,8 +166,7 @@ impl Key {
         let key = &self.trigger.watch_key;
         let text = self.client.get(key).await?;
         let text = text.ok_or_else(|| SourceError::configuration(format!("watchKey {key} doesn't exist")))?;
-        number(&text)
-            .ok_or_else(|| SourceError::new(ErrorKind::Malformed, format!("the value of watchKey {key} is no number")))
+        number(&text).ok_or_else(|| SourceError::malformed(format!("the value of watchKey {key} is no number")))
     }
 }
 

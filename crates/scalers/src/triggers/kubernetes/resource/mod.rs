@@ -10,7 +10,7 @@ use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::normalize;
 use keda_core::quantity::Quantity;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 use serde_json::Value;
 
@@ -212,7 +212,7 @@ impl Resource {
         self.trigger.value(text.expose()).map_err(|message| {
             // What cannot be read may be a credential that was put in the wrong place.
             let message = if kind == "Secret" { "it does not hold such a number".to_string() } else { message };
-            SourceError::new(ErrorKind::Malformed, format!("{namespace}/{name}, key {key}: {message}"))
+            SourceError::malformed(format!("{namespace}/{name}, key {key}: {message}"))
         })
     }
 }

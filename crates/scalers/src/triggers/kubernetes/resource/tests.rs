@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use keda_core::metadata::{Inputs, parse};
 
+use keda_core::sample::ErrorKind;
+
 use super::*;
 use crate::client::SourceSettings;
 use crate::client::fake_cluster::FakeCluster;

@@ -3,18 +3,17 @@
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use futures::future::try_join;
 use keda_core::metadata::{Context, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
-use keda_core::sample::{Reading, Sample, SourceError};
+use keda_core::sample::{Reading, SourceError};
 use keda_core::secret::Secret;
 
 use crate::client::Sources;
-use crate::client::kafka::lag::{Rules, Seen};
+use crate::client::kafka::lag::Rules;
 use crate::client::kafka::options::{ConsumerGroup, Security};
 use crate::client::kafka::{Access, Cluster, Login, Partition, Topics};
 use crate::client::oauth2::ClientCredentials;
-use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable, float};
+use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
 
 /// Scale on the lag of a consumer group in Kafka.
 ///
@@ -296,13 +295,17 @@ impl Trigger for Kafka {
             Err(error) => return Ok(Box::new(Unreadable(error))),
         };
         let cluster = Cluster::new(self.group.bootstrap_servers.clone(), access, sources)?;
-        Ok(Box::new(Group { cluster, rules: self.rules(), trigger: self }))
+        let limitation = if self.topic.is_empty() { "" } else { &self.partition_limitation };
+        let limitation = partitions(limitation).map_err(SourceError::configuration)?;
+        Ok(Box::new(Group { cluster, rules: self.rules(), limitation, trigger: self }))
     }
 }
 
 struct Group {
     cluster: Cluster,
     rules: Rules,
+    /// The partitions that count; all where there are none. A limitation has no effect without a topic.
+    limitation: Vec<RangeInclusive<i32>>,
     trigger: Kafka,
 }
 
@@ -310,24 +313,22 @@ struct Group {
 impl Scaler for Group {
     async fn sample(&self, memory: &mut Memory) -> Result<Reading, SourceError> {
         let topics = self.topics().await?;
-        let partitions: Vec<&Partition> =
-            topics.partitions().filter(|(_, index)| self.trigger.counts(*index)).collect();
+        let partitions: Vec<&Partition> = topics.partitions().filter(|(_, index)| self.counts(*index)).collect();
         if partitions.is_empty() && !self.trigger.topic.is_empty() {
             let topic = &self.trigger.topic;
             let message = format!("expected at least one active partition within the topic '{topic}'");
             return Err(SourceError::configuration(message));
         }
-        let committed = self.cluster.committed(&self.trigger.group.consumer_group, Some(&partitions));
-        let (committed, ends) = try_join(committed, self.cluster.ends(&topics, &partitions)).await?;
-        let mut unknown = Seen::new();
-        let seen = memory.get_or("committed", Seen::new).unwrap_or(&mut unknown);
-        let lag = self.rules.lag(&committed, &ends, seen)?;
-        let active = lag.whole > self.trigger.group.activation_lag_threshold;
-        Ok(vec![(self.trigger.group.metric_name(&self.trigger.topic), Sample { value: float(lag.wanted), active })])
+        let sample = self.rules.read(&self.cluster, &self.trigger.group, &topics, &partitions, memory).await?;
+        Ok(vec![(self.trigger.group.metric_name(&self.trigger.topic), sample)])
     }
 }
 
 impl Group {
+    fn counts(&self, index: i32) -> bool {
+        self.limitation.is_empty() || self.limitation.iter().any(|range| range.contains(&index))
+    }
+
     /// The topic, or all that the group has committed offsets for; before it has, all of the cluster.
     async fn topics(&self) -> Result<Topics, SourceError> {
         if !self.trigger.topic.is_empty() {
@@ -370,14 +371,6 @@ impl Kafka {
         let extensions = extensions.map(Secret::new).collect();
         let login = Login::Token { credentials, extensions };
         Ok(Access { login, ..self.security.access("none", self.unsafe_ssl)? })
-    }
-
-    /// Whether a partition counts. A limitation has no effect without a topic.
-    fn counts(&self, index: i32) -> bool {
-        if self.topic.is_empty() || self.partition_limitation.is_empty() {
-            return true;
-        }
-        partitions(&self.partition_limitation).is_ok_and(|ranges| ranges.iter().any(|range| range.contains(&index)))
     }
 }
 

@@ -195,7 +195,7 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, SourceError> {
 }
 
 fn malformed(message: impl Into<String>) -> SourceError {
-    SourceError::new(ErrorKind::Malformed, message)
+    SourceError::malformed(message)
 }
 
 /// One set of figures for several queues. The average of lengths is a whole number.

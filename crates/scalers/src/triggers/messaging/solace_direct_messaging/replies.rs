@@ -3,6 +3,8 @@
 use keda_core::sample::{ErrorKind, SourceError};
 use roxmltree::{Document, Node};
 
+use crate::format::xml;
+
 /// The queue of a client in which direct messages wait.
 const DIRECT: &str = "D-1";
 /// Bytes in a unit of work.
@@ -51,10 +53,7 @@ pub(super) struct Reply<'a>(Vec<Node<'a, 'a>>);
 
 impl<'a> Reply<'a> {
     pub(super) fn parse(body: &'a str) -> Result<Document<'a>, SourceError> {
-        Document::parse(body).map_err(|error| {
-            let at = error.pos();
-            SourceError::malformed(format!("the reply is not XML (line {}, column {})", at.row, at.col))
-        })
+        xml::document(body, "the reply")
     }
 
     /// The clients, if the broker carried the question out.
