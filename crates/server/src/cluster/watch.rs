@@ -17,6 +17,9 @@ use super::object::Trimmed;
 use super::resource::Resource;
 use super::trouble::Trouble;
 
+/// Objects that are listed with one request: what is read of a page takes memory that is not given back.
+const PAGE: u32 = 200;
+
 /// Namespace (empty for cluster-scoped objects) and name.
 pub(crate) type Name = (String, String);
 
@@ -71,6 +74,7 @@ where
     let config = watcher::Config {
         label_selector: Some(scope.labels.clone()).filter(|labels| !labels.is_empty()),
         field_selector: Some(scope.fields.clone()).filter(|fields| !fields.is_empty()),
+        page_size: Some(PAGE),
         ..watcher::Config::default()
     };
     let mut waiting = apis.len();

@@ -1,5 +1,6 @@
 //! MariaDB with TLS.
 
+use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -28,7 +29,8 @@ impl MariaDb {
         let made = Command::new(find("mariadb-install-db").expect("mariadb-install-db"))
             .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
             .args(as_user())
-            .arg(format!("--datadir={}", folder.path().join("data").display()))
+            .arg(option("datadir", &folder.path().join("data")))
+            .arg(option("tmpdir", folder.path()))
             .output()
             .expect("mariadb-install-db");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -54,12 +56,12 @@ impl MariaDb {
         self.process = None;
         let folder = self.folder.path();
         let mut command = Command::new(find("mariadbd").expect("mariadbd"));
-        let option = |name: &str, path: &std::path::Path| format!("--{name}={}", path.display());
         command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"]).args(as_user());
         command.args(["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M"]);
         command.arg(format!("--port={}", self.port));
-        command.arg(option("datadir", &folder.join("data"))).arg(option("socket", &folder.join("socket")));
-        command.arg(option("pid-file", &folder.join("pid"))).arg(option("init-file", &folder.join("init.sql")));
+        command.arg(option("datadir", &folder.join("data"))).arg(option("tmpdir", folder));
+        command.arg(option("socket", &folder.join("socket"))).arg(option("pid-file", &folder.join("pid")));
+        command.arg(option("init-file", &folder.join("init.sql")));
         command.arg(option("ssl-cert", &self.certificates.cert_file));
         command.arg(option("ssl-key", &self.certificates.key_file));
         command.arg(option("ssl-ca", &self.certificates.ca_file));
@@ -79,6 +81,12 @@ impl MariaDb {
         std::fs::copy(&self.certificates.ca_file, folder.join("ca.crt")).expect("a copy");
         folder
     }
+}
+
+/// An option that names a path. Each server has a `tmpdir` of its own: one that starts removes the temporary tables that
+/// it finds there, and another may still be at work with them.
+fn option(name: &str, path: &Path) -> String {
+    format!("--{name}={}", path.display())
 }
 
 /// It runs as root only if it is told to.
