@@ -74,6 +74,8 @@ pub(crate) struct ClusterEnvironment {
     pub(crate) election: Election,
     /// `KEDA_SCALEDOBJECT_CTRL_MAX_RECONCILES`.
     pub(crate) reconciliations: usize,
+    /// `KEDA_CHECK_UNEXPECTED_SCALERS_PARAMS` is exactly `enabled`.
+    pub(crate) tells_unknown_keys: bool,
     /// `KEDA_SERVICE_MIN_TLS_VERSION`, or `KEDA_HTTP_MIN_TLS_VERSION`: versions that our servers speak.
     pub(crate) service_tls_versions: TlsVersions,
     /// `RAW_METRICS_GRPC_PROTOCOL` asks for a stream of metrics, which nobody serves yet.
@@ -159,6 +161,7 @@ impl ClusterEnvironment {
             restrict_secrets: text("KEDA_RESTRICT_SECRET_ACCESS").is_some_and(|text| text.eq_ignore_ascii_case("true")),
             election,
             reconciliations: reconciliations.unwrap_or(RECONCILIATIONS),
+            tells_unknown_keys: text("KEDA_CHECK_UNEXPECTED_SCALERS_PARAMS").as_deref() == Some("enabled"),
             service_tls_versions: service_tls_versions(variable),
             asks_for_raw_metrics: text("RAW_METRICS_GRPC_PROTOCOL").as_deref() == Some("enabled"),
             host: host.map_or_else(|| "localhost".to_string(), |host| host.trim().to_string()),

@@ -82,6 +82,7 @@ fn settings(flags: &OperatorFlags, environment: &ClusterEnvironment, all: bool) 
             retry_period: election.retry_period,
         }),
         reconciliations: environment.reconciliations,
+        tells_unknown_keys: environment.tells_unknown_keys,
         metrics_api_address: (port != 0).then(|| (Ipv6Addr::UNSPECIFIED, port).into()),
         metrics_service_address: address("metrics-service-bind-address", &flags.metrics_service_bind_address)?,
         certificates: certificates(flags, &environment.pod_namespace),

@@ -10,6 +10,7 @@ mod effects;
 mod finalize;
 mod hpa;
 mod managed;
+mod notes;
 mod outcomes;
 mod reconcile;
 mod run;

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use keda_core::api::{ObjectMeta, ScaledObject};
-use keda_core::engine::{Definition, Input, ObjectKey, Restored, Severity};
+use keda_core::engine::{Definition, Input, ObjectKey, Restored};
 use keda_scalers::plan::Plan;
 use tokio::time::Instant;
 
 use super::driver::Driver;
 use super::effects::GATHER;
 use super::managed::Managed;
-use super::reconcile::{Note, Outcome, Target};
+use super::notes::Note;
+use super::reconcile::{Outcome, Target};
 use super::status::Facts;
 
 impl Driver {
@@ -34,12 +35,13 @@ impl Driver {
         match outcome {
             // What was found out is of yesterday: the object is looked at again in a moment.
             _ if again => {}
-            Outcome::Ready { plan, target, replicas, created } => {
+            Outcome::Ready { plan, target, replicas, created, notes } => {
                 if created {
                     tracing::info!(object = %key, "made an HPA");
                 }
                 managed.work.succeeded();
                 self.accept(key, *plan, target, replicas);
+                self.tell_notes(key, notes);
             }
             Outcome::Paused { definition, target } => self.pause(key, definition, target),
             Outcome::WithoutHpa { plan, target, definition, message } => {
@@ -142,7 +144,7 @@ impl Driver {
 
     fn tell_notes(&self, key: &ObjectKey, notes: Vec<Note>) {
         let Some(managed) = self.objects.get(key).filter(|_| self.leading) else { return };
-        let told = |(reason, note): Note| Managed::event(managed, Severity::Warning, reason, note);
+        let told = |Note { severity, reason, text }| Managed::event(managed, severity, reason, text);
         notes.into_iter().map(told).for_each(|event| self.events.publish(event));
     }
 }

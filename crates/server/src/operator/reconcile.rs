@@ -14,6 +14,7 @@ use keda_scalers::plan::{self, Descriptions, Plan, SharedReferences};
 use serde_json::{Value, json};
 
 use super::hpa;
+use super::notes::{self, Note};
 use super::status::{Facts, MetricFacts, TriggerFacts, restore};
 use crate::cluster::discovery::Discovery;
 use crate::cluster::lookup::{ClusterReferences, pod_spec};
@@ -38,6 +39,8 @@ pub(super) struct Tools {
     pub(super) references: SharedReferences,
     pub(super) sources: Arc<Sources>,
     pub(super) metrics: Metrics,
+    /// Whether events tell of keys in triggers' metadata that nothing reads.
+    pub(super) tells_unknown_keys: bool,
 }
 
 /// Where the target of an object is.
@@ -50,7 +53,7 @@ pub(super) struct Target {
 /// What came of a reconciliation.
 pub(super) enum Outcome {
     /// The object can be scaled.
-    Ready { plan: Box<Plan>, target: Target, replicas: Option<i32>, created: bool },
+    Ready { plan: Box<Plan>, target: Target, replicas: Option<i32>, created: bool, notes: Vec<Note> },
     /// It is paused wholly: nothing but the annotations counts.
     Paused { definition: Box<Definition>, target: Option<Target> },
     /// It could be scaled, but its HPA cannot be written as it is wanted.
@@ -73,9 +76,6 @@ impl Outcome {
         }
     }
 }
-
-/// A further event: `Warning`, reason and text.
-pub(super) type Note = (&'static str, String);
 
 /// Why a step failed.
 struct Failure {
@@ -162,7 +162,7 @@ async fn steps(
         if prefix != HPA {
             facts.triggers = None;
         }
-        let notes = if prefix == HPA { vec![("KEDAScalerFailed", message.clone())] } else { Vec::new() };
+        let notes = if prefix == HPA { vec![Note::warning("KEDAScalerFailed", message.clone())] } else { Vec::new() };
         return reject(prefix, message, notes);
     };
     plan.definition.restored = definition.restored.clone();
@@ -188,7 +188,8 @@ async fn steps(
         facts.hpa_name = Some(desired.metadata.name.clone());
         facts.metrics = Some(metric_facts(&plan.definition, desired));
     }
-    Ok(Outcome::Ready { plan: Box::new(plan), target: seen.target, replicas: Some(seen.replicas), created })
+    let notes = notes::of_triggers(&object, &problems, tools.tells_unknown_keys);
+    Ok(Outcome::Ready { plan: Box::new(plan), target: seen.target, replicas: Some(seen.replicas), created, notes })
 }
 
 /// What the engine needs of an object whose triggers do not count.
@@ -240,7 +241,7 @@ async fn find_target(tools: &Tools, object: &ScaledObject) -> Result<Seen, Failu
     let namespace = object.metadata.namespace();
     let failure = |error: ApiError, reason, note: &str| {
         let note = if note.is_empty() { error.message.clone() } else { note.to_string() };
-        Failure { prefix: TARGET, error, notes: vec![(reason, note)] }
+        Failure { prefix: TARGET, error, notes: vec![Note::warning(reason, note)] }
     };
     let target = locate(tools, object).await.map_err(|error| failure(error, "ScaledObjectUpdateFailed", ""))?;
     let path = target.resource.object(Some(namespace), &target.name);

@@ -56,6 +56,8 @@ pub struct OperatorSettings {
     pub leader_election: Option<LeaderElection>,
     /// Reconciliations at the same time.
     pub reconciliations: usize,
+    /// Whether events tell of keys in triggers' metadata that nothing reads.
+    pub tells_unknown_keys: bool,
     /// Where Prometheus metrics are served.
     pub metrics_address: Option<SocketAddr>,
     /// Where health probes are answered.
@@ -175,11 +177,18 @@ fn driver(
     });
     let references: SharedReferences = lookups.clone();
     let sources = Arc::new(sources.with_cluster(Arc::new(cluster.clone())));
-    let tools =
-        Arc::new(Tools { cluster: cluster.clone(), discovery, lookups, references, sources, metrics: metrics.clone() });
+    let tools = Tools {
+        cluster: cluster.clone(),
+        discovery,
+        lookups,
+        references,
+        sources,
+        metrics: metrics.clone(),
+        tells_unknown_keys: settings.tells_unknown_keys,
+    };
     let events = Events::start(cluster.clone(), "keda-operator", &settings.host);
     let workloads = Workloads::new(cluster.clone(), settings.namespaces.clone(), messages.clone());
-    Driver::new(tools, sampler, events, workloads, messages.clone(), settings.reconciliations)
+    Driver::new(Arc::new(tools), sampler, events, workloads, messages.clone(), settings.reconciliations)
 }
 
 /// Tells who leads, until nobody decides it any more.

@@ -245,3 +245,16 @@ async fn a_secret_that_is_changed_is_read_again_once_the_old_one_is_refused() {
     world.wait_for_replicas(4).await;
     assert_eq!(world.condition("Ready").await.0, "True");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_triggers_say_beside_that_they_work_is_told() {
+    let Some(shared) = shared().await else { return };
+    let world = World::new(&shared.bed, "announced", 1).await;
+    let mut object = world.scaled_object(&json!({}));
+    let metadata = json!({ "endpoint": "127.0.0.1:1", "taskQueue": "orders", "buildId": "7", "queue": "orders" });
+    object["spec"]["triggers"] = json!([{ "type": "temporal", "name": "orders", "metadata": metadata }]);
+    shared.bed.apply(&object).await;
+    world.wait_for_event("Normal", "KEDAScalerInfo", "scaler temporal info: The 'buildId' setting is DEPRECATED").await;
+    let note = "Unmatched input property queue in scaler temporal (orders)";
+    world.wait_for_event("Warning", "KEDAScalerInfo", note).await;
+}

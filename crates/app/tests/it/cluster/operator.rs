@@ -82,6 +82,7 @@ fn command(kubeconfig: &Path, settings: &Settings, ports: Ports) -> Command {
         .env("WATCH_NAMESPACE", "")
         .env("POD_NAMESPACE", "keda")
         .env("KEDA_CLUSTER_OBJECT_NAMESPACE", "keda")
+        .env("KEDA_CHECK_UNEXPECTED_SCALERS_PARAMS", "enabled")
         .envs(settings.environment.iter().map(|(name, value)| (name, value)));
     command
 }
