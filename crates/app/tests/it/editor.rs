@@ -1,7 +1,6 @@
 //! What editors make of manifests with `keda schema manifests`: a validator and a language server, off the shelf.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
@@ -30,7 +29,7 @@ struct Diagnostic {
 
 /// Has all texts looked at; nothing where the programs cannot be installed.
 fn look_at(texts: &[String]) -> Option<Vec<Said>> {
-    let folder = installed()?;
+    let folder = crate::servers::install("tests/editor")?;
     let schema = crate::program::keda().args(["schema", "manifests"]).output().expect("keda runs");
     assert!(schema.status.success());
     let temporary = TempDir::new().expect("a folder");
@@ -64,18 +63,6 @@ fn document(text: &str) -> Value {
             json!({ "text": format!("{before}{after}"), "complete": { "line": line, "character": character } })
         }
     }
-}
-
-/// The folder of the programs, which are installed where they are not there.
-fn installed() -> Option<PathBuf> {
-    let output = Command::new("tests/editor/install.sh").stderr(Stdio::inherit()).output().expect("a shell");
-    if !output.status.success() {
-        let message = "skipped: the language server cannot be installed";
-        assert!(crate::servers::required().is_none(), "{message}");
-        println!("{message}");
-        return None;
-    }
-    Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
 /// A ScaledObject with one trigger, whose first line is line 7.

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "these are tests")]
 #![allow(unreachable_pub, missing_debug_implementations, reason = "nobody uses this crate")]
 
+mod aws;
 mod cassandra;
 mod contracts;
 mod databases;
@@ -21,6 +22,7 @@ mod stand_ins;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
+use keda_core::api::PodIdentity;
 use keda_core::metadata::{Context, Inputs};
 use keda_core::problem::has_errors;
 use keda_core::sample::{Sample, SourceError};
@@ -49,10 +51,22 @@ impl Source {
         metadata: &[(&str, &str)],
         authentication: &[(&str, &str)],
     ) -> Result<Self, SourceError> {
+        Self::with_identity(sources, kind, metadata, authentication, None)
+    }
+
+    /// The same with the identity that a cloud gives to pods.
+    pub fn with_identity(
+        sources: &Sources,
+        kind: &str,
+        metadata: &[(&str, &str)],
+        authentication: &[(&str, &str)],
+        pod_identity: Option<PodIdentity>,
+    ) -> Result<Self, SourceError> {
         let context = Context {
             trigger_type: kind.to_string(),
             namespace: "test".to_string(),
             name: "app".to_string(),
+            pod_identity,
             ..Context::default()
         };
         let inputs =

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "two test binaries use it, each in part")]
 
+pub mod activemq;
 pub mod beanstalkd;
 pub mod certificates;
 pub mod clickhouse;
@@ -9,7 +10,9 @@ pub mod etcd;
 pub mod external;
 pub mod graphite;
 pub mod http2;
+pub mod kafka;
 pub mod mariadb;
+pub mod moto;
 pub mod nats;
 pub mod postgresql;
 pub mod prometheus;
@@ -39,6 +42,20 @@ fn installed(program: &str, package: &str) -> bool {
     assert!(required().is_none(), "{message}");
     println!("{message}");
     false
+}
+
+/// Where what a folder of this repository names is installed (`scripts/install.sh`). If it cannot be, it says so and gives
+/// nothing, or fails where servers are required.
+pub fn install(folder: &str) -> Option<PathBuf> {
+    let mut command = Command::new("../../scripts/install.sh");
+    let output = command.arg(folder).stderr(Stdio::inherit()).output().expect("a shell");
+    if output.status.success() {
+        return Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+    }
+    let message = format!("skipped: what {folder} names cannot be installed");
+    assert!(required().is_none(), "{message}");
+    println!("{message}");
+    None
 }
 
 /// Whether tests must fail where what they need is missing.
