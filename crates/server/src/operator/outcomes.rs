@@ -45,7 +45,7 @@ impl Driver {
             }
             Outcome::Paused { definition, target } => self.pause(key, definition, target),
             Outcome::WithoutHpa { plan, target, definition, message } => {
-                self.go_on_without_hpa(key, *plan, target, definition, message);
+                self.go_on_without_hpa(key, plan.map(|plan| *plan), target, definition, message);
             }
             Outcome::Rejected { definition, message, notes } => self.reject(key, definition, message, notes),
             Outcome::Overtaken => {}
@@ -92,7 +92,7 @@ impl Driver {
     fn go_on_without_hpa(
         &mut self,
         key: &ObjectKey,
-        plan: Plan,
+        plan: Option<Plan>,
         target: Target,
         definition: Box<Definition>,
         message: String,
@@ -101,11 +101,13 @@ impl Driver {
             self.reject(key, definition, message, Vec::new());
             return;
         };
-        tracing::warn!(object = %key, reason = %message, "the HPA cannot be written; the one that is there stays");
-        let (old, new) = (&running.definition, &plan.definition);
-        let is_elsewhere = self.target(key).as_ref() != Some(&target);
-        if is_elsewhere || (&old.rules, &old.triggers) != (&new.rules, &new.triggers) {
-            self.accept(key, plan, target, None);
+        tracing::warn!(object = %key, reason = %message, "the ScaledObject cannot be used as it is now; what runs goes on");
+        if let Some(plan) = plan {
+            let (old, new) = (&running.definition, &plan.definition);
+            let is_elsewhere = self.target(key).as_ref() != Some(&target);
+            if is_elsewhere || (&old.rules, &old.triggers) != (&new.rules, &new.triggers) {
+                self.accept(key, plan, target, None);
+            }
         }
         self.engine.handle(self.now(), Input::Failed(key.clone(), message));
     }

@@ -56,8 +56,8 @@ pub(super) enum Outcome {
     Ready { plan: Box<Plan>, target: Target, replicas: Option<i32>, created: bool, notes: Vec<Note> },
     /// It is paused wholly: nothing but the annotations counts.
     Paused { definition: Box<Definition>, target: Option<Target> },
-    /// It could be scaled, but its HPA cannot be written as it is wanted.
-    WithoutHpa { plan: Box<Plan>, target: Target, definition: Box<Definition>, message: String },
+    /// Its HPA cannot be written as it is wanted. There is no plan if its bounds contradict each other.
+    WithoutHpa { plan: Option<Box<Plan>>, target: Target, definition: Box<Definition>, message: String },
     /// It cannot be used as it is.
     Rejected { definition: Box<Definition>, message: String, notes: Vec<Note> },
     /// Somebody else changed something meanwhile: it is looked at again, and nobody is told.
@@ -70,7 +70,8 @@ impl Outcome {
     /// What the engine is told of the object.
     pub(super) fn definition(&self) -> Option<&Definition> {
         match self {
-            Outcome::Ready { plan, .. } | Outcome::WithoutHpa { plan, .. } => Some(&plan.definition),
+            Outcome::Ready { plan, .. } | Outcome::WithoutHpa { plan: Some(plan), .. } => Some(&plan.definition),
+            Outcome::WithoutHpa { definition, .. } => Some(definition),
             Outcome::Paused { definition, .. } | Outcome::Rejected { definition, .. } => Some(definition),
             Outcome::Overtaken | Outcome::Failed { .. } => None,
         }
@@ -158,12 +159,7 @@ async fn steps(
     let (plan, problems) = plan_for(tools, &object, seen.pod_spec).await?;
     facts.triggers = Some(TriggerFacts::of(&object));
     let Some(mut plan) = plan else {
-        let (prefix, message) = worst(&problems);
-        if prefix != HPA {
-            facts.triggers = None;
-        }
-        let notes = if prefix == HPA { vec![Note::warning("KEDAScalerFailed", message.clone())] } else { Vec::new() };
-        return reject(prefix, message, notes);
+        return Ok(unplanned(&problems, seen.target, definition, facts));
     };
     plan.definition.restored = definition.restored.clone();
     plan.definition.target_kind = resource.kind_string();
@@ -180,7 +176,7 @@ async fn steps(
             Ok(created) => created,
             Err(error) if error.is_transient() => return Err(Failure::new(HPA)(error)),
             Err(error) => {
-                let (plan, definition) = (Box::new(plan), Box::new(definition));
+                let (plan, definition) = (Some(Box::new(plan)), Box::new(definition));
                 let message = format!("{HPA}: {error}");
                 return Ok(Outcome::WithoutHpa { plan, target: seen.target, definition, message });
             }
@@ -190,6 +186,21 @@ async fn steps(
     }
     let notes = notes::of_triggers(&object, &problems, tools.tells_unknown_keys);
     Ok(Outcome::Ready { plan: Box::new(plan), target: seen.target, replicas: Some(seen.replicas), created, notes })
+}
+
+/// What becomes of an object that cannot be planned.
+fn unplanned(problems: &[Problem], target: Target, definition: Definition, facts: &mut Facts) -> Outcome {
+    let (prefix, cause) = worst(problems);
+    let (definition, message) = (Box::new(definition), format!("{prefix}: {cause}"));
+    if prefix == HPA {
+        let notes = vec![Note::warning("KEDAScalerFailed", cause)];
+        return Outcome::Rejected { definition, message, notes };
+    }
+    facts.triggers = None;
+    match prefix {
+        BOUNDS => Outcome::WithoutHpa { plan: None, target, definition, message },
+        _ => Outcome::Rejected { definition, message, notes: Vec::new() },
+    }
 }
 
 /// What the engine needs of an object whose triggers do not count.

@@ -55,6 +55,21 @@ async fn an_hpa_that_cannot_be_changed_goes_on_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bounds_that_contradict_each_other_stop_nothing_that_runs() {
+    let Some(shared) = shared().await else { return };
+    let world = World::new(&shared.bed, "contradiction", 0).await;
+    world.source.set(10.0);
+    world.scale(&json!({})).await;
+    world.wait_for_replicas(2).await;
+    world.patch(&json!({ "spec": { "idleReplicaCount": 5 } })).await;
+    let note = "ScaledObject doesn't have correct Idle/Min/Max Replica Counts specification";
+    world.wait_for_event("Warning", "ScaledObjectCheckFailed", note).await;
+    world.wait_for("Ready", "False").await;
+    world.source.set(20.0);
+    world.wait_for_replicas(4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_cannot_name_the_target_of_another() {
     let Some(shared) = shared().await else { return };
     let victim = World::new(&shared.bed, "victim", 3).await;
