@@ -13,7 +13,7 @@ use keda_core::quantity::Quantity;
 use keda_scalers::plan::Plan;
 use keda_scalers::sampler::{Pushed, Report, Sampled, Sampler};
 use keda_scalers::trigger::Push;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::authentications::AuthenticationBook;
@@ -83,9 +83,10 @@ pub(crate) struct Driver {
     /// When which object is to be looked at again; an entry may be out of date.
     pub(super) timers: BTreeSet<(Instant, ObjectKey)>,
     running: usize,
-    limit: usize,
-    /// One for each status that may be written at the same time.
-    pub(super) writers: Arc<Semaphore>,
+    pub(super) limit: usize,
+    /// Objects whose status waits to be written, and how many are being written: at most `limit`.
+    pub(super) unwritten: VecDeque<ObjectKey>,
+    pub(super) writing: usize,
     pub(super) questions: HashMap<u64, Question>,
     next_question: u64,
     epoch: Instant,
@@ -122,7 +123,8 @@ impl Driver {
             timers: BTreeSet::new(),
             running: 0,
             limit,
-            writers: Arc::new(Semaphore::new(limit)),
+            unwritten: VecDeque::new(),
+            writing: 0,
             questions: HashMap::new(),
             next_question: 0,
             epoch: Instant::now(),
@@ -154,7 +156,10 @@ impl Driver {
             Message::Observed(id, key, observation) => self.observed(id, &key, observation),
             Message::Scaled(id, key, to, result) => self.scaled(id, &key, to, result),
             Message::HpaDeleted(key, result) => self.suspended(&key, result),
-            Message::StatusWritten(key, result) => self.status_written(&key, *result),
+            Message::StatusWritten(key, result) => {
+                self.status_written(&key, *result);
+                self.write_next();
+            }
             Message::Question(question) => self.asked(question),
         }
         self.pump();
@@ -203,10 +208,10 @@ impl Driver {
         self.engine = self.engine.anew();
         let now = self.now();
         // Statuses that still wait to be written are those of another time.
-        self.writers.close();
-        self.writers = Arc::new(Semaphore::new(self.limit));
+        self.unwritten.clear();
         for (key, managed) in &mut self.objects {
             managed.writing = false;
+            managed.waits_to_write = false;
             self.sampler.unsubscribe(key);
             managed.subscribed = false;
             managed.suspending = None;

@@ -194,7 +194,7 @@ impl Driver {
     pub(super) fn write_status(&mut self, key: &ObjectKey) {
         let leading = self.leading;
         let Some(managed) = self.objects.get_mut(key) else { return };
-        if !leading || managed.writing || managed.write_after.is_some() {
+        if !leading || managed.writing || managed.waits_to_write || managed.write_after.is_some() {
             return;
         }
         let known = managed.object.status.clone().unwrap_or_default();
@@ -203,16 +203,34 @@ impl Driver {
             managed.facts = Facts::default();
             return;
         };
+        if self.writing >= self.limit {
+            // Many at once would hold up everything else that is asked of the API server. What is to be written is found
+            // out anew when it is its turn.
+            managed.waits_to_write = true;
+            self.unwritten.push_back(key.clone());
+            return;
+        }
         managed.writing = true;
+        self.writing += 1;
         let path = SCALED_OBJECTS.object(Some(&key.namespace), &key.name).below("status");
         let (cluster, messages, key) = (self.tools.cluster.clone(), self.messages.clone(), key.clone());
-        let writers = Arc::clone(&self.writers);
         tokio::spawn(async move {
-            // Many at once would hold up everything else that is asked of the API server.
-            let Ok(_permit) = writers.acquire().await else { return };
             let result = cluster.merge::<ScaledObject>(&path, &json!({ "status": patch })).await;
             let _ = messages.send(Message::StatusWritten(key, Box::new(result)));
         });
+    }
+
+    /// A status was written, or could not be: the next one's turn.
+    pub(super) fn write_next(&mut self) {
+        self.writing = self.writing.saturating_sub(1);
+        while self.writing < self.limit
+            && let Some(key) = self.unwritten.pop_front()
+        {
+            if let Some(managed) = self.objects.get_mut(&key) {
+                managed.waits_to_write = false;
+                self.write_status(&key);
+            }
+        }
     }
 
     pub(super) fn status_written(&mut self, key: &ObjectKey, result: Result<ScaledObject, ApiError>) {

@@ -51,6 +51,8 @@ pub(super) struct Managed {
     pub(super) status: Option<Arc<Status>>,
     /// Whether its status is being written.
     pub(super) writing: bool,
+    /// Whether its status is to be written once it is its turn.
+    pub(super) waits_to_write: bool,
     /// When its status may be written at the earliest: a new object is mostly read within a moment, which then is one
     /// write and not two.
     pub(super) write_after: Option<Instant>,
@@ -103,6 +105,7 @@ impl Managed {
             facts: Facts::default(),
             status: None,
             writing: false,
+            waits_to_write: false,
             write_after: None,
             since: Instant::now(),
             subscribed: false,
