@@ -11,6 +11,7 @@ use keda_scalers::client::SourceSettings;
 use keda_scalers::client::aws::AwsEnvironment;
 use keda_scalers::client::azure::AzureEnvironment;
 use keda_scalers::client::gcp::GcpEnvironment;
+use keda_scalers::client::proxies::Proxies;
 use keda_scalers::format::label_selector;
 use keda_server::cluster::EnvironmentProxy;
 use keda_server::tls::TlsVersions;
@@ -46,6 +47,7 @@ impl Settings {
         sources.tls13_only = text("KEDA_HTTP_MIN_TLS_VERSION").as_deref() == Some("TLS13");
         sources.disable_keep_alive =
             text("KEDA_HTTP_DISABLE_KEEP_ALIVE").is_some_and(|text| parse_bool(&text) == Some(true));
+        sources.proxies = Proxies::of(variable);
         sources.aws = AwsEnvironment::of(variable);
         sources.azure = AzureEnvironment::of(variable);
         sources.gcp = GcpEnvironment::of(variable);

@@ -62,8 +62,8 @@ pub enum Login {
 }
 
 impl Endpoint {
-    /// Reads `amqp://user:password@host:port/vhost`, or `amqps://…`, which turns TLS on; user and password are `guest`
-    /// and the virtual host is `/` by default.
+    /// Reads `amqp://user:password@host:port/vhost`, or `amqps://…`, which turns TLS on; what is missing of user and
+    /// password is `guest`, and the virtual host is `/` by default.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`], without the address, as it may hold a password.
@@ -80,7 +80,7 @@ impl Endpoint {
             ("", None) => Login::Plain { username: "guest".to_string(), password: Secret::new("guest") },
             (username, password) => Login::Plain {
                 username: decode(username),
-                password: Secret::new(password.map(decode).unwrap_or_default()),
+                password: Secret::new(password.map_or_else(|| "guest".to_string(), decode)),
             },
         };
         let host = decode(url.host_str().unwrap_or_default()).trim_matches(['[', ']']).to_string();
@@ -255,6 +255,8 @@ mod tests {
         assert_eq!((full.host.as_str(), full.port, full.vhost.as_str()), ("::1", 1, "a/b"));
         assert_eq!(full.login, Login::Plain { username: "u@x".into(), password: Secret::new("p/w") });
         assert!(full.tls.is_some());
+        let half = Endpoint::parse("amqp://shop@h").unwrap();
+        assert_eq!(half.login, Login::Plain { username: "shop".into(), password: Secret::new("guest") });
         for (address, vhost) in [("amqp://h/", "/"), ("amqp://h/%2F", "/"), ("amqp://h//x", "/x")] {
             assert_eq!(Endpoint::parse(address).unwrap().vhost, vhost);
         }

@@ -135,6 +135,13 @@ impl Authentication {
         }
     }
 
+    /// As [`Authentication::tls`], for triggers that show the client's certificate also where there is only a `ca`.
+    pub fn tls_beside_ca(&self, insecure: bool) -> TlsOptions {
+        let own = self.has("tls") || self.has_ca();
+        let (cert, key) = (self.cert.clone().filter(|_| own), self.key.clone().filter(|_| own));
+        TlsOptions { cert, key, ..self.tls(insecure) }
+    }
+
     /// What the oauth mode asks for a token with.
     pub fn client_credentials(&self) -> Option<ClientCredentials> {
         self.has("oauth").then(|| self.oauth.clone())
@@ -154,7 +161,7 @@ impl Authentication {
             url.query_pairs_mut().clear().extend_pairs(pairs);
             let (client, built) = request.build_split();
             let mut built = built.map_err(|_| SourceError::configuration("the request cannot be built"))?;
-            *built.url_mut() = url;
+            built.url_mut().set_query(url.query());
             return Ok(RequestBuilder::from_parts(client, built));
         }
         let name = if self.key_param_name.is_empty() { "X-API-KEY" } else { &self.key_param_name };

@@ -1,6 +1,7 @@
 //! Where an Elasticsearch is and how to log in: what its triggers have in common (`scalers/elasticsearch.md`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -89,7 +90,9 @@ impl ElasticServer {
         };
         let tls = TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() };
         let client = sources.http.client(&sources.tls, &tls)?;
-        Ok(Elastic { client, servers: Servers::parse("addresses", &addresses)?, login })
+        let servers = Servers::parse("addresses", &addresses)?;
+        let patience = servers.patience(&sources.settings);
+        Ok(Elastic { client, servers, patience, login })
     }
 }
 
@@ -117,6 +120,8 @@ fn key_header(key: &Secret) -> Result<HeaderValue, SourceError> {
 pub struct Elastic {
     client: Arc<Client>,
     servers: Servers,
+    /// Time for a request to one server.
+    patience: Duration,
     login: Login,
 }
 
@@ -151,7 +156,8 @@ impl Elastic {
     }
 
     fn request(&self, server: &Server, path: &str, body: &str) -> RequestBuilder {
-        let request = self.client.post(server.at(path)).header(CONTENT_TYPE, "application/json").body(body.to_string());
+        let request = self.client.post(server.at(path)).timeout(self.patience);
+        let request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         match (server.login(), &self.login) {
             (Some((user, password)), _) => request.basic_auth(user, Some(password.expose())),
             (None, Login::Basic(user, password)) => request.basic_auth(user, Some(password.expose())),

@@ -97,6 +97,8 @@ impl AppLogin {
         let url = http::address(&self.installation.api_url, "githubApiURL")?;
         let url = http::under(url, "githubApiURL", &["app", "installations", &installation, "access_tokens"])?;
         let request = self.client.post(url).timeout(self.timeout).header("Accept", "application/vnd.github.v3+json");
+        // Without a body nothing tells its length by itself, and some servers want to know (411).
+        let request = request.header("Content-Length", "0");
         let answer = http::send(with_bearer(request, ("appKey", &login))?).await?.json(what)?;
         #[derive(Deserialize)]
         struct Answer {

@@ -67,7 +67,7 @@ impl Grpc {
         Grpc::with_certificate_name(endpoint, None, sources)
     }
 
-    /// As [`Grpc::new`], of a server whose certificate may be for another name.
+    /// As [`Grpc::new`], of a server whose certificate may be for another name; calls over TLS are for that one too.
     pub fn with_certificate_name(endpoint: Endpoint, certificate_name: Option<String>, sources: &Sources) -> Self {
         let slot = sources.grpc.slot((endpoint.clone(), certificate_name.clone()));
         let (tls, hosts) = (Arc::clone(&sources.tls), sources.settings.hosts.clone());
@@ -180,8 +180,14 @@ impl Grpc {
             }
             None => None,
         };
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let origin: Uri = format!("{scheme}://{authority}").parse().map_err(unusable)?;
+        let origin = match (&tls, &self.certificate_name) {
+            // As in Go's gRPC: a proxy may choose the server by the name that a call is for.
+            (Some(_), Some(name)) if name.contains(':') => format!("https://[{name}]"),
+            (Some(_), Some(name)) => format!("https://{name}"),
+            (Some(_), None) => format!("https://{authority}"),
+            (None, _) => format!("http://{authority}"),
+        };
+        let origin: Uri = origin.parse().map_err(unusable)?;
         // The connector does the TLS; of the library's own it is not to know.
         let endpoint = Channel::from_shared(format!("http://{authority}")).map_err(unusable)?;
         let endpoint = endpoint.origin(origin).connect_timeout(DIAL).http2_keep_alive_interval(PROBE);

@@ -47,7 +47,7 @@ impl Http {
     /// its own.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] for TLS material that cannot be used.
+    /// [`ErrorKind::Configuration`] for TLS material or a proxy that cannot be used.
     pub fn client(&self, tls: &Tls, options: &TlsOptions) -> Result<Arc<Client>, SourceError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|_, client| client.strong_count() > 0);
@@ -59,7 +59,10 @@ impl Http {
         for (host, address) in &self.settings.hosts {
             builder = builder.resolve(host, *address);
         }
-        let client = builder
+        let client = self
+            .settings
+            .proxies
+            .apply(builder)?
             .tls_backend_preconfigured(rustls::ClientConfig::clone(&*tls.config(options)?))
             .timeout(self.settings.timeout)
             .redirect(Policy::custom(redirect))
@@ -248,7 +251,7 @@ pub fn remove_login(url: &mut Url) {
 fn transport_error(error: &reqwest::Error) -> SourceError {
     let kind = if error.is_builder() || error.is_redirect() {
         ErrorKind::Configuration
-    } else if error.is_decode() || error.is_body() {
+    } else if !error.is_timeout() && (error.is_decode() || error.is_body()) {
         ErrorKind::Malformed
     } else {
         ErrorKind::Unreachable
@@ -274,7 +277,31 @@ fn causes(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_stops_halfway_is_no_answer_in_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let settings = SourceSettings { timeout: Duration::from_millis(300), ..SourceSettings::default() };
+        let (http, tls) = (Http::new(&settings), Tls::new(&settings));
+        let client = http.client(&tls, &TlsOptions::default()).unwrap();
+        let error = send(client.get(format!("http://{address}/"))).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+        assert!(error.message.ends_with("no answer in time"), "{error}");
+        server.abort();
+    }
 
     #[test]
     fn what_a_server_tells_is_short_and_tells_no_credentials() {

@@ -30,6 +30,7 @@ pub mod notices;
 pub mod oauth2;
 pub mod pool;
 pub mod postgres;
+pub mod proxies;
 pub mod redis;
 pub mod request_uri;
 pub mod search;
@@ -64,6 +65,8 @@ pub struct SourceSettings {
     pub max_idle_per_host: usize,
     /// `--ca-dir`: folders whose PEM files are trusted beside the system's.
     pub ca_dirs: Vec<PathBuf>,
+    /// The proxies that HTTP goes through.
+    pub proxies: proxies::Proxies,
     /// Where hosts are, without asking for their names, as in a hosts file; the port counts for HTTPS and HTTP at their
     /// usual ones.
     pub hosts: Vec<(String, SocketAddr)>,
@@ -92,6 +95,7 @@ impl Default for SourceSettings {
             idle_timeout: Duration::from_secs(90),
             max_idle_per_host: 1000,
             ca_dirs: vec![PathBuf::from("/custom/ca")],
+            proxies: proxies::Proxies::default(),
             hosts: Vec::new(),
             aws: aws::AwsEnvironment::default(),
             azure: azure::AzureEnvironment::default(),

@@ -26,6 +26,54 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections to one server for counts.
 const CONNECTIONS: u32 = 2;
 
+/// What a connection string may say, in small letters. Beside what the client knows these are the files of certificates
+/// by the names that Go's client knows them by: it is better to refuse those than to connect without.
+const KNOWN: &[&str] = &[
+    "appname",
+    "authmechanism",
+    "authmechanismproperties",
+    "authsource",
+    "connecttimeoutms",
+    "directconnection",
+    "heartbeatfrequencyms",
+    "journal",
+    "loadbalanced",
+    "localthresholdms",
+    "maxconnecting",
+    "maxidletimems",
+    "maxpoolsize",
+    "maxstalenessseconds",
+    "minpoolsize",
+    "readconcernlevel",
+    "readpreference",
+    "readpreferencetags",
+    "replicaset",
+    "retryreads",
+    "retrywrites",
+    "servermonitoringmode",
+    "serverselectiontimeoutms",
+    "sockettimeoutms",
+    "srvmaxhosts",
+    "srvservicename",
+    "ssl",
+    "sslcertificateauthorityfile",
+    "sslclientcertificatekeyfile",
+    "sslclientcertificatekeypassword",
+    "sslinsecure",
+    "tls",
+    "tlsallowinvalidcertificates",
+    "tlscafile",
+    "tlscertificatefile",
+    "tlscertificatekeyfile",
+    "tlscertificatekeyfilepassword",
+    "tlsinsecure",
+    "tlsprivatekeyfile",
+    "uuidrepresentation",
+    "w",
+    "waitqueuetimeoutms",
+    "wtimeoutms",
+];
+
 /// One client for each deployment and login.
 pub type MongoPool = Pool<Options, Client>;
 
@@ -69,12 +117,12 @@ impl MongoDb {
     }
 
     async fn open(&self) -> Result<Client, SourceError> {
-        let mut options =
-            ClientOptions::parse(self.options.uri.expose()).await.map_err(|error| match &*error.kind {
-                // What is wrong with it may show a part of it.
-                Failure::InvalidArgument { .. } => SourceError::configuration("the connection string cannot be read"),
-                _ => explain(&error),
-            })?;
+        let uri = understood(self.options.uri.expose());
+        let mut options = ClientOptions::parse(uri.as_str()).await.map_err(|error| match &*error.kind {
+            // What is wrong with it may show a part of it.
+            Failure::InvalidArgument { .. } => SourceError::configuration("the connection string cannot be read"),
+            _ => explain(&error),
+        })?;
         options.app_name.get_or_insert_with(|| "keda".to_string());
         options.max_pool_size.get_or_insert(CONNECTIONS);
         options.server_selection_timeout.get_or_insert(self.timeout);
@@ -117,6 +165,17 @@ impl MongoDb {
         options.tls = Some(TlsMode::Enabled(tls));
         Ok(files)
     }
+}
+
+/// A connection string without what Go's client passes over too, and without how to compress: the client refuses it.
+fn understood(uri: &str) -> String {
+    let Some((place, options)) = uri.split_once('?') else { return uri.to_string() };
+    let is_known = |option: &&str| {
+        let name = option.split('=').next().unwrap_or_default().to_lowercase();
+        KNOWN.contains(&name.as_str())
+    };
+    let options: Vec<&str> = options.split(['&', ';']).filter(is_known).collect();
+    format!("{place}?{}", options.join("&"))
 }
 
 fn late() -> SourceError {
@@ -186,6 +245,14 @@ mod tests {
     use mongodb::bson::{DateTime, doc};
 
     use super::*;
+
+    #[test]
+    fn what_a_connection_string_says_in_vain_is_passed_over() {
+        let uri = "mongodb://u:p@h/?replicaSet=rs0&compressors=zstd,zlib&zlibCompressionLevel=6;x=y&&tls=true&";
+        assert_eq!(understood(uri), "mongodb://u:p@h/?replicaSet=rs0&tls=true");
+        assert_eq!(understood("mongodb://u:p@h/d"), "mongodb://u:p@h/d");
+        assert_eq!(understood("mongodb://h/?tlsPrivateKeyFile=f"), "mongodb://h/?tlsPrivateKeyFile=f");
+    }
 
     #[test]
     fn a_filter_is_extended_json() {

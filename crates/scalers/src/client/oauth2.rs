@@ -121,7 +121,10 @@ impl TokenSource {
     fn request(&self, url: &Url, in_form: bool) -> RequestBuilder {
         let ClientCredentials { client_id, client_secret, scopes, endpoint_params, .. } = &self.credentials;
         let scope = scopes.iter().filter(|scope| !scope.is_empty()).cloned().collect::<Vec<_>>().join(" ");
-        let mut form: Vec<(&str, &str)> = vec![("grant_type", "client_credentials")];
+        let mut form: Vec<(&str, &str)> = Vec::new();
+        if !endpoint_params.0.iter().any(|(name, _)| name == "grant_type") {
+            form.push(("grant_type", "client_credentials"));
+        }
         if !scope.is_empty() {
             form.push(("scope", &scope));
         }
@@ -175,4 +178,23 @@ fn token_in(body: &str) -> Option<Token> {
     let seconds = answer.expires_in.as_u64().or_else(|| answer.expires_in.as_str()?.parse().ok()).filter(|s| *s > 0);
     let expires = seconds.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
     (!answer.access_token.is_empty()).then(|| Token { text: Secret::new(answer.access_token), expires })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::tls::TlsOptions;
+    use crate::client::{SourceSettings, Sources};
+
+    #[test]
+    fn parameters_may_name_another_grant() {
+        let sources = Sources::new(SourceSettings::default());
+        let client = sources.http.client(&sources.tls, &TlsOptions::default()).unwrap();
+        let endpoint_params = UrlValues(vec![("grant_type".to_string(), "password".to_string())]);
+        let credentials = ClientCredentials { endpoint_params, ..ClientCredentials::default() };
+        let source = TokenSource::new(credentials, client, &sources.tokens);
+        let request = source.request(&"http://h/".parse().unwrap(), true).build().unwrap();
+        let body = request.body().and_then(reqwest::Body::as_bytes).unwrap();
+        assert_eq!(body, b"grant_type=password&client_id=&client_secret=");
+    }
 }

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
 use percent_encoding::percent_decode_str;
 use reqwest::{RequestBuilder, Url};
 
+use super::SourceSettings;
 use super::http::{self, Answer};
 
 /// The servers of one trigger. The one that answered last is asked first, and the next ones where it cannot be reached.
@@ -47,6 +49,13 @@ impl Servers {
             return Err(SourceError::configuration(format!("{parameter} has no address in it")));
         }
         Ok(Servers { servers, preferred: AtomicUsize::new(0) })
+    }
+
+    /// Time for a request to one of them, where an answer may take long: [`SourceSettings::long_timeout`], or a share
+    /// of it where there are others to ask after one that is silent.
+    pub fn patience(&self, settings: &SourceSettings) -> Duration {
+        let servers = u32::try_from(self.servers.len()).unwrap_or(u32::MAX).max(1);
+        (settings.long_timeout() / servers).max(settings.timeout)
     }
 
     /// Asks one after the other until one answers.
@@ -141,6 +150,16 @@ mod tests {
         assert!(server.at_segments(&["a", ".."]).is_err());
         let (user, password) = server.login().unwrap();
         assert_eq!((user, password.expose()), ("u@x", "p:"));
+    }
+
+    #[test]
+    fn several_servers_share_the_time_of_one() {
+        let settings = SourceSettings::default();
+        let patience = |servers: usize| {
+            let addresses = vec!["http://h:9200".to_string(); servers];
+            Servers::parse("addresses", &addresses).unwrap().patience(&settings).as_secs()
+        };
+        assert_eq!([1, 2, 3, 50].map(patience), [30, 15, 10, 3]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Connections on which one question must be answered before the next: those who share one take turns.
 //!
 //! Whoever has the turn takes the connection out, and gives it back when the answer was read to its end. One who gives
-//! up in between, or whose reading is cancelled, leaves nothing behind; the next one connects anew.
+//! up in between, or whose reading is cancelled, leaves nothing behind; the next one connects anew. So does one who
+//! comes after a long silence.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,16 +11,29 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keda_core::sample::{ErrorKind, SourceError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::pool::{Pool, Slot};
+
+/// Silence after which a connection is not used again: what stands in between forgets silent ones, some after four
+/// minutes, and whoever asks would wait in vain.
+const SILENCE: Duration = Duration::from_secs(180);
 
 /// One such connection for each key.
 pub type TurnsPool<K, C> = Pool<K, Turns<C>>;
 
 /// A connection, where it is not broken.
 #[derive(Debug)]
-pub struct Turns<C>(Arc<Mutex<Option<C>>>);
+pub struct Turns<C>(Arc<Mutex<Place<C>>>);
+
+/// The connection while nobody has the turn, and since when it is silent.
+type Place<C> = Option<(C, Instant)>;
+
+impl<C> Turns<C> {
+    fn new(connection: C) -> Self {
+        Turns(Arc::new(Mutex::new(Some((connection, Instant::now())))))
+    }
+}
 
 /// How a question failed.
 #[derive(Debug)]
@@ -52,14 +66,14 @@ impl From<SourceError> for Failure {
 #[derive(Debug)]
 struct Turn<C> {
     connection: C,
-    place: OwnedMutexGuard<Option<C>>,
+    place: OwnedMutexGuard<Place<C>>,
 }
 
 impl<C> Turn<C> {
     /// Leaves the connection to the next one.
     fn give_back(self) {
         let Turn { connection, mut place } = self;
-        *place = Some(connection);
+        *place = Some((connection, Instant::now()));
     }
 }
 
@@ -117,12 +131,12 @@ where
     F: Future<Output = Result<C, SourceError>>,
 {
     loop {
-        let dial = || async { connect().await.map(|connection| Turns(Arc::new(Mutex::new(Some(connection))))) };
+        let dial = || async { connect().await.map(Turns::new) };
         let turns = slot.get(dial).await?;
         let mut place = Arc::clone(&turns.0).lock_owned().await;
         match place.take() {
-            Some(connection) => return Ok(Turn { connection, place }),
-            None => slot.discard(&turns).await,
+            Some((connection, since)) if since.elapsed() < SILENCE => return Ok(Turn { connection, place }),
+            _ => slot.discard(&turns).await,
         }
     }
 }
@@ -141,6 +155,19 @@ mod tests {
         assert!(futures::poll!(std::pin::pin!(next())).is_pending());
         first.give_back();
         assert_eq!(next().await.unwrap().connection, 0);
+        assert_eq!(next().await.unwrap().connection, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_was_silent_for_long_is_made_anew() {
+        let (slot, dialled) = (Slot::default(), AtomicU32::new(0));
+        let next = || turn(&slot, || async { Ok(dialled.fetch_add(1, Ordering::SeqCst)) });
+        next().await.unwrap().give_back();
+        tokio::time::advance(SILENCE / 2).await;
+        let second = next().await.unwrap();
+        assert_eq!(second.connection, 0);
+        second.give_back();
+        tokio::time::advance(SILENCE).await;
         assert_eq!(next().await.unwrap().connection, 1);
     }
 }

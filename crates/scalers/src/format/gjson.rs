@@ -107,7 +107,7 @@ impl Search {
     fn component<'v, 'p>(&mut self, here: Cow<'v, Value>, path: &'p str) -> Option<Step<'v, 'p>> {
         let (head, rest) = split(path);
         self.spend(STEP + head.raw.len())?;
-        if head.raw == "#" {
+        if head.raw == "#" && here.is_array() {
             return self.hash(&here, rest);
         }
         if head.raw.starts_with("#(") && head.raw.ends_with('#') {
@@ -117,6 +117,16 @@ impl Search {
                 Some(Rest { path, piped: false }) => self.each(&all, path),
                 _ => Some((Cow::Owned(Value::Array(all)), rest.map(|rest| rest.path))),
             };
+        }
+        if let Some(Rest { path, piped: false }) = rest
+            && head.wildcard
+            && here.is_object()
+        {
+            let found = match here {
+                Cow::Borrowed(value) => self.any(value, &head.key, path)?,
+                Cow::Owned(value) => Cow::Owned(self.any(&value, &head.key, path)?.into_owned()),
+            };
+            return Some((found, None));
         }
         let child = match here {
             Cow::Borrowed(value) => Cow::Borrowed(self.child(value, &head)?),
@@ -144,11 +154,21 @@ impl Search {
         }
     }
 
+    /// What is at a path in the first of the fields that fit a pattern and have something there.
+    fn any<'v>(&mut self, value: &'v Value, pattern: &str, path: &str) -> Option<Cow<'v, Value>> {
+        for (key, child) in value.as_object()? {
+            if self.matches(key, pattern)?
+                && let Some(found) = self.find(Cow::Borrowed(child), path)
+            {
+                return Some(found);
+            }
+        }
+        None
+    }
+
     /// `#` alone counts; `#.x` collects `x` of each element.
     fn hash<'v, 'p>(&mut self, value: &Value, rest: Option<Rest<'p>>) -> Option<Step<'v, 'p>> {
-        let Value::Array(elements) = value else {
-            return rest.is_none().then(|| (Cow::Owned(Value::from(0)), None));
-        };
+        let elements = value.as_array()?;
         match rest {
             Some(Rest { path, piped: false }) => self.each(elements, path),
             _ => Some((Cow::Owned(Value::from(elements.len())), rest.map(|rest| rest.path))),
@@ -375,6 +395,7 @@ mod tests {
         assert_eq!(at("components.0.k"), "\"1k\"");
         assert_eq!(at("a\\.b.c"), "7");
         assert_eq!(at("comp*.1.tasks"), "5");
+        assert_eq!(at("c*.1.tasks"), "5", "not every field that fits has it");
         assert_eq!(at("c?unt"), "2.43");
         for nothing in ["nosuch", "count.x", "components.9", "components.x"] {
             assert_eq!(at(nothing), "nothing", "{nothing}");
@@ -384,6 +405,9 @@ mod tests {
     #[test]
     fn lists_and_queries() {
         assert_eq!(at("components.#"), "2");
+        for no_list in ["count.#", "text.#", "a\\.b.#", "#"] {
+            assert_eq!(at(no_list), "nothing", "{no_list}");
+        }
         assert_eq!(at("components.#.tasks"), "[32,5]");
         assert_eq!(at("components.#(tasks>10).id"), "\"82328e93e\"");
         assert_eq!(at("components.#(id==\"x\").tasks"), "5");

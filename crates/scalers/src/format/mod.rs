@@ -2,6 +2,7 @@
 
 pub mod annotated_csv;
 pub mod dotted_path;
+pub mod field;
 pub mod gjson;
 pub mod label_selector;
 pub mod prometheus_text;

@@ -45,13 +45,14 @@ impl Selector {
         for line in body.lines().map(|line| line.trim_end_matches('\r').trim()) {
             if let Some(comment) = line.strip_prefix('#') {
                 let words: Vec<&str> = comment.split_whitespace().collect();
-                if let ["TYPE", name, kind] = words.as_slice()
-                    && *name == self.name
-                {
+                let ["TYPE", name, kind] = words.as_slice() else { continue };
+                if *name == self.name {
                     known = true;
                     if matches!(*kind, "histogram" | "summary") {
                         return Err(format!("value for metric '{}' not found: it is a {kind}", self.name));
                     }
+                } else if is_part(&self.name, name, kind) {
+                    return Err(format!("metric '{}' not found: it is a part of the {kind} {name}", self.name));
                 }
                 continue;
             }
@@ -74,6 +75,16 @@ impl Selector {
             Err(format!("metric '{}' not found", self.name))
         }
     }
+}
+
+/// Whether samples of this name belong to a histogram or summary.
+fn is_part(sample: &str, family: &str, kind: &str) -> bool {
+    let parts: &[&str] = match kind {
+        "histogram" => &["_bucket", "_sum", "_count"],
+        "summary" => &["_sum", "_count"],
+        _ => &[],
+    };
+    sample.strip_prefix(family).is_some_and(|part| parts.contains(&part))
 }
 
 fn is_name(text: &str) -> bool {
@@ -172,6 +183,7 @@ mod tests {
         assert!(find("nosuch").unwrap_err().contains("metric 'nosuch' not found"));
         assert!(find("q{a=\"3\"}").is_err());
         assert!(find("h").unwrap_err().contains("histogram"));
+        assert!(find("h_sum").unwrap_err().contains("a part of the histogram h"));
         for selector in ["", "{a=\"1\"}", "q{a=1}", "q{a=\"1\"", "1q"] {
             assert!(Selector::parse(selector).is_err(), "{selector}");
         }

@@ -225,6 +225,27 @@ async fn postgresql_reads_one_number() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs postgresql; make test runs it"]
+async fn postgresql_a_query_that_nobody_waits_for_is_called_off() {
+    let Some(server) = PostgreSql::start() else { return };
+    let sources = sources();
+    let query = |text: &str| {
+        let metadata = [("query", text), ("targetQueryValue", "5")];
+        Source::new(&sources, "postgresql", &metadata, &[("connection", &server.connection(""))])
+    };
+    let endless = query("SELECT 1 FROM pg_sleep(600)");
+    assert_eq!(query("SELECT 7").value().await, 7.0);
+    assert!(timeout(Duration::from_millis(300), endless.sample()).await.is_err());
+    let next = timeout(Duration::from_secs(10), query("SELECT 7").value()).await;
+    assert_eq!(next, Ok(7.0), "it does not wait for the other");
+    let running = query(
+        "SELECT count(*) FROM pg_stat_activity
+         WHERE query LIKE '%pg_sleep(600)%' AND state = 'active' AND pid <> pg_backend_pid()",
+    );
+    assert!(poll_until(10, || async { running.value().await == 0.0 }).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs postgresql; make test runs it"]
 async fn postgresql_refuses_and_proves_itself() {
     let Some(server) = PostgreSql::start() else { return };
     let sources = sources();
@@ -239,6 +260,7 @@ async fn postgresql_refuses_and_proves_itself() {
         ("sslmode=allow".to_string(), 0.0),
         ("sslmode=prefer".to_string(), 1.0),
         ("sslmode=require".to_string(), 1.0),
+        ("sslmode=require channel_binding=require".to_string(), 1.0),
         (format!("sslmode=verify-ca sslrootcert={ca}"), 1.0),
         (format!("sslmode=verify-full sslrootcert={ca}"), 1.0),
     ] {
@@ -247,6 +269,8 @@ async fn postgresql_refuses_and_proves_itself() {
     for mode in ["sslmode=verify-full", "sslmode=verify-ca"] {
         assert_eq!(query(&server.connection(mode)).error().await.kind, ErrorKind::Unreachable, "{mode}");
     }
+    let unbound = query(&server.connection("sslmode=disable channel_binding=require")).error().await;
+    assert_eq!(unbound.kind, ErrorKind::Denied, "{unbound}");
     let elsewhere = format!("postgresql://postgres:{}@ip6-localhost:{}/", postgresql::PASSWORD, server.port);
     let unreachable = query(&elsewhere).error().await;
     assert_eq!(unreachable.kind, ErrorKind::Unreachable, "{unreachable}");

@@ -99,6 +99,9 @@ async fn metrics_api_shows_who_it_is() {
     assert_eq!(api("default", "apiKey", &[key]).value().await, 5.0);
     assert_eq!(api("query", "apiKey", &[key, ("method", "query")]).value().await, 5.0);
     assert_eq!(api("basic", "basic", &[("username", "u"), ("password", "p")]).value().await, 5.0);
+    let with_custom =
+        [("username", "u"), ("password", "p"), ("customAuthHeader", "Authorization"), ("customAuthValue", "x")];
+    assert_eq!(api("basic", "basic,custom", &with_custom).value().await, 5.0, "the custom header is not sent");
     assert_eq!(api("bearer", "bearer", &[("token", "secret")]).value().await, 5.0);
     let error = api("bearer", "bearer", &[("token", "hunter2")]).error().await;
     assert_eq!(error.kind, ErrorKind::Denied, "{error}");

@@ -77,6 +77,14 @@ async fn mysql_one_who_gives_up_leaves_nothing_to_the_next() {
     let given_up = tokio::time::timeout(std::time::Duration::from_millis(300), slow.sample()).await;
     assert!(given_up.is_err());
     assert_eq!(query("SELECT 7").value().await, 7.0);
+    let endless = query("SELECT BENCHMARK(1000000000000, MD5('a'))");
+    let given_up = tokio::time::timeout(std::time::Duration::from_millis(300), endless.sample()).await;
+    assert!(given_up.is_err());
+    let running = query(
+        "SELECT COUNT(*) FROM information_schema.processlist
+         WHERE info LIKE '%BENCHMARK%' AND id <> CONNECTION_ID()",
+    );
+    assert!(poll_until(10, || async { running.value().await == 0.0 }).await, "it is called off");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,13 +93,25 @@ impl CredentialSource {
             }),
             AwsLogin::Process => self.process.find().await,
             AwsLogin::Identity { role_arn, .. } if role_arn.is_empty() => self.process.find().await,
-            AwsLogin::Identity { role_arn, external_id } => match &self.process.environment.token_file {
-                Some(file) => self.roles.by_token(role_arn, None, file).await,
-                None => self.assume(role_arn, external_id).await,
-            },
+            AwsLogin::Identity { role_arn, external_id } => self.take_on(role_arn, external_id).await,
             AwsLogin::Role(role_arn) => self.assume(role_arn, "").await,
         };
         result.map_err(|error| error.within("cannot log in at AWS"))
+    }
+
+    /// A role by the process' web identity token, or else by the process' login: which of them a role trusts shows when
+    /// it is asked for.
+    async fn take_on(&self, role_arn: &str, external_id: &str) -> Result<Credentials, SourceError> {
+        let Some(file) = &self.process.environment.token_file else { return self.assume(role_arn, external_id).await };
+        let refusal = match self.roles.by_token(role_arn, None, file).await {
+            Ok(credentials) => return Ok(credentials),
+            Err(refusal) => refusal,
+        };
+        self.assume(role_arn, external_id).await.map_err(|error| {
+            // Nobody was refused as long as one of them could not be asked.
+            let kind = if refusal.kind == ErrorKind::Unreachable { refusal.kind } else { error.kind };
+            SourceError::new(kind, error.within(&refusal.message).message)
+        })
     }
 
     async fn assume(&self, role_arn: &str, external_id: &str) -> Result<Credentials, SourceError> {
@@ -146,15 +158,23 @@ impl ProcessKeys {
         keys(request).await
     }
 
-    /// Of an instance of EC2, by the second version of its metadata service.
+    /// Of an instance of EC2, by the second version of its metadata service, or the first where it gives no token.
     async fn of_machine(&self, metadata: &str) -> Result<Credentials, SourceError> {
         let at = |path: &str| {
             let url = format!("{}/latest/{path}", metadata.trim_end_matches('/'));
             http::address(&url, &url)
         };
         let request = self.client.put(at("api/token")?).header("x-aws-ec2-metadata-token-ttl-seconds", "300");
-        let token = http::send(request.timeout(NEARBY)).await?.success("token of the machine")?;
-        let get = |path: &str| Ok(self.client.get(at(path)?).header("x-aws-ec2-metadata-token", &token));
+        let token = http::send(request.timeout(NEARBY)).await.and_then(|answer| answer.success("token of the machine"));
+        // Some machines know the first version only, and the tokens of others do not reach their pods.
+        let token = match token {
+            Err(error) if self.environment.instance_metadata_needs_token => return Err(error),
+            token => token.ok(),
+        };
+        let get = |path: &str| -> Result<RequestBuilder, SourceError> {
+            let request = self.client.get(at(path)?);
+            Ok(token.iter().fold(request, |request, token| request.header("x-aws-ec2-metadata-token", token)))
+        };
         let role = "meta-data/iam/security-credentials/";
         let name = http::send(get(role)?.timeout(NEARBY)).await?.success("role of the machine")?;
         keys(get(&format!("{role}{}", name.trim()))?).await

@@ -35,8 +35,8 @@ pub enum AwsLogin {
     /// Whoever the process is, by its environment, files and machine.
     #[default]
     Process,
-    /// The pod identity `aws`: a role by the process' web identity token where there is one, else by the process' login;
-    /// without a role, the process itself.
+    /// The pod identity `aws`: a role by the process' web identity token where there is one that the role trusts, else
+    /// by the process' login; without a role, the process itself.
     Identity {
         /// The role.
         role_arn: String,

@@ -52,10 +52,21 @@ impl AwsOptions {
     }
 }
 
+/// The domains of AWS's partitions, by how the names of their regions begin.
+const DOMAINS: [(&str, &str); 6] = [
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov"),
+];
+
 /// Where a service is in a region.
 fn regional_endpoint(host: &str, region: &str) -> String {
-    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-    format!("https://{host}.{region}.amazonaws.com{suffix}")
+    let partition = DOMAINS.iter().find(|(begin, _)| region.starts_with(*begin));
+    let domain = partition.map_or("amazonaws.com", |(_, domain)| *domain);
+    format!("https://{host}.{region}.{domain}")
 }
 
 /// Fields as the body of a form.
@@ -68,8 +79,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn china_has_a_domain_of_its_own() {
-        assert_eq!(regional_endpoint("sqs", "eu-west-1"), "https://sqs.eu-west-1.amazonaws.com");
-        assert_eq!(regional_endpoint("sqs", "cn-north-1"), "https://sqs.cn-north-1.amazonaws.com.cn");
+    fn some_partitions_have_a_domain_of_their_own() {
+        for (region, domain) in [
+            ("eu-west-1", "amazonaws.com"),
+            ("us-gov-west-1", "amazonaws.com"),
+            ("cn-north-1", "amazonaws.com.cn"),
+            ("eusc-de-east-1", "amazonaws.eu"),
+            ("us-iso-east-1", "c2s.ic.gov"),
+            ("us-isob-east-1", "sc2s.sgov.gov"),
+        ] {
+            assert_eq!(regional_endpoint("sqs", region), format!("https://sqs.{region}.{domain}"));
+        }
     }
 }

@@ -24,6 +24,8 @@ pub struct AwsEnvironment {
     pub container_token_file: Option<PathBuf>,
     /// `AWS_EC2_METADATA_SERVICE_ENDPOINT`; `None` where `AWS_EC2_METADATA_DISABLED` says so.
     pub instance_metadata: Option<String>,
+    /// `AWS_EC2_METADATA_V1_DISABLED`: the machine is not asked without a token.
+    pub instance_metadata_needs_token: bool,
     /// `AWS_ENDPOINT_URL` as that of the service "", and `AWS_ENDPOINT_URL_<SERVICE>` by its name in small letters.
     pub endpoints: BTreeMap<String, String>,
 }
@@ -47,7 +49,8 @@ impl AwsEnvironment {
         });
         let relative = text("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
         let container_url = relative.map(|path| format!("http://169.254.170.2{path}"));
-        let is_off = text("AWS_EC2_METADATA_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        let is_set = |name: &str| text(name).is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        let is_off = is_set("AWS_EC2_METADATA_DISABLED");
         let instance_metadata = text("AWS_EC2_METADATA_SERVICE_ENDPOINT");
         let instance_metadata = instance_metadata.unwrap_or_else(|| "http://169.254.169.254".to_string());
         let of_services = SERVICES.iter().filter_map(|(service, _)| {
@@ -64,6 +67,7 @@ impl AwsEnvironment {
             container_token: text("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(Secret::new),
             container_token_file: text("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").map(PathBuf::from),
             instance_metadata: (!is_off).then_some(instance_metadata),
+            instance_metadata_needs_token: is_set("AWS_EC2_METADATA_V1_DISABLED"),
             endpoints: of_services.chain(for_all).collect(),
         }
     }
@@ -98,5 +102,7 @@ mod tests {
         assert!(environment.keys.is_some_and(|[id, _, token]| id.expose() == "id" && token.is_empty()));
         let off = AwsEnvironment::of(|name| (name == "AWS_EC2_METADATA_DISABLED").then(|| "true".to_string()));
         assert!(off.instance_metadata.is_none() && off.endpoint("sqs").is_none());
+        let strict = AwsEnvironment::of(|name| (name == "AWS_EC2_METADATA_V1_DISABLED").then(|| "TRUE".to_string()));
+        assert!(strict.instance_metadata_needs_token && !off.instance_metadata_needs_token);
     }
 }

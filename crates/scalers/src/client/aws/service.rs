@@ -110,11 +110,12 @@ pub(super) fn refusal(status: StatusCode, body: &str) -> SourceError {
 }
 
 /// Parts of the names of errors about the login.
-const DENIED: [&str; 9] = [
+const DENIED: [&str; 10] = [
     "AccessDenied",
     "ExpiredToken",
     "InvalidAccessKeyId",
     "InvalidClientTokenId",
+    "InvalidIdentityToken",
     "MissingAuthenticationToken",
     "NotAuthorized",
     "OptInRequired",
@@ -160,6 +161,7 @@ mod tests {
             ("UnrecognizedClientException", ErrorKind::Denied),
             ("AccessDeniedException", ErrorKind::Denied),
             ("ExpiredToken", ErrorKind::Denied),
+            ("InvalidIdentityToken", ErrorKind::Denied),
             ("ThrottlingException", ErrorKind::Throttled),
             ("ProvisionedThroughputExceededException", ErrorKind::Throttled),
             ("QueueDoesNotExist", ErrorKind::Configuration),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
 
-/// The parts of a connection string. Names are taken as they are written.
+/// The parts of a connection string. For storage accounts names are taken as they are written, for Service Bus in any
+/// case.
 pub struct ConnectionString(BTreeMap<String, Secret>);
 
 impl std::fmt::Debug for ConnectionString {
@@ -36,12 +37,18 @@ impl ConnectionString {
         self.0.get(name).filter(|value| !value.is_empty())
     }
 
-    /// As [`ConnectionString::get`], for a part that must be there.
+    /// As [`ConnectionString::get`], whatever the case of the name.
+    pub fn find(&self, name: &str) -> Option<&Secret> {
+        let is_it = |(known, value): &(&String, &Secret)| known.eq_ignore_ascii_case(name) && !value.is_empty();
+        self.0.iter().find(is_it).map(|(_, value)| value)
+    }
+
+    /// As [`ConnectionString::find`], for a part that must be there.
     ///
     /// # Errors
     /// The name of the part.
     pub fn require(&self, name: &str) -> Result<&Secret, SourceError> {
-        self.get(name).ok_or_else(|| SourceError::configuration(format!("the connection string has no {name}")))
+        self.find(name).ok_or_else(|| SourceError::configuration(format!("the connection string has no {name}")))
     }
 }
 
@@ -55,6 +62,7 @@ mod tests {
         let string = ConnectionString::parse(&text).unwrap();
         assert_eq!(string.get("AccountKey").map(Secret::expose), Some("aGk=="));
         assert!(string.require("EndpointSuffix").is_err());
+        assert!(string.get("accountname").is_none() && string.require("accountname").is_ok());
         for wrong in ["", ";", "hunter2"] {
             let error = ConnectionString::parse(&Secret::new(wrong)).unwrap_err();
             assert!(!error.message.contains("hunter2"));

@@ -121,7 +121,8 @@ impl std::fmt::Debug for AzureTokens {
 }
 
 impl AzureTokens {
-    /// Tokens for `resource`, such as `https://storage.azure.com/`, from `authority` or where the environment says.
+    /// Tokens for `resource`, such as `https://storage.azure.com/`, from where the environment says. A client with a
+    /// secret logs in at `authority`, if there is one; a workload identity at its own.
     ///
     /// # Errors
     /// TLS that cannot be set up.
@@ -133,8 +134,8 @@ impl AzureTokens {
     ) -> Result<Self, SourceError> {
         let environment = sources.settings.azure.clone();
         let own = match &login {
-            AzureLogin::Workload { authority, .. } if !authority.is_empty() => Some(authority.as_str()),
-            _ => authority,
+            AzureLogin::Workload { authority, .. } => Some(authority.as_str()).filter(|own| !own.is_empty()),
+            AzureLogin::Client { .. } => authority,
         };
         let authority = own.map(str::to_string).or_else(|| environment.authority.clone());
         let authority = authority.unwrap_or_else(|| Cloud::Public.active_directory_endpoint().to_string());
@@ -229,4 +230,35 @@ fn no_identity(variable: &str) -> SourceError {
 
 fn scope(resource: &str) -> String {
     format!("{resource}/.default")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::SourceSettings;
+
+    #[test]
+    fn the_cloud_of_a_trigger_does_not_move_a_workload_identity() {
+        let azure = AzureEnvironment { authority: Some("https://environment/".into()), ..AzureEnvironment::default() };
+        let sources = Sources::new(SourceSettings { azure, ..SourceSettings::default() });
+        let workload = |authority: &str| AzureLogin::Workload {
+            client_id: String::new(),
+            tenant_id: String::new(),
+            authority: authority.to_string(),
+        };
+        let client = AzureLogin::Client {
+            tenant_id: "tenant".to_string(),
+            client_id: "client".to_string(),
+            secret: Secret::new("hunter2"),
+        };
+        for (login, authority, expected) in [
+            (workload(""), Some("https://trigger/"), "https://environment/"),
+            (workload("https://own/"), Some("https://trigger/"), "https://own/"),
+            (client.clone(), Some("https://trigger/"), "https://trigger/"),
+            (client, None, "https://environment/"),
+        ] {
+            let tokens = AzureTokens::new(login, authority, "https://resource", &sources).unwrap();
+            assert_eq!(tokens.key.authority, expected);
+        }
+    }
 }

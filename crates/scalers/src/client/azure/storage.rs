@@ -69,7 +69,7 @@ impl Storage {
             }
             None => by_connection_string(service, &ConnectionString::parse(connection)?)?,
         };
-        Ok(Storage { url: http::address(&url, &url)?, client, access })
+        Ok(Storage { url: http::address(&url, "the endpoint of the storage account")?, client, access })
     }
 
     /// Asks with GET for what is at `path` of the service.

@@ -21,8 +21,12 @@ use super::turns::{self, Database, Failure, Turns, TurnsPool};
 pub use dsn::Dsn;
 use native::{Answer, Login};
 
-/// The longest that a query may take: the time limit of requests is too short for SQL.
-const QUERY: Duration = Duration::from_secs(30);
+/// The longest that a query may take: the time limit of requests is too short for SQL, and a reading ends after 30 s.
+const QUERY: Duration = Duration::from_secs(25);
+
+/// The longest that connecting to one host and logging in there may take, where the connection string says nothing of
+/// it.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// One connection per connection string and certificates.
 pub type ClickHousePool = TurnsPool<(Dsn, TlsOptions), Connection>;
@@ -70,7 +74,7 @@ impl Database for ClickHouse {
 impl ClickHouse {
     /// A client that dials when first asked.
     pub fn new(dsn: Dsn, options: TlsOptions, sources: &Sources) -> Self {
-        let dial_timeout = dsn.dial_timeout.filter(|time| !time.is_zero()).unwrap_or(sources.settings.timeout);
+        let dial_timeout = dsn.dial_timeout.filter(|time| !time.is_zero()).unwrap_or(CONNECT);
         let slot = sources.clickhouse.slot((dsn.clone(), options.clone()));
         ClickHouse { dsn, tls: Arc::clone(&sources.tls), options, dial_timeout, slot }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keda_core::sample::SourceError;
-use reqwest::{Client, Url};
+use reqwest::{Client, RequestBuilder, Url};
 use serde_json::{Value, json};
 
 use super::login::GcpLogin;
@@ -83,13 +83,14 @@ impl Monitoring {
                 .append_pair("aggregation.perSeriesAligner", aligner)
                 .append_pair("aggregation.crossSeriesReducer", reducer);
         }
-        let answer = self.tokens.send(self.client.get(url)).await?.json("Cloud Monitoring")?;
-        let series = list(&answer, "timeSeries")?;
-        let Some(series) = series.first() else { return Ok(None) };
-        match series.pointer("/points/0/value") {
-            Some(value) => number(value).map(Some),
-            None => Ok(Some(-1.0)),
-        }
+        let request = |page: &str| {
+            let mut url = url.clone();
+            if !page.is_empty() {
+                url.query_pairs_mut().append_pair("pageToken", page);
+            }
+            self.client.get(url)
+        };
+        self.first(request, "timeSeries", "/points/0/value").await
     }
 
     /// The newest value of the first row that a query finds; `None` where it finds none, and -1 for one without points,
@@ -98,14 +99,37 @@ impl Monitoring {
     /// # Errors
     /// As [`Monitoring::newest`].
     pub async fn query(&self, project: &str, query: &str) -> Result<Option<f64>, SourceError> {
-        let request = self.client.post(address(project, "timeSeries:query")?);
-        let request = request.json(&json!({ "query": query, "pageSize": 1 }));
-        let answer = self.tokens.send(request).await?.json("Cloud Monitoring")?;
-        let rows = list(&answer, "timeSeriesData")?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        match row.pointer("/pointData/0/values/0") {
-            Some(value) => number(value).map(Some),
-            None => Ok(Some(-1.0)),
+        let url = address(project, "timeSeries:query")?;
+        let request = |page: &str| {
+            let mut question = json!({ "query": query, "pageSize": 1 });
+            if !page.is_empty() {
+                question["pageToken"] = json!(page);
+            }
+            self.client.post(url.clone()).json(&question)
+        };
+        self.first(request, "timeSeriesData", "/pointData/0/values/0").await
+    }
+
+    /// What the first entry of a list has at `place`. The list may go over several pages, and the first of them may be
+    /// empty; `request` asks for the one with a token.
+    async fn first(
+        &self,
+        request: impl Fn(&str) -> RequestBuilder + Send + Sync,
+        name: &str,
+        place: &str,
+    ) -> Result<Option<f64>, SourceError> {
+        let mut page = String::new();
+        loop {
+            let answer = self.tokens.send(request(&page)).await?.json("Cloud Monitoring")?;
+            if let Some(entry) = list(&answer, name)?.first() {
+                return entry.pointer(place).map_or(Ok(-1.0), number).map(Some);
+            }
+            let next = answer.get("nextPageToken").and_then(Value::as_str).unwrap_or_default();
+            // A page that begins where it ends would never end.
+            if next.is_empty() || next == page {
+                return Ok(None);
+            }
+            page = next.to_string();
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
@@ -24,6 +25,9 @@ const METADATA_HOST: &str = "metadata.google.internal";
 
 /// How long a proof of who we are is good, in seconds.
 const LIFETIME: i64 = 3600;
+
+/// How far our clock may be ahead of Google's, in seconds.
+const AHEAD: i64 = 10;
 
 /// What the environment of the process says about Google Cloud, read once by the binary.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +70,8 @@ pub struct GcpTokens {
     login: GcpLogin,
     scope: &'static str,
     client: Arc<Client>,
+    /// Time for a request with a token.
+    timeout: Duration,
     environment: GcpEnvironment,
     project: OnceCell<String>,
     slot: Arc<Slot<Token>>,
@@ -108,18 +114,18 @@ impl GcpTokens {
     pub fn new(login: GcpLogin, scope: &'static str, sources: &Sources) -> Result<Self, SourceError> {
         let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
         let slot = sources.gcp.0.slot((login.clone(), scope));
-        let environment = sources.settings.gcp.clone();
-        Ok(GcpTokens { login, scope, client, environment, project: OnceCell::new(), slot })
+        let (timeout, environment) = (sources.settings.long_timeout(), sources.settings.gcp.clone());
+        Ok(GcpTokens { login, scope, client, timeout, environment, project: OnceCell::new(), slot })
     }
 
-    /// Sends a request with a token, and forgets a token that is refused.
+    /// Sends a request with a token, and forgets a token that is refused. Google may take its time over the answer.
     ///
     /// # Errors
     /// [`Denied`](keda_core::sample::ErrorKind::Denied) when the login is refused, [`Configuration`](keda_core::sample::ErrorKind::Configuration) for a key that is none, and as
     /// [`http::send`].
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, SourceError> {
         let token = self.slot.fresh(Token::is_fresh, || self.fetch()).await?;
-        let answer = http::send(request.bearer_auth(token.expose())).await?;
+        let answer = http::send(request.timeout(self.timeout).bearer_auth(token.expose())).await?;
         if answer.status.as_u16() == 401 {
             self.slot.discard(&token).await;
         }
@@ -135,12 +141,12 @@ impl GcpTokens {
     }
 
     async fn find_project(&self) -> Result<String, SourceError> {
+        if let (GcpLogin::Process, Some(project)) = (&self.login, &self.environment.project) {
+            return Ok(project.clone());
+        }
         match self.key().await? {
             Some(key) => Ok(key.project_id),
-            None => match &self.environment.project {
-                Some(project) => Ok(project.clone()),
-                None => self.metadata("project/project-id").await.map(|text| text.trim().to_string()),
-            },
+            None => self.metadata("project/project-id").await.map(|text| text.trim().to_string()),
         }
     }
 
@@ -175,12 +181,13 @@ impl GcpTokens {
 
     /// Exchanges a signed claim for a token.
     async fn exchange(&self, key: &Key) -> Result<String, SourceError> {
-        let now = crate::sampler::wall_clock().as_second();
+        let now = crate::sampler::wall_clock().as_second() - AHEAD;
         let claims =
             Claims { iss: &key.client_email, scope: self.scope, aud: &key.token_uri, iat: now, exp: now + LIFETIME };
         let wrong = |message| SourceError::configuration(format!("the private key of the service account: {message}"));
         let private_key = SigningKey::from_pem(&Secret::new(key.private_key.as_str())).map_err(wrong)?;
-        let assertion = private_key.sign(&claims, Some(&key.private_key_id)).map_err(wrong)?;
+        let key_id = Some(key.private_key_id.as_str()).filter(|id| !id.is_empty());
+        let assertion = private_key.sign(&claims, key_id).map_err(wrong)?;
         let assertion = assertion.expose();
         let form = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion)];
         let answer = http::send(self.client.post(&key.token_uri).form(&form)).await?;
@@ -197,5 +204,28 @@ impl GcpTokens {
         let request = self.client.get(format!("http://{host}/computeMetadata/v1/{path}"));
         let answer = http::send(request.header("metadata-flavor", "Google")).await?;
         answer.success("the machine does not say who it is")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::SourceSettings;
+
+    #[tokio::test]
+    async fn the_project_of_the_process_is_what_its_environment_says() {
+        let gcp = GcpEnvironment {
+            project: Some("shop".to_string()),
+            key_file: Some("/nowhere/key.json".into()),
+            ..GcpEnvironment::default()
+        };
+        let sources = Sources::new(SourceSettings { gcp, ..SourceSettings::default() });
+        let project = |login| {
+            let tokens = GcpTokens::new(login, "scope", &sources).unwrap();
+            async move { tokens.project().await.map(str::to_string) }
+        };
+        assert_eq!(project(GcpLogin::Process).await, Ok("shop".to_string()));
+        let key = r#"{"type":"service_account","project_id":"own","private_key":"","client_email":"","token_uri":""}"#;
+        assert_eq!(project(GcpLogin::Key(Secret::new(key))).await, Ok("own".to_string()));
     }
 }

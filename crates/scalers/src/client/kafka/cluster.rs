@@ -1,6 +1,7 @@
 //! A cluster: which broker is asked what.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ use crate::client::pool::{Pool, Slot};
 use crate::client::redis::join_host_port;
 use crate::client::tls::{Tls, TlsOptions};
 
+/// Time for one answer at least: brokers under load take long, and then the lag matters most.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// Asks for the end of a partition, in the place of a time.
 const LATEST: i64 = -1;
 
@@ -46,10 +50,13 @@ pub struct Access {
 pub struct Cluster {
     /// Brokers that are known from the start; they name the others.
     bootstrap: Vec<String>,
+    /// Which of these answered last.
+    preferred: AtomicUsize,
     access: Access,
     tokens: Option<TokenSource>,
     pool: Arc<KafkaPool>,
     tls: Arc<Tls>,
+    /// Half of the time to connect and log in.
     patience: Duration,
     /// The slots that this client holds on to, so that their connections stay open.
     held: Mutex<HashMap<String, Arc<Slot<Connection>>>>,
@@ -87,6 +94,7 @@ impl Cluster {
         };
         Ok(Cluster {
             bootstrap,
+            preferred: AtomicUsize::new(0),
             access,
             tokens,
             pool: Arc::clone(&sources.kafka),
@@ -105,16 +113,7 @@ impl Cluster {
         let question = MetadataRequest::default()
             .with_topics(names.map(|names| names.iter().map(topic).collect()))
             .with_allow_auto_topic_creation(false);
-        let mut failure: Option<SourceError> = None;
-        for address in &self.bootstrap {
-            match self.ask(address, &question).await {
-                Ok(answer) => return topics_in(&answer, skip_unknown),
-                // A broker that answered knows more than one that did not.
-                Err(error) if error.kind == ErrorKind::Unreachable => failure = failure.or(Some(error)),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(failure.unwrap_or_else(|| SourceError::configuration("no brokers given in bootstrapServers")))
+        topics_in(&self.ask_any(&question).await?, skip_unknown)
     }
 
     /// The offsets that a group has committed: for these partitions, or for all that it has committed any for.
@@ -221,14 +220,27 @@ impl Cluster {
     /// The broker that knows a group.
     async fn coordinator(&self, group: &str) -> Result<String, SourceError> {
         let question = FindCoordinatorRequest::default().with_key(text(group));
+        let answer = self.ask_any(&question).await?;
+        check(answer.error_code, || format!("the coordinator of group {group}"))?;
+        Ok(join_host_port(&answer.host, &answer.port.to_string()))
+    }
+
+    /// Asks one after the other of the brokers that are known from the start until one answers, the one that answered
+    /// last before the others.
+    async fn ask_any<Q: Question>(&self, question: &Q) -> Result<Q::Answer, SourceError> {
+        let first = self.preferred.load(Ordering::Relaxed);
         let mut failure: Option<SourceError> = None;
-        for address in &self.bootstrap {
-            match self.ask(address, &question).await {
+        for turn in 0..self.bootstrap.len() {
+            let position = (first + turn) % self.bootstrap.len();
+            let Some(address) = self.bootstrap.get(position) else { break };
+            match self.ask(address, question).await {
                 Ok(answer) => {
-                    check(answer.error_code, || format!("the coordinator of group {group}"))?;
-                    return Ok(join_host_port(&answer.host, &answer.port.to_string()));
+                    self.preferred.store(position, Ordering::Relaxed);
+                    return Ok(answer);
                 }
-                Err(error) => failure = failure.or(Some(error)),
+                // A broker that answered knows more than one that did not.
+                Err(error) if error.kind == ErrorKind::Unreachable => failure = failure.or(Some(error)),
+                Err(error) => return Err(error),
             }
         }
         Err(failure.unwrap_or_else(|| SourceError::configuration("no brokers given in bootstrapServers")))
@@ -265,7 +277,7 @@ impl Cluster {
     async fn dial(&self, address: &str) -> Result<Connection, SourceError> {
         let dial = async {
             let stream = self.open(address).await?;
-            let connection = Connection::start(stream, self.patience).await?;
+            let connection = Connection::start(stream, self.patience.max(ANSWER)).await?;
             log_in(&connection, &self.access.login, self.tokens.as_ref()).await?;
             Ok(connection)
         };

@@ -105,7 +105,8 @@ async fn drive(stream: Box<dyn Stream>, mut incoming: mpsc::Receiver<Outgoing>) 
                 let mut frame = BytesMut::with_capacity(question.len() + 4);
                 frame.put_u32(u32::try_from(question.len()).unwrap_or(u32::MAX));
                 frame.put_slice(&question);
-                if let Err(error) = writer.write_all(&frame).await {
+                // With TLS the end of a long question may still wait to be sent.
+                if let Err(error) = send(&mut writer, &frame).await {
                     break SourceError::new(ErrorKind::Unreachable, error.to_string());
                 }
             }
@@ -123,6 +124,11 @@ async fn drive(stream: Box<dyn Stream>, mut incoming: mpsc::Receiver<Outgoing>) 
     for answer in waiting {
         let _: Result<_, _> = answer.send(Err(end.clone()));
     }
+}
+
+async fn send(writer: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> std::io::Result<()> {
+    writer.write_all(frame).await?;
+    writer.flush().await
 }
 
 /// The next answer, without its length. What was read of it is kept where this is given up.

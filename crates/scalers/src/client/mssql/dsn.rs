@@ -179,13 +179,14 @@ fn of_list(text: &str, braces: bool) -> Result<Parameters, String> {
     let mut parameters = Parameters::new();
     let mut rest = text.trim();
     while !rest.is_empty() {
-        let Some((name, after)) = rest.split_once('=') else {
+        let (name, after) = rest.split_at(rest.find(['=', ';']).unwrap_or(rest.len()));
+        let Some(after) = after.strip_prefix('=') else {
             return Err("the connection string has a part without an equals sign".to_string());
         };
         let after = after.trim_start();
         let quote = match after.chars().next() {
             Some('{') if braces => Some('}'),
-            Some(quote @ ('"' | '\'')) if !braces => Some(quote),
+            Some('"') if !braces => Some('"'),
             _ => None,
         };
         let (value, left) = match quote {
@@ -263,8 +264,9 @@ mod tests {
     fn mistakes_are_told_without_showing_the_string() {
         for wrong in [
             "sqlserver://u:hunter2@h:x",
-            "server=h;password='hunter2",
+            "server=h;password=\"hunter2",
             "hunter2",
+            "server=h;hunter2;password=p",
             "server=h\\hunter2",
             "server=h;encrypt=hunter2",
             "server=h;fedauth=hunter2",
@@ -273,5 +275,11 @@ mod tests {
             assert!(!error.contains("hunter2"), "{error}");
         }
         assert_eq!(Dsn::parse("server=h\\instance,1500").unwrap().port, 1500);
+    }
+
+    #[test]
+    fn an_apostrophe_is_a_part_of_a_password() {
+        let dsn = Dsn::parse("server=h;user id=u;password='p;database=d").unwrap();
+        assert_eq!((dsn.password.expose(), dsn.database.as_str()), ("'p", "d"));
     }
 }

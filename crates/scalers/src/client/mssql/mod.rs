@@ -23,8 +23,11 @@ use super::turns::{self, Database, Failure, Turns, TurnsPool};
 use crate::format::sql_number;
 pub use dsn::{Dsn, Encryption};
 
-/// The longest that a query may take: the time limit of requests is too short for SQL.
-const QUERY: Duration = Duration::from_secs(30);
+/// The longest that a query may take: the time limit of requests is too short for SQL, and a reading ends after 30 s.
+const QUERY: Duration = Duration::from_secs(25);
+
+/// The longest that connecting and logging in may take, where the connection string says nothing of it.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// How often a server may send us elsewhere, as Azure does once.
 const MAXIMUM_REDIRECTS: usize = 3;
@@ -67,7 +70,7 @@ impl Database for MsSql {
 impl MsSql {
     /// A client that dials when first asked.
     pub fn new(dsn: Dsn, sources: &Sources) -> Self {
-        let connect_timeout = dsn.connect_timeout.unwrap_or(sources.settings.timeout);
+        let connect_timeout = dsn.connect_timeout.unwrap_or(CONNECT);
         let slot = sources.mssql.slot(dsn.clone());
         MsSql { dsn, tls: Arc::clone(&sources.tls), connect_timeout, slot }
     }

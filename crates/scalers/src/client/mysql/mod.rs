@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use keda_core::sample::{ErrorKind, SourceError};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, ServerError, SslOpts, Value};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::Sources;
@@ -21,8 +22,11 @@ use super::turns::{self, Database, Failure, Turns, TurnsPool};
 use crate::format::sql_number;
 pub use dsn::{Dsn, Place, TlsMode};
 
-/// The longest that a query may take: the time limit of requests is too short for SQL.
-const QUERY: Duration = Duration::from_secs(30);
+/// The longest that a query may take: the time limit of requests is too short for SQL, and a reading ends after 30 s.
+const QUERY: Duration = Duration::from_secs(25);
+
+/// The longest that connecting and logging in may take, where the connection string says nothing of it.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// The largest answer, in bytes, and how long the server keeps a silent connection, in seconds. It would be asked for
 /// what is not given here.
@@ -33,7 +37,7 @@ const KEPT: usize = 28_800;
 pub type MySqlPool = TurnsPool<Dsn, Conn>;
 
 /// A client for the queries of one trigger.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MySql {
     dsn: Dsn,
     tls: Arc<Tls>,
@@ -57,25 +61,38 @@ impl Database for MySql {
     }
 
     async fn ask(&self, connection: &mut Conn, query: &str) -> Result<f64, Failure> {
-        match timeout(QUERY, first_row(connection, query)).await {
-            Ok(Ok((columns, value))) => {
+        let mut running = Running { server: self.clone(), connection: connection.id(), has_ended: false };
+        let outcome = first_row(connection, query).await;
+        running.has_ended = true;
+        match outcome {
+            Ok((columns, value)) => {
                 number_in(columns, value).map_err(|what| Failure::Refused(SourceError::malformed(what)))
             }
-            Ok(Err(error @ Error::Server(_))) => Err(Failure::Refused(explain(&error))),
-            Ok(Err(error)) => Err(Failure::Lost(explain(&error))),
-            Err(_) => {
-                self.call_off(connection.id()).await;
-                let message = format!("the query took longer than {} s", QUERY.as_secs());
-                Err(Failure::Spoilt(SourceError::new(ErrorKind::Unreachable, message)))
-            }
+            Err(error @ Error::Server(_)) => Err(Failure::Refused(explain(&error))),
+            Err(error) => Err(Failure::Lost(explain(&error))),
         }
+    }
+}
+
+/// A query that runs. The server goes on with one that nobody waits for any more, unless it is told.
+struct Running {
+    server: MySql,
+    connection: u32,
+    has_ended: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let (false, Ok(runtime)) = (self.has_ended, Handle::try_current()) else { return };
+        let (server, connection) = (self.server.clone(), self.connection);
+        runtime.spawn(async move { server.call_off(connection).await });
     }
 }
 
 impl MySql {
     /// A client that dials when first asked.
     pub fn new(dsn: Dsn, sources: &Sources) -> Self {
-        let connect_timeout = dsn.connect_timeout.filter(|time| !time.is_zero()).unwrap_or(sources.settings.timeout);
+        let connect_timeout = dsn.connect_timeout.filter(|time| !time.is_zero()).unwrap_or(CONNECT);
         let slot = sources.mysql.slot(dsn.clone());
         MySql { dsn, tls: Arc::clone(&sources.tls), connect_timeout, slot }
     }
@@ -86,8 +103,7 @@ impl MySql {
     /// [`ErrorKind::Malformed`] for an answer that is no number, [`ErrorKind::Configuration`] for a query that the
     /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
     pub async fn number(&self, query: &str) -> Result<f64, SourceError> {
-        // A query that takes too long is called off in time.
-        turns::ask(self, &self.slot, query, QUERY + 2 * self.connect_timeout).await
+        turns::ask(self, &self.slot, query, QUERY).await
     }
 
     async fn open(&self, with_tls: bool) -> Result<Conn, Error> {

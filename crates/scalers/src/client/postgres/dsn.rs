@@ -4,7 +4,7 @@
 //! whoever wrote the string, and are not read.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keda_core::secret::Secret;
@@ -21,6 +21,8 @@ const IGNORED: &[&str] = &[
     "gssencmode",
     "krbspn",
     "krbsrvname",
+    "max_protocol_version",
+    "min_protocol_version",
     "passfile",
     "service",
     "servicefile",
@@ -42,12 +44,14 @@ pub struct Dsn {
     pub database: Option<String>,
     /// Whether and how to use TLS.
     pub ssl_mode: SslMode,
-    /// File of the roots to trust.
+    /// File of the roots to trust; the system's where there is none.
     pub root_cert: Option<PathBuf>,
     /// Files of the client's certificate and key.
     pub client_cert: Option<(PathBuf, PathBuf)>,
     /// Password of the client's key.
     pub key_password: Option<Secret>,
+    /// Whether the login must be bound to the TLS connection, so that nobody in between can pass it on.
+    pub bound_login: bool,
     /// Time to connect to one host.
     pub connect_timeout: Duration,
     /// What the server shows for the connection.
@@ -105,7 +109,8 @@ impl Dsn {
         }
         let mut take = |key: &str| settings.remove(key).filter(|value| !value.is_empty());
         let hosts = hosts(take("host").as_deref().unwrap_or("localhost"), take("port").as_deref().unwrap_or("5432"))?;
-        let ssl_mode = match take("sslmode").as_deref() {
+        let mut root_cert = take("sslrootcert").map(PathBuf::from);
+        let mut ssl_mode = match take("sslmode").as_deref() {
             None | Some("prefer") => SslMode::Prefer,
             Some("disable") => SslMode::Disable,
             Some("allow") => SslMode::Allow,
@@ -113,6 +118,18 @@ impl Dsn {
             Some("verify-ca") => SslMode::VerifyCa,
             Some("verify-full") => SslMode::VerifyFull,
             Some(_) => return Err("sslmode is invalid".to_string()),
+        };
+        if root_cert.as_deref() == Some(Path::new("system")) {
+            (root_cert, ssl_mode) = (None, SslMode::VerifyFull);
+        }
+        // Every server also takes what it is usually asked first.
+        if take("sslnegotiation").as_deref() == Some("direct") && ssl_mode == SslMode::Prefer {
+            ssl_mode = SslMode::Require;
+        }
+        let bound_login = match take("channel_binding").as_deref() {
+            None | Some("prefer" | "disable") => false,
+            Some("require") => true,
+            Some(_) => return Err("unknown channel_binding value".to_string()),
         };
         let client_cert = match (take("sslcert"), take("sslkey")) {
             (Some(cert), Some(key)) => Some((cert.into(), key.into())),
@@ -138,9 +155,10 @@ impl Dsn {
             password: take("password").map(Secret::new),
             database: take("database"),
             ssl_mode,
-            root_cert: take("sslrootcert").map(PathBuf::from),
+            root_cert,
             client_cert,
             key_password: take("sslpassword").map(Secret::new),
+            bound_login,
             connect_timeout,
             application_name: take("application_name").unwrap_or_else(|| "keda".to_string()),
             session,
@@ -159,8 +177,8 @@ fn hosts(hosts: &str, ports: &str) -> Result<Vec<(String, u16)>, String> {
     if ports.contains(&0) {
         return Err("invalid port: expected a number from 1 to 65535".to_string());
     }
-    let last = ports.last().copied().unwrap_or(5432);
-    let port = |position: usize| ports.get(position).copied().unwrap_or(last);
+    let first = ports.first().copied().unwrap_or(5432);
+    let port = |position: usize| ports.get(position).copied().unwrap_or(first);
     Ok(hosts.split(',').enumerate().map(|(position, host)| (host.to_string(), port(position))).collect())
 }
 
@@ -277,6 +295,7 @@ mod tests {
     fn everything_has_a_default() {
         assert_eq!(summary("postgresql://"), r#"[("localhost", 5432)] None - None Prefer"#);
         assert_eq!(summary("host=a,b port=1,2"), r#"[("a", 1), ("b", 2)] None - None Prefer"#);
+        assert_eq!(summary("host=a,b,c port=1,2"), r#"[("a", 1), ("b", 2), ("c", 1)] None - None Prefer"#);
         assert_eq!(summary("postgres://[::1],b:7/"), r#"[("::1", 5432), ("b", 7)] None - None Prefer"#);
         assert_eq!(summary("user=u password="), r#"[("localhost", 5432)] Some("u") - None Prefer"#);
         assert_eq!(Dsn::parse("connect_timeout=7").unwrap().connect_timeout, Duration::from_secs(7));
@@ -289,8 +308,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_tls_and_of_the_login_is_no_setting_of_the_session() {
+        let text = "postgresql://h/d?sslmode=require&channel_binding=require&max_protocol_version=latest";
+        let dsn = Dsn::parse(text).unwrap();
+        assert!(dsn.bound_login && dsn.options.is_empty() && dsn.ssl_mode == SslMode::Require);
+        let dsn = Dsn::parse("host=h sslrootcert=system channel_binding=prefer").unwrap();
+        assert!(!dsn.bound_login && dsn.root_cert.is_none() && dsn.ssl_mode == SslMode::VerifyFull);
+        let dsn = Dsn::parse("host=h sslnegotiation=direct").unwrap();
+        assert!(dsn.options.is_empty() && dsn.ssl_mode == SslMode::Require);
+    }
+
+    #[test]
     fn mistakes_are_told_without_the_string() {
-        for text in ["hunter2", "host=h port=hunter2", "sslmode=hunter2", "password='hunter2", "sslcert=hunter2"] {
+        for text in [
+            "hunter2",
+            "host=h port=hunter2",
+            "sslmode=hunter2",
+            "password='hunter2",
+            "sslcert=hunter2",
+            "channel_binding=hunter2",
+        ] {
             assert!(!Dsn::parse(text).unwrap_err().contains("hunter2"), "{text}");
         }
     }

@@ -3,6 +3,7 @@
 //! Queries of all triggers with the same string go through it one after the other, without waiting for each other's
 //! answers. They go as text and come back as text, which is how every kind of number can be read alike.
 
+mod binding;
 mod dsn;
 mod tls;
 
@@ -14,8 +15,9 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
-use tokio_postgres::config::{SslMode as Negotiation, TargetSessionAttrs};
+use tokio_postgres::config::{ChannelBinding, SslMode as Negotiation, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
 
@@ -26,8 +28,12 @@ use crate::format::sql_number;
 pub use dsn::{Dsn, Session, SslMode};
 use tls::MakeConnector;
 
-/// The longest that a query may take: the time limit of requests is too short for SQL.
-const QUERY: Duration = Duration::from_secs(30);
+/// The longest that a query may take: the time limit of requests is too short for SQL, and a reading ends after 30 s.
+const QUERY: Duration = Duration::from_secs(25);
+
+/// Silence after which the server is asked whether it is still there, and again: what stands in between forgets silent
+/// connections, and a query would wait in vain.
+const PROBE: Duration = Duration::from_secs(15);
 
 /// One connection per connection string.
 pub type PostgresPool = Pool<Secret, Link>;
@@ -52,6 +58,28 @@ impl std::fmt::Debug for Link {
     }
 }
 
+/// A query that runs. One that nobody waits for any more is called off, and the next ones get another connection: on
+/// this one they would wait for its end.
+struct Running {
+    slot: Arc<Slot<Link>>,
+    link: Arc<Link>,
+    patience: Duration,
+    has_ended: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let (false, Ok(runtime)) = (self.has_ended, Handle::try_current()) else { return };
+        let (slot, link, patience) = (Arc::clone(&self.slot), Arc::clone(&self.link), self.patience);
+        runtime.spawn(async move {
+            slot.discard(&link).await;
+            // The server may be gone as well; it cannot be told then.
+            let cancel = link.client.cancel_token();
+            let _ = timeout(patience, cancel.cancel_query(link.connector.clone())).await;
+        });
+    }
+}
+
 impl Postgres {
     /// A client that dials when first asked.
     ///
@@ -72,7 +100,11 @@ impl Postgres {
     /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
     pub async fn number(&self, query: &str) -> Result<f64, SourceError> {
         let link = self.link().await?;
-        match timeout(QUERY, first_row(&link.client, query)).await {
+        let patience = self.dsn.connect_timeout;
+        let mut running = Running { slot: Arc::clone(&self.slot), link: Arc::clone(&link), patience, has_ended: false };
+        let outcome = timeout(QUERY, first_row(&link.client, query)).await;
+        running.has_ended = outcome.is_ok();
+        match outcome {
             Ok(Ok(row)) => number(row).map_err(SourceError::malformed),
             Ok(Err(error)) => {
                 if link.client.is_closed() {
@@ -81,10 +113,6 @@ impl Postgres {
                 Err(explain(&error))
             }
             Err(_) => {
-                self.slot.discard(&link).await;
-                // The server may be gone as well; it cannot be told then.
-                let cancel = link.client.cancel_token();
-                let _ = timeout(self.dsn.connect_timeout, cancel.cancel_query(link.connector.clone())).await;
                 let message = format!("the query took longer than {} s", QUERY.as_secs());
                 Err(SourceError::new(ErrorKind::Unreachable, message))
             }
@@ -140,6 +168,9 @@ impl Postgres {
             .port(port)
             .ssl_mode(negotiation)
             .connect_timeout(dsn.connect_timeout)
+            .keepalives_idle(PROBE)
+            .keepalives_interval(PROBE)
+            .channel_binding(if dsn.bound_login { ChannelBinding::Require } else { ChannelBinding::Disable })
             .application_name(&dsn.application_name)
             .target_session_attrs(match dsn.session {
                 Session::Any => TargetSessionAttrs::Any,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisConnectionInfo, RedisError};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisConnectionInfo, RedisError, ServerErrorKind};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -116,26 +116,27 @@ impl Redis {
     /// [`ErrorKind::Unreachable`], [`ErrorKind::Denied`], or [`ErrorKind::Configuration`] for what the server refuses.
     pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, SourceError> {
         let mut endpoint = self.locate().await?;
+        let mut way = Way::Usual;
         for _ in 0..=REDIRECTIONS {
-            match self.sources.run(&endpoint, command).await {
+            match self.sources.run(&endpoint, way, command).await {
                 Ok(value) => {
-                    self.remember(Some(endpoint));
+                    // Whoever is only getting the slot does not have all of its keys yet.
+                    if way == Way::Usual {
+                        self.remember(Some(endpoint));
+                    }
                     return Ok(value);
                 }
                 Err(failure) => {
-                    let redirected = match &failure {
-                        Failure::Exchange(error) => error.redirect_node(),
-                        Failure::Dial(_) => None,
-                    };
-                    let Some((address, _)) = redirected else {
-                        self.remember(None);
+                    let Some((address, next)) = failure.redirection() else {
+                        self.forget();
                         return Err(failure.within(self.failed()));
                     };
-                    endpoint = Endpoint { address: self.announced(&endpoint, address), ..endpoint };
+                    endpoint = Endpoint { address: announced(&endpoint, address), ..endpoint };
+                    way = next;
                 }
             }
         }
-        self.remember(None);
+        self.forget();
         Err(SourceError::malformed("the cluster redirects in circles"))
     }
 
@@ -143,15 +144,14 @@ impl Redis {
         *self.home.lock().unwrap_or_else(PoisonError::into_inner) = home;
     }
 
-    /// A cluster that announces no host means the one that was asked.
-    fn announced(&self, asked: &Endpoint, address: &str) -> String {
-        match address.strip_prefix(':') {
-            Some(port) => {
-                let host = asked.address.rsplit_once(':').map_or(asked.address.as_str(), |(host, _)| host);
-                format!("{host}:{port}")
-            }
-            None => address.to_string(),
-        }
+    /// Forgets who had the key, and lets go of servers that others told of: they may be gone for good.
+    fn forget(&self) {
+        self.remember(None);
+        self.sources.keep(match &self.deployment {
+            Deployment::Single(endpoint) => std::slice::from_ref(endpoint),
+            Deployment::Sentinel { sentinels, .. } => sentinels,
+            Deployment::Cluster(seeds) => seeds,
+        });
     }
 
     fn failed(&self) -> &'static str {
@@ -167,35 +167,61 @@ impl Redis {
         match (&self.deployment, home) {
             (_, Some(home)) => Ok(home),
             (Deployment::Single(endpoint), None) => Ok(endpoint.clone()),
-            (Deployment::Cluster(seeds), None) => {
-                let ping = redis::cmd("PING");
-                self.first_that_answers(seeds, &ping).await.map(|(endpoint, _): (_, String)| endpoint)
-            }
+            (Deployment::Cluster(seeds), None) => self.first_that_answers(seeds).await,
             (Deployment::Sentinel { sentinels, master, data }, None) => {
-                let question = redis::cmd("SENTINEL").arg("get-master-addr-by-name").arg(master).to_owned();
-                let (_, answer): (_, Option<(String, String)>) = self.first_that_answers(sentinels, &question).await?;
-                let (host, port) = answer.ok_or_else(|| {
-                    let message = format!("{}: no sentinel knows the master {master:?}", self.failed());
-                    SourceError::new(ErrorKind::Configuration, message)
-                })?;
-                Ok(Endpoint { address: join_host_port(&host, &port), ..(**data).clone() })
+                Ok(Endpoint { address: self.master(sentinels, master).await?, ..(**data).clone() })
             }
         }
     }
 
-    async fn first_that_answers<T: FromRedisValue>(
-        &self,
-        endpoints: &[Endpoint],
-        command: &Cmd,
-    ) -> Result<(Endpoint, T), SourceError> {
-        let mut failure = SourceError::new(ErrorKind::Configuration, "no addresses or hosts given");
+    async fn first_that_answers(&self, endpoints: &[Endpoint]) -> Result<Endpoint, SourceError> {
+        let mut failure = SourceError::configuration("no addresses or hosts given");
         for endpoint in endpoints {
-            match self.sources.run(endpoint, command).await {
-                Ok(value) => return Ok((endpoint.clone(), value)),
+            match self.sources.run::<String>(endpoint, Way::Usual, &redis::cmd("PING")).await {
+                Ok(_) => return Ok(endpoint.clone()),
                 Err(error) => failure = error.within(self.failed()),
             }
         }
         Err(failure)
+    }
+
+    /// Where the master is, as the first sentinel says that knows it. One that does not may have started just now.
+    async fn master(&self, sentinels: &[Endpoint], name: &str) -> Result<String, SourceError> {
+        let question = redis::cmd("SENTINEL").arg("get-master-addr-by-name").arg(name).to_owned();
+        let mut failure = SourceError::configuration("no addresses or hosts given");
+        let mut is_unknown = false;
+        for sentinel in sentinels {
+            match self.sources.run::<Option<(String, String)>>(sentinel, Way::Usual, &question).await {
+                Ok(Some((host, port))) => return Ok(join_host_port(&host, &port)),
+                Ok(None) => is_unknown = true,
+                Err(error) => failure = error.within(self.failed()),
+            }
+        }
+        if is_unknown {
+            let message = format!("{}: no sentinel knows the master {name:?}", self.failed());
+            return Err(SourceError::configuration(message));
+        }
+        Err(failure)
+    }
+}
+
+/// How a server of a cluster is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Usual,
+    /// For a slot that it is getting from another server at the moment.
+    MovingIn,
+}
+
+/// The address that a server told; one without a host is at the host that was asked.
+fn announced(asked: &Endpoint, address: &str) -> String {
+    match address.rsplit_once(':') {
+        Some(("", port)) => {
+            let host = asked.address.rsplit_once(':').map_or(asked.address.as_str(), |(host, _)| host);
+            format!("{host}:{port}")
+        }
+        Some((host, port)) => join_host_port(host.trim_matches(['[', ']']), port),
+        None => address.to_string(),
     }
 }
 
@@ -205,20 +231,33 @@ pub fn join_host_port(host: &str, port: &str) -> String {
 }
 
 impl Connections {
-    async fn run<T: FromRedisValue>(&self, endpoint: &Endpoint, command: &Cmd) -> Result<T, Failure> {
+    async fn run<T: FromRedisValue>(&self, endpoint: &Endpoint, way: Way, command: &Cmd) -> Result<T, Failure> {
         let slot = {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(held.entry(endpoint.clone()).or_insert_with(|| self.pool.slot(endpoint.clone())))
         };
         let connection = slot.get(|| self.dial(endpoint)).await?;
         let mut handle = MultiplexedConnection::clone(&connection);
-        let result = command.query_async(&mut handle).await;
+        let result = match way {
+            Way::Usual => command.query_async(&mut handle).await,
+            Way::MovingIn => {
+                let mut pipeline = redis::pipe();
+                pipeline.cmd("ASKING").ignore().add_command(command.clone());
+                pipeline.query_async(&mut handle).await.map(|(value,): (T,)| value)
+            }
+        };
         if let Err(error) = &result
             && (error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error())
         {
             slot.discard(&connection).await;
         }
         Ok(result?)
+    }
+
+    /// Lets go of all servers but these.
+    fn keep(&self, endpoints: &[Endpoint]) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|endpoint, _| endpoints.contains(endpoint));
     }
 
     async fn dial(&self, endpoint: &Endpoint) -> Result<MultiplexedConnection, SourceError> {
@@ -293,6 +332,14 @@ impl From<std::io::Error> for Failure {
 }
 
 impl Failure {
+    /// The server that another one told of, and how it is to be asked.
+    fn redirection(&self) -> Option<(&str, Way)> {
+        let Failure::Exchange(error) = self else { return None };
+        let (address, _) = error.redirect_node()?;
+        let is_moving = error.kind() == redis::ErrorKind::Server(ServerErrorKind::Ask);
+        Some((address, if is_moving { Way::MovingIn } else { Way::Usual }))
+    }
+
     fn within(self, context: &str) -> SourceError {
         match self {
             Failure::Dial(error) => error.within(context),
@@ -325,4 +372,106 @@ fn classify(context: &str, error: &RedisError) -> SourceError {
 
 fn is_authentication(error: &RedisError) -> bool {
     error.kind() == redis::ErrorKind::AuthenticationFailed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::client::SourceSettings;
+
+    /// A server that answers commands as told, and `PING` by itself; where it is.
+    async fn server(answer: impl Fn(&[&str]) -> String + Clone + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let answer = answer.clone();
+                tokio::spawn(async move {
+                    let mut bytes = vec![0; 4096];
+                    while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+                        let answers = answers(&String::from_utf8_lossy(&bytes[..read]), &answer);
+                        stream.write_all(answers.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    fn answers(commands: &str, answer: &impl Fn(&[&str]) -> String) -> String {
+        let answer = |command: &str| {
+            let words: Vec<&str> = command.split("\r\n").skip(2).step_by(2).filter(|word| !word.is_empty()).collect();
+            if words == ["PING"] { "+PONG\r\n".to_string() } else { answer(&words) }
+        };
+        commands.split('*').skip(1).map(answer).collect()
+    }
+
+    fn endpoint(address: &str) -> Endpoint {
+        Endpoint { address: address.to_string(), login: Login::default(), database: 0, tls: None }
+    }
+
+    fn client(deployment: Deployment) -> Redis {
+        Redis::new(deployment, &Sources::new(SourceSettings::default())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_moves_is_asked_for_where_it_goes() {
+        let is_asking = Arc::new(AtomicBool::new(false));
+        let new = server(move |words| match words[0] {
+            "ASKING" => {
+                is_asking.store(true, Ordering::SeqCst);
+                "+OK\r\n".to_string()
+            }
+            _ if is_asking.swap(false, Ordering::SeqCst) => ":7\r\n".to_string(),
+            _ => "-MOVED 1 127.0.0.1:1\r\n".to_string(),
+        });
+        let new = new.await;
+        let old = server(move |_| format!("-ASK 1 {new}\r\n")).await;
+        let redis = client(Deployment::Cluster(vec![endpoint(&old)]));
+        for _ in 0..2 {
+            assert_eq!(redis.run::<i64>(redis::cmd("LLEN").arg("list")).await, Ok(7));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sentinel_that_does_not_know_the_master_is_passed_over() {
+        let master = server(|_| ":3\r\n".to_string()).await;
+        let (host, port) = master.rsplit_once(':').unwrap();
+        let place = format!("*2\r\n${}\r\n{host}\r\n${}\r\n{port}\r\n", host.len(), port.len());
+        let (young, old) = (server(|_| "*-1\r\n".to_string()).await, server(move |_| place.clone()).await);
+        let length = async |sentinels: &[&str]| {
+            let sentinels = sentinels.iter().map(|address| endpoint(address)).collect();
+            let data = Box::new(endpoint("found out"));
+            let redis = client(Deployment::Sentinel { sentinels, master: "mymaster".to_string(), data });
+            redis.run::<i64>(redis::cmd("LLEN").arg("list")).await
+        };
+        assert_eq!(length(&[young.as_str(), old.as_str()]).await, Ok(3));
+        let unknown = length(&["127.0.0.1:1", young.as_str()]).await.unwrap_err();
+        assert_eq!(unknown.kind, ErrorKind::Configuration, "{unknown}");
+    }
+
+    #[tokio::test]
+    async fn servers_that_others_told_of_are_let_go_when_they_fail() {
+        let gone = server(|_| "-CLUSTERDOWN it is down\r\n".to_string()).await;
+        let seed = server(move |_| format!("-MOVED 1 {gone}\r\n")).await;
+        let redis = client(Deployment::Cluster(vec![endpoint(&seed)]));
+        let error = redis.run::<i64>(redis::cmd("LLEN").arg("list")).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+        let held: Vec<String> = redis.sources.held.lock().unwrap().keys().map(|held| held.address.clone()).collect();
+        assert_eq!(held, [seed]);
+    }
+
+    #[test]
+    fn addresses_that_servers_tell_may_lack_a_host_or_brackets() {
+        let told = |address: &str| announced(&endpoint("[fd00::1]:6379"), address);
+        assert_eq!(told(":6380"), "[fd00::1]:6380");
+        assert_eq!(told("fd00::2:6380"), "[fd00::2]:6380");
+        assert_eq!(told("[fd00::2]:6380"), "[fd00::2]:6380");
+        assert_eq!(told("redis-1.shop.svc:6379"), "redis-1.shop.svc:6379");
+    }
 }

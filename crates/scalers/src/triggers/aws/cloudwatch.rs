@@ -224,7 +224,8 @@ impl CloudWatch {
     /// The time that is looked at. Its end is a whole number of periods since the year 1, as Go counts them.
     fn times(&self, now: Timestamp) -> (Timestamp, Timestamp) {
         let end = now.as_second().saturating_sub(self.metric_end_time_offset);
-        let end = end - (end + SECONDS_BEFORE_1970).rem_euclid(self.metric_stat_period.max(1));
+        let past = end.saturating_add(SECONDS_BEFORE_1970).rem_euclid(self.metric_stat_period.max(1));
+        let end = end.saturating_sub(past);
         let at = |second: i64| Timestamp::from_second(second).unwrap_or(now);
         (at(end.saturating_sub(self.metric_collection_time)), at(end))
     }
@@ -360,6 +361,14 @@ mod tests {
         assert_eq!(of("StartTime"), Some("2021-11-07T15:02:00Z"));
         assert_eq!(of("EndTime"), Some("2021-11-07T15:03:00Z"));
         assert_eq!(of("MetricDataQueries.member.1.MetricStat.Metric.Dimensions.member.2.Name"), Some("B"));
+    }
+
+    #[test]
+    fn no_offset_is_too_large() {
+        for offset in [i64::MIN, i64::MAX].map(|offset| offset.to_string()) {
+            let fields = at(&[("expression", "e"), ("metricEndTimeOffset", &offset)], "2021-11-07T15:04:05Z");
+            assert!(!fields.is_empty(), "{offset}");
+        }
     }
 
     #[test]

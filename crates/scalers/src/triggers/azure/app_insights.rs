@@ -153,7 +153,7 @@ impl Trigger for AzureAppInsights {
             &self.active_directory_client_id,
             &self.active_directory_client_password,
         );
-        let tokens = AzureTokens::new(login, None, &self.resource_url, sources)?;
+        let tokens = AzureTokens::new(login, None, self.resource(), sources)?;
         let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
         Ok(Box::new(Aggregate { client, tokens, trigger: self }))
     }
@@ -181,6 +181,11 @@ impl Scaler for Aggregate {
 impl AzureAppInsights {
     fn name(&self) -> String {
         normalize(&format!("azure-app-insights-{}", self.metric_id))
+    }
+
+    /// Whose tokens Application Insights takes: its address, without a slash at the end.
+    fn resource(&self) -> &str {
+        self.resource_url.strip_suffix('/').unwrap_or(&self.resource_url)
     }
 
     /// The time that is looked at, as a duration of ISO 8601.
@@ -260,13 +265,14 @@ mod tests {
 
     #[test]
     fn a_private_cloud_has_both_endpoints() {
-        let private = [("cloud", "private"), ("appInsightsResourceURL", "https://r")];
+        let private = [("cloud", "private"), ("appInsightsResourceURL", "https://r/")];
         assert_eq!(
             parsed(&private, "p", "none").1,
             ["activeDirectoryEndpoint must be provided for Private cloud type"]
         );
         let whole = [private[0], private[1], ("activeDirectoryEndpoint", "https://a")];
-        assert!(parsed(&whole, "p", "none").1.is_empty());
+        let (trigger, problems) = parsed(&whole, "p", "none");
+        assert_eq!((trigger.resource(), problems), ("https://r", vec![]));
         assert!(parsed(&[("cloud", "Moon")], "p", "none").1[0].contains("matching the name Moon"));
     }
 

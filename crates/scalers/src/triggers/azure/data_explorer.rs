@@ -208,6 +208,10 @@ impl AzureDataExplorer {
     fn value(&self, answer: &Value) -> Result<f64, String> {
         let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_string);
         let frames = answer.as_array().ok_or("the answer of Data Explorer is no list of frames")?;
+        if let Some(completion) = frames.iter().find(|frame| frame.get("HasErrors") == Some(&Value::Bool(true))) {
+            let why = completion.pointer("/OneApiErrors/0/error/message").and_then(Value::as_str).unwrap_or_default();
+            return Err(format!("the query did not end well: {}", http::excerpt(why)));
+        }
         let is_primary = |frame: &&Value| text(frame, "TableKind").as_deref() == Some("PrimaryResult");
         let nothing = || format!("query {} has no results", self.query);
         let table = frames.iter().find(is_primary).ok_or_else(nothing)?;

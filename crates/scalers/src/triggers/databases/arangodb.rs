@@ -1,6 +1,7 @@
 //! `arangodb`: the number that a query gives (`scalers/arangodb.md`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
@@ -15,6 +16,7 @@ use crate::client::authentication::Authentication;
 use crate::client::http::{Answer, status_kind};
 use crate::client::servers::{Server, Servers};
 use crate::client::tls::TlsOptions;
+use crate::format::field::field;
 use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 /// The one name that this trigger's metric has.
@@ -113,13 +115,16 @@ impl Trigger for ArangoDb {
         let tls = TlsOptions { insecure: self.unsafe_ssl, ..TlsOptions::default() };
         let client = sources.http.client(&sources.tls, &tls)?;
         let servers = Servers::parse("endpoints", &self.endpoints)?;
-        Ok(Box::new(Database { client, servers, trigger: self }))
+        let patience = servers.patience(&sources.settings);
+        Ok(Box::new(Database { client, servers, patience, trigger: self }))
     }
 }
 
 struct Database {
     client: Arc<Client>,
     servers: Servers,
+    /// Time for a request to one server.
+    patience: Duration,
     trigger: ArangoDb,
 }
 
@@ -184,7 +189,7 @@ impl Database {
         path: &str,
         body: Option<&str>,
     ) -> Result<RequestBuilder, SourceError> {
-        let request = self.client.request(method, server.at(path));
+        let request = self.client.request(method, server.at(path)).timeout(self.patience);
         let request = match body {
             Some(body) => request.header("content-type", "application/json").body(body.to_string()),
             None => request,
@@ -212,7 +217,7 @@ fn single_value(answer: &Value) -> Result<f64, SourceError> {
     let ([document], Some(1)) = (result.as_slice(), answer.get("count").and_then(Value::as_u64)) else {
         return Err(SourceError::configuration("more than one values received, please check the query"));
     };
-    let value = match document.as_object().map(|document| document.get("value")) {
+    let value = match document.is_object().then(|| field(document, "value")) {
         Some(None | Some(Value::Null)) => Some(0.0),
         Some(Some(value)) => value.as_f64(),
         None => None,
@@ -249,6 +254,7 @@ mod tests {
             single_value(&serde_json::from_str(&format!(r#"{{"count":{count},"result":{result}}}"#)).unwrap())
         };
         assert_eq!(value(1, r#"[{"value":4.5}]"#), Ok(4.5));
+        assert_eq!(value(1, r#"[{"Value":4.5}]"#), Ok(4.5));
         assert_eq!(value(1, "[{}]"), Ok(0.0));
         for (count, result) in [(0, "[]"), (2, r#"[{"value":1},{"value":2}]"#), (2000, r#"[{"value":1}]"#)] {
             assert!(value(count, result).unwrap_err().message.starts_with("more than one values received"));

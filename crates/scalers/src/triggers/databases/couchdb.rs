@@ -1,6 +1,7 @@
 //! `couchdb`: the number of documents that a query gives (`scalers/couchdb.md`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
@@ -9,10 +10,11 @@ use keda_core::names::normalize;
 use keda_core::sample::{Reading, Sample, SourceError};
 use keda_core::secret::Secret;
 use reqwest::Client;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::client::Sources;
 use crate::client::http;
+use crate::client::redis::join_host_port;
 use crate::client::servers::Server;
 use crate::client::tls::TlsOptions;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
@@ -73,7 +75,7 @@ pub struct CouchDb {
     #[meta(auth, trigger, optional)]
     db_name: String,
     /// The query as JSON with `selector` and `fields`, such as `{"selector": {"state": "draft"}, "fields": ["_id"]}`;
-    /// without it the reading fails. Other keys are left out.
+    /// without it the reading fails. Without `fields` the answer has whole documents; other keys are left out.
     #[meta(trigger, optional)]
     query: String,
     /// Documents that one replica is expected to handle; it must not be 0, and above 25 it is never reached.
@@ -88,6 +90,9 @@ impl CouchDb {
     fn check(&mut self, reader: &mut Reader<'_>) {
         if self.query_value == 0 && !reader.context().as_metric_source && !reader.has_errors() {
             reader.error("no queryValue given");
+        }
+        if reader.context().as_metric_source {
+            self.query_value = 0;
         }
         if self.connection_string.is_empty()
             && let Some(missing) = self.missing()
@@ -117,17 +122,20 @@ impl Trigger for CouchDb {
     fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
         let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
         let server = if self.connection_string.is_empty() {
-            Server::parse("host", &format!("http://{}:{}", self.host, self.port))?
+            let host = self.host.trim_start_matches('[').trim_end_matches(']');
+            Server::parse("host", &format!("http://{}", join_host_port(host, &self.port)))?
         } else {
             Server::parse("connectionString", self.connection_string.expose())?
         };
-        Ok(Box::new(Database { client, server, trigger: self }))
+        Ok(Box::new(Database { client, server, timeout: sources.settings.long_timeout(), trigger: self }))
     }
 }
 
 struct Database {
     client: Arc<Client>,
     server: Server,
+    /// A query without an index looks at every document.
+    timeout: Duration,
     trigger: CouchDb,
 }
 
@@ -143,7 +151,7 @@ impl Scaler for Database {
 impl Database {
     async fn count(&self) -> Result<f64, SourceError> {
         let url = self.server.at_segments(&[&self.trigger.db_name, "_find"])?;
-        let request = self.client.post(url).json(&self.trigger.question()?);
+        let request = self.client.post(url).timeout(self.timeout).json(&self.trigger.question()?);
         // A login in the connection string is what counts in KEDA too, where it is sent beside the other.
         let (user, password) = self.server.login().unwrap_or(("admin", &self.trigger.password));
         let answer = http::send(request.basic_auth(user, Some(password.expose()))).await?;
@@ -157,12 +165,13 @@ impl CouchDb {
         normalize(&format!("coucdb-{}", self.db_name))
     }
 
-    /// What of the query is passed on.
+    /// What of the query is passed on. The server refuses `null` for what is not there.
     fn question(&self) -> Result<Value, SourceError> {
         let wrong = |why: &str| SourceError::configuration(format!("error unmarshaling query: {why}"));
         let query: Value = serde_json::from_str(&self.query).map_err(|error| wrong(&error.to_string()))?;
         let query = query.as_object().ok_or_else(|| wrong("it is not a JSON object"))?;
-        Ok(json!({"selector": query.get("selector"), "fields": query.get("fields")}))
+        let kept = ["selector", "fields"].into_iter().filter_map(|key| Some((key, query.get(key)?.clone())));
+        Ok(kept.filter(|(_, value)| !value.is_null()).collect())
     }
 }
 
@@ -204,5 +213,17 @@ mod tests {
         let source = Context { as_metric_source: true, ..Context::default() };
         assert_eq!(parsed(&parts, &Context::default()).1, ["no queryValue given"]);
         assert!(parsed(&parts, &source).1.is_empty());
+        let whole: Vec<_> = parts.into_iter().chain([("queryValue", "7")]).collect();
+        assert_eq!(parsed(&whole, &source).0.query_value, 0);
+    }
+
+    #[test]
+    fn a_host_may_be_an_address_of_ipv6() {
+        let sources = Sources::new(crate::client::SourceSettings::default());
+        for host in ["::1", "[::1]", "couchdb.shop.svc"] {
+            let whole = [("host", host), ("port", "1"), ("username", "u"), ("password", "p"), ("dbName", "d")];
+            let trigger = parsed(&whole, &Context { as_metric_source: true, ..Context::default() }).0;
+            assert!(trigger.connect(&Context::default(), &sources).is_ok(), "{host}");
+        }
     }
 }

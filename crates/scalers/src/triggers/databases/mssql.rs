@@ -120,12 +120,17 @@ impl Trigger for SqlServer {
 impl SqlServer {
     /// What the connection string says, or the single parameters. A password alone is of no effect.
     fn dsn(&self) -> Result<Dsn, String> {
-        if !self.connection_string.is_empty() {
-            return Dsn::parse(self.connection_string.expose());
+        let dsn = if self.connection_string.is_empty() {
+            let password = if self.username.is_empty() { Secret::default() } else { self.password.clone() };
+            let (user, database) = (self.username.clone(), self.database.clone());
+            Dsn { user, password, database, ..Dsn::of_parts(&self.host, self.port)? }
+        } else {
+            Dsn::parse(self.connection_string.expose())?
+        };
+        if dsn.user.contains('\\') {
+            return Err("logging in as a user of a Windows domain is not supported yet".to_string());
         }
-        let password = if self.username.is_empty() { Secret::default() } else { self.password.clone() };
-        let (user, database) = (self.username.clone(), self.database.clone());
-        Ok(Dsn { user, password, database, ..Dsn::of_parts(&self.host, self.port)? })
+        Ok(dsn)
     }
 }
 
@@ -172,6 +177,19 @@ mod tests {
         assert_eq!(problems("0", &[("host", "h")], &plain), ["no targetValue given"]);
         let source = Context { as_metric_source: true, ..Context::default() };
         assert!(problems("0", &[("host", "h")], &source).is_empty());
+    }
+
+    #[test]
+    fn a_user_of_a_domain_cannot_log_in() {
+        let dsn = |username: &str, connection: &str| {
+            let metadata = [("query", "q"), ("targetValue", "1"), ("host", "h"), ("username", username)];
+            let inputs = Inputs::from_metadata(metadata).with_authentication([("connectionString", connection)]);
+            parse::<SqlServer>(&inputs, &Context::default()).0.dsn()
+        };
+        assert_eq!(dsn("keda", "").unwrap().user, "keda");
+        for refused in [dsn("SHOP\\keda", ""), dsn("", "server=h;user id=SHOP\\keda;password=hunter2")] {
+            assert!(refused.unwrap_err().contains("Windows domain"));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `opensearch`: a number in the answer to a search (`scalers/opensearch.md`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use keda_core::metadata::{Context, Metadata, Reader};
@@ -116,13 +117,16 @@ impl Trigger for OpenSearch {
     fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
         let client = sources.http.client(&sources.tls, &self.tls())?;
         let servers = Servers::parse("addresses", &self.addresses)?;
-        Ok(Box::new(Searching { client, servers, trigger: self }))
+        let patience = servers.patience(&sources.settings);
+        Ok(Box::new(Searching { client, servers, patience, trigger: self }))
     }
 }
 
 struct Searching {
     client: Arc<Client>,
     servers: Servers,
+    /// Time for a request to one server.
+    patience: Duration,
     trigger: OpenSearch,
 }
 
@@ -155,7 +159,8 @@ impl Searching {
     }
 
     fn request(&self, server: &Server, path: &str, body: &str) -> RequestBuilder {
-        let request = self.client.post(server.at(path)).header(CONTENT_TYPE, "application/json").body(body.to_string());
+        let request = self.client.post(server.at(path)).timeout(self.patience);
+        let request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         match server.login() {
             Some((user, password)) => request.basic_auth(user, Some(password.expose())),
             None if self.trigger.enable_tls => request,

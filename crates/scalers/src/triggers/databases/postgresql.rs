@@ -18,16 +18,16 @@ const METRIC: &str = "postgresql";
 /// What counts is the one column of the first row: a number, or text that is one. No row, NULL and a second column are
 /// an error, so aggregate, and put `COALESCE(…, 0)` around a sum. One replica is wanted per `targetQueryValue` of the
 /// number, which must be given and not be 0 unless a formula uses the trigger. The target leaves zero when the number
-/// is above `activationTargetQueryValue`. A query may take 30 seconds; it runs at every reading, so give it an index.
+/// is above `activationTargetQueryValue`. A query may take 25 seconds; it runs at every reading, so give it an index.
 ///
 /// Give the connection whole as `connection`, or in parts with `host`, `port`, `userName`, `dbName` and `sslmode`, all
 /// five of them, and `password`. `connection` and `password` come from a TriggerAuthentication or from a variable of
 /// the target's container (`connectionFromEnv`, `passwordFromEnv`); in the plain metadata they are of no effect.
 /// Variables such as `PGHOST` are not read.
 ///
-/// `sslmode: require` encrypts and takes any certificate. `verify-full` checks it, and needs `sslrootcert` with a file
-/// that KEDA itself can read, which only `connection` can say. The user needs the right `SELECT` on what the query
-/// reads. Logging in with the `podIdentity` `azure-workload` is not supported yet.
+/// `sslmode: require` encrypts and takes any certificate. `verify-full` checks it with the authorities of the system
+/// or, where `connection` says so (`sslrootcert`), those of a file that KEDA itself can read. The user needs the right
+/// `SELECT` on what the query reads. Logging in with the `podIdentity` `azure-workload` is not supported yet.
 ///
 /// ```yaml
 /// type: postgresql

@@ -18,6 +18,7 @@ use crate::client::http;
 use crate::format::dotted_path::walk;
 use crate::format::gjson;
 use crate::format::prometheus_text::Selector;
+use crate::format::xml;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
 
 /// Scale on a number that an HTTP endpoint gives.
@@ -152,8 +153,8 @@ impl Endpoint {
         let authentication = &self.options.authentication;
         let request = self.client.get(self.url.clone()).timeout(self.timeout);
         let request = authentication.with_api_key(request, self.url.clone())?;
-        let request =
-            if authentication.has("custom") { request } else { authentication.with_authorization(request)? };
+        let logs_in = authentication.has("basic") || authentication.has("bearer");
+        let request = if logs_in { authentication.with_authorization(request)? } else { request };
         let answer = http::send(request).await?;
         if answer.status.as_u16() != 200 {
             let message = format!("{}: api returned {}", self.url.path(), answer.status.as_u16());
@@ -176,12 +177,13 @@ fn value_at(format: &str, body: &str, location: &str) -> Result<f64, String> {
             number(Some(walk(&yaml, location)?), location)
         }
         "xml" => {
-            let document =
-                roxmltree::Document::parse(body).map_err(|error| format!("the answer is not XML: {error}"))?;
+            let document = xml::document(body, "the answer").map_err(|error| error.message)?;
             let text = walk_elements(&document, location)?;
-            text.trim().parse().map_err(|_| not_a_number(location, "text"))
+            let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+            number.ok_or_else(|| not_a_number(location, "text"))
         }
-        "prometheus" => Selector::parse(location)?.find(body),
+        // What is wrong with a line is told with the line, however long that is.
+        "prometheus" => Selector::parse(location)?.find(body).map_err(|why| http::excerpt(&why)),
         other => Err(format!("format {other} not supported")),
     }
 }
@@ -247,7 +249,9 @@ mod tests {
         assert_eq!(value_at("prometheus", "q{a=\"1\"} 0\nq{a=\"2\",b=\"x\"} 2", "q{a=\"2\"}"), Ok(2.0));
         assert_eq!(value_at("xml", "<stats><queue><n> 5 </n></queue></stats>", "queue.n"), Ok(5.0));
         assert_eq!(value_at("xml", "<stats><queue><n>5</n></queue></stats>", "stats.queue.n"), Ok(5.0));
+        assert!(value_at("xml", "<stats>NaN</stats>", "stats").is_err());
         assert!(value_at("json", "<html>", "x").unwrap_err().contains("not JSON"));
+        assert!(value_at("prometheus", &"<p>".repeat(1000), "q").unwrap_err().chars().count() <= 200);
     }
 
     #[test]

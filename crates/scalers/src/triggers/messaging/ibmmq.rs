@@ -209,7 +209,8 @@ fn judge(answer: &Answer, queue: &str) -> Result<i64, SourceError> {
         }
         404 => {
             let error = serde_json::from_str::<Reply>(&answer.body).unwrap_or_default().error.into_iter().next();
-            return Err(SourceError::configuration(error.map_or_else(unknown, |error| error.message)));
+            let message = error.map(|error| http::excerpt(&error.message)).filter(|message| !message.is_empty());
+            return Err(SourceError::configuration(message.unwrap_or_else(unknown)));
         }
         status => {
             let message = format!("unexpected status code {status} for queue {queue}");
@@ -219,7 +220,7 @@ fn judge(answer: &Answer, queue: &str) -> Result<i64, SourceError> {
     let reply: Reply = http::decode(&answer.body, &format!("queue {queue}"))?;
     let response = reply.command_response.into_iter().next().unwrap_or_default();
     if let Some(message) = response.message.into_iter().next() {
-        return Err(SourceError::configuration(message));
+        return Err(SourceError::configuration(http::excerpt(&message)));
     }
     response.parameters.curdepth.ok_or_else(|| SourceError::malformed(unknown()))
 }

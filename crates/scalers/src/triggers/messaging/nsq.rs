@@ -123,7 +123,9 @@ struct Refusal {
 
 #[derive(Debug, Deserialize)]
 struct Statistics {
-    topics: Vec<TopicDepth>,
+    /// `None` where the node does not have the topic: it says `null` then, and older ones an empty list.
+    #[serde(deserialize_with = "Option::deserialize")]
+    topics: Option<Vec<TopicDepth>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -205,7 +207,7 @@ impl Producer {
 
 impl Statistics {
     fn depth(&self, topic: &str, channel: &str) -> i64 {
-        let topics = self.topics.iter().filter(|found| found.topic_name == topic);
+        let topics = self.topics.iter().flatten().filter(|found| found.topic_name == topic);
         topics.map(|topic| topic.depth_of(channel)).fold(0, i64::saturating_add)
     }
 }
@@ -253,6 +255,12 @@ mod tests {
         let statistics: Statistics = serde_json::from_str(text).unwrap();
         let depths = [("t", "c"), ("t", "p"), ("t", "x"), ("other", "c"), ("none", "c")];
         assert_eq!(depths.map(|(topic, channel)| statistics.depth(topic, channel)), [50, 0, 100, 7, 0]);
+    }
+
+    #[test]
+    fn a_node_without_the_topic_says_null_and_never_nothing() {
+        let depth = |text: &str| serde_json::from_str::<Statistics>(text).ok().map(|found| found.depth("t", "c"));
+        assert_eq!([r#"{"topics": null}"#, r#"{"topics": []}"#, "{}"].map(depth), [Some(0), Some(0), None]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::client::Sources;
 use crate::client::authentication::with_header;
 use crate::client::http;
 use crate::client::tls::TlsOptions;
+use crate::format::field::field;
 use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 const METRIC_NAME: &str = "dynatrace";
@@ -212,7 +213,7 @@ fn result(answer: &Value, what: &str) -> Result<Option<f64>, SourceError> {
                     fail(ErrorKind::Malformed, "empty result")
                 };
             };
-            let number = match records.first().map(|record| record.get("r").unwrap_or(&Value::Null)) {
+            let number = match records.first().map(|record| field(record, "r").unwrap_or(&Value::Null)) {
                 None => return fail(ErrorKind::Malformed, "empty result"),
                 Some(Value::Null) => Some(0.0),
                 Some(Value::String(text)) => text.parse().ok(),

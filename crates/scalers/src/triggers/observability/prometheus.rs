@@ -113,7 +113,7 @@ impl Prometheus {
     /// What a managed service of a cloud would want, which cannot be given yet: better said than refused by the server.
     fn unsupported(&self, context: &Context) -> Option<String> {
         match context.identity_provider() {
-            "none" if self.aws_region.is_empty() => None,
+            "none" if self.aws_region.is_empty() || self.authentication.is_on() => None,
             "none" => Some("signing requests for AWS (awsRegion) is not supported yet for prometheus".to_string()),
             provider => Some(format!("podIdentity {provider} is not supported yet for prometheus")),
         }
@@ -255,6 +255,14 @@ mod tests {
             prometheus.url("2026-03-01T12:00:00.9Z".parse().unwrap()).unwrap().as_str(),
             "http://p:9090/api/v1/query?query=up%7Ba%3D%22b%22%7D&time=2026-03-01T12:00:00Z&namespace=shop&key=a+b"
         );
+    }
+
+    #[test]
+    fn a_region_of_aws_only_counts_without_a_mode() {
+        let unsupported = |more: &[(&str, &str)]| prometheus(more).0.unsupported(&Context::default());
+        let region = ("awsRegion", "eu-west-1");
+        assert!(unsupported(&[region]).is_some_and(|why| why.contains("awsRegion")));
+        assert_eq!(unsupported(&[region, ("authModes", "basic")]), None);
     }
 
     #[test]

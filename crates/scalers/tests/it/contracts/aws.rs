@@ -1,5 +1,7 @@
 //! Services of AWS.
 
+use keda_core::api::PodIdentity;
+
 use super::case::Case;
 
 const REGION: (&str, &str) = ("awsRegion", "eu-west-1");
@@ -7,7 +9,10 @@ const ENDPOINT: (&str, &str) = ("awsEndpoint", "{address}");
 const KEYS: [(&str, &str); 2] = [("awsAccessKeyID", "AKIDEXAMPLE"), ("awsSecretAccessKey", "hunter2-secret")];
 
 pub fn cases() -> Vec<Case> {
-    [sqs(), kinesis(), dynamodb(), dynamodb_streams(), cloudwatch(), logins()].into_iter().flatten().collect()
+    [sqs(), kinesis(), dynamodb(), dynamodb_streams(), cloudwatch(), logins(), identities()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// A trigger at the test's server, with a user's keys.
@@ -200,39 +205,85 @@ fn cloudwatch() -> Vec<Case> {
     ]
 }
 
+/// What the process is told about itself where it has a user's keys.
+const OWN: [(&str, &str); 3] =
+    [("AWS_ACCESS_KEY_ID", "OWN"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_ENDPOINT_URL_STS", "{address}")];
+
+/// The keys of a role.
+const LENT: &str = "<R xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Credentials><AccessKeyId>LENT</AccessKeyId>\
+                    <SecretAccessKey>s</SecretAccessKey><SessionToken>lent-token</SessionToken>\
+                    <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></R>";
+
+/// A stream, without a login.
+fn stream(title: &str) -> Case {
+    Case::new("aws-kinesis-stream", title, &[REGION, ENDPOINT, ("streamName", "clicks")])
+}
+
+/// Reads the stream with the keys that were lent.
+fn reads(case: Case) -> Case {
+    case.asks("POST /")
+        .header("authorization", "AWS4-HMAC-SHA256 Credential=LENT/{any}")
+        .header("x-amz-security-token", "lent-token")
+        .answers(200, r#"{"StreamDescriptionSummary":{"OpenShardCount":3}}"#)
+        .gives(3.0, true)
+}
+
+/// A pod identity with a role, which trusts the token of the process or its own login.
+fn identities() -> Vec<Case> {
+    let by_token = |title: &str| {
+        let identity = PodIdentity {
+            provider: "aws".to_string(),
+            role_arn: Some("other".to_string()),
+            external_id: Some("x1".to_string()),
+            ..PodIdentity::default()
+        };
+        stream(title)
+            .identity(identity)
+            .environment(&[OWN[0], OWN[1], OWN[2], ("AWS_WEB_IDENTITY_TOKEN_FILE", "{token}")])
+            .asks("POST /")
+            .header("authorization", "")
+            .body(concat!(
+                "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=other&RoleSessionName=KEDA&",
+                "WebIdentityToken=token-in-file"
+            ))
+    };
+    let denied = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>may not</Message></Error></ErrorResponse>";
+    let by_login = |title: &str| {
+        by_token(title)
+            .answers(403, denied)
+            .asks("POST /")
+            .header("authorization", "AWS4-HMAC-SHA256 Credential=OWN/{any}/eu-west-1/sts/aws4_request, {any}")
+            .body("Action=AssumeRole&Version=2011-06-15&RoleArn=other&RoleSessionName=KEDA&ExternalId=x1")
+    };
+    vec![
+        reads(by_token("a pod identity, by the token").answers(200, LENT)),
+        reads(by_login("a pod identity whose role trusts the login of the process").answers(200, LENT)),
+        by_login("a pod identity whose role trusts nobody")
+            .answers(403, denied)
+            .fails("AccessDenied: may not: role other: AWS answered with status 403, AccessDenied: may not"),
+    ]
+}
+
 /// Ways to log in, each with a reading of a stream after it.
 fn logins() -> Vec<Case> {
-    let case = |title: &str| Case::new("aws-kinesis-stream", title, &[REGION, ENDPOINT, ("streamName", "clicks")]);
     let operator = |title: &str| {
         let metadata = [REGION, ENDPOINT, ("streamName", "clicks"), ("identityOwner", "operator")];
         Case::new("aws-kinesis-stream", title, &metadata)
     };
-    let reads = |case: Case, key: &str| {
-        case.asks("POST /")
-            .header("authorization", &format!("AWS4-HMAC-SHA256 Credential={key}/{{any}}"))
-            .header("x-amz-security-token", "lent-token")
-            .answers(200, r#"{"StreamDescriptionSummary":{"OpenShardCount":3}}"#)
-            .gives(3.0, true)
-    };
-    let own =
-        [("AWS_ACCESS_KEY_ID", "OWN"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_ENDPOINT_URL_STS", "{address}")];
-    let lent = "<R xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Credentials><AccessKeyId>LENT</AccessKeyId>\
-                <SecretAccessKey>s</SecretAccessKey><SessionToken>lent-token</SessionToken>\
-                <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></R>";
     let keys = r#"{"Code":"Success","AccessKeyId":"LENT","SecretAccessKey":"s","Token":"lent-token","Expiration":"2099-01-01T00:00:00Z"}"#;
-    let role = case("a role, by the keys of the process")
+    let role = stream("a role, by the keys of the process")
         .authentication(&[("awsRoleArn", "arn:aws:iam::1:role/r")])
-        .environment(&own)
+        .environment(&OWN)
         .asks("POST /")
         .header("authorization", "AWS4-HMAC-SHA256 Credential=OWN/{any}/eu-west-1/sts/aws4_request, {any}")
         .body("Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&RoleSessionName=KEDA")
-        .answers(200, lent);
+        .answers(200, LENT);
     let token = operator("a role, by a token in a file")
-        .environment(&[("AWS_WEB_IDENTITY_TOKEN_FILE", "{token}"), ("AWS_ROLE_ARN", "arn"), own[2]])
+        .environment(&[("AWS_WEB_IDENTITY_TOKEN_FILE", "{token}"), ("AWS_ROLE_ARN", "arn"), OWN[2]])
         .asks("POST /")
         .header("authorization", "")
         .body("Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn&RoleSessionName=KEDA&WebIdentityToken=token-in-file")
-        .answers(200, lent);
+        .answers(200, LENT);
     let container = operator("the role of the container")
         .environment(&[
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "{address}/keys"),
@@ -251,12 +302,22 @@ fn logins() -> Vec<Case> {
         .answers(200, "node")
         .asks("GET /latest/meta-data/iam/security-credentials/node")
         .answers(200, keys);
+    let old_machine = operator("the role of a machine without tokens")
+        .environment(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", "{address}")])
+        .asks("PUT /latest/api/token")
+        .answers(403, "")
+        .asks("GET /latest/meta-data/iam/security-credentials/")
+        .header("x-aws-ec2-metadata-token", "")
+        .answers(200, "node")
+        .asks("GET /latest/meta-data/iam/security-credentials/node")
+        .answers(200, keys);
     let nobody = operator("nobody to log in as").environment(&[("AWS_EC2_METADATA_DISABLED", "true")]);
     vec![
-        reads(role, "LENT"),
-        reads(token, "LENT"),
-        reads(container, "LENT"),
-        reads(machine, "LENT"),
+        reads(role),
+        reads(token),
+        reads(container),
+        reads(machine),
+        reads(old_machine),
         nobody.fails("cannot log in at AWS: the process has no login at AWS"),
     ]
 }

@@ -60,6 +60,9 @@ fn queue() -> Vec<Case> {
         case("no connection string", &[])
             .authentication(&[("connection", "hunter2-connection")])
             .fails("the connection string is not made of"),
+        case("an endpoint that is no address", &[])
+            .authentication(&[("connection", "AccountName=shop;AccountKey=aGk=;QueueEndpoint=hunter2")])
+            .fails("the endpoint of the storage account is not an address"),
     ]
 }
 
@@ -120,7 +123,7 @@ fn service_bus() -> Vec<Case> {
     };
     let queues = [entry("orders-a", 3), entry("orders-b", 4), entry("my-orders-c", 9)];
     let matching = |operation: &str, value: f64| {
-        case(operation, &[("queueName", "orders-.*"), ("useRegex", "true"), ("operation", operation)])
+        case(operation, &[("queueName", "orders|orders-.*"), ("useRegex", "true"), ("operation", operation)])
             .asks("GET /$Resources/Queues?api-version=2021-05")
             .header("authorization", signature)
             .answers(200, &feed(&queues))
@@ -300,6 +303,8 @@ fn data_explorer() -> Vec<Case> {
             r#"[{{"FrameType":"DataSetHeader","Version":"v2.0"}},{{"FrameType":"DataTable","TableKind":"QueryProperties","Rows":[[1]]}},{{"FrameType":"DataTable","TableKind":"PrimaryResult","Columns":[{{"ColumnName":"c","ColumnType":"{kind}"}}],"Rows":{rows}}}]"#
         )
     };
+    let failure = r#"{"FrameType":"DataSetCompletion","HasErrors":true,"Cancelled":false,
+        "OneApiErrors":[{"error":{"code":"LimitsExceeded","message":"too much memory"}}]}"#;
     let elsewhere = [
         ("endpoint", "https://kusto.windows.net.example"),
         ("databaseName", "db"),
@@ -314,6 +319,9 @@ fn data_explorer() -> Vec<Case> {
         case("no row").answers(200, &frames("long", "[]")).fails("has no results"),
         case("two rows").answers(200, &frames("long", "[[1],[2]]")).fails("more than a single result row"),
         case("less than 0").answers(200, &frames("real", "[[-1]]")).fails("must be >= 0"),
+        case("a failure behind the rows")
+            .answers(200, &format!("{},{failure}]", frames("long", "[[3]]").trim_end_matches(']')))
+            .fails("the query did not end well: too much memory"),
         Case::new("azure-data-explorer", "another host", &elsewhere)
             .authentication(&[("clientSecret", "hunter2-secret")])
             .fails("could not validate endpoint"),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use keda_core::api::PodIdentity;
 use keda_core::sample::{Reading, SourceError};
 use keda_scalers::client::aws::AwsEnvironment;
 use keda_scalers::client::azure::AzureEnvironment;
@@ -31,6 +32,7 @@ pub struct Case {
     pub kind: &'static str,
     metadata: Pairs,
     authentication: Pairs,
+    identity: Option<PodIdentity>,
     /// Variables of the process.
     environment: Pairs,
     /// The host that the source has for good, such as `api.example.com`; it is asked by TLS.
@@ -72,6 +74,7 @@ impl Case {
             kind,
             metadata: owned(metadata),
             authentication: Vec::new(),
+            identity: None,
             environment: Vec::new(),
             host: None,
             exchanges: Vec::new(),
@@ -83,6 +86,12 @@ impl Case {
     /// With parameters of a TriggerAuthentication.
     pub fn authentication(mut self, parameters: &[(&str, &str)]) -> Self {
         self.authentication = owned(parameters);
+        self
+    }
+
+    /// With the identity that a cloud gives to pods.
+    pub fn identity(mut self, identity: PodIdentity) -> Self {
+        self.identity = Some(identity);
         self
     }
 
@@ -224,7 +233,9 @@ impl Case {
             sources.tls = Arc::clone(&TLS);
         }
         let (metadata, authentication) = (place(&self.metadata), place(&self.authentication));
-        let source = Source::try_new(&sources, self.kind, &borrowed(&metadata), &borrowed(&authentication))?;
+        let identity = self.identity.clone();
+        let source =
+            Source::with_identity(&sources, self.kind, &borrowed(&metadata), &borrowed(&authentication), identity)?;
         let mut memory = Memory::default();
         for _ in 1..self.readings {
             // What it came to shows in the last one.
@@ -238,7 +249,7 @@ impl Case {
         let is_secret = |(name, value): &&(String, String)| {
             let name = name.to_lowercase();
             let word = ["password", "secret", "token", "apikey", "querykey", "appkey", "connection"];
-            value.len() > 3 && word.iter().any(|word| name.contains(word))
+            value.len() > 3 && (name == "accesskey" || word.iter().any(|word| name.contains(word)))
         };
         let told =
             self.authentication.iter().filter(is_secret).find(|(_, value)| error.message.contains(value.as_str()));

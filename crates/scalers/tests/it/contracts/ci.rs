@@ -112,8 +112,11 @@ fn github_again() -> Vec<Case> {
     let tagged = asks_for_jobs(tagged).header("if-none-match", "\"j\"").answers(304, "");
     let limited = asks_for_jobs(asks_for_runs(given("the last number at the limit", "false"), "r", RUNS, NO_RUNS));
     let limited = asks(limited, queued, "").answers(403, "{}");
+    let broken = asks_for_jobs(asks_for_runs(given("a server that is out of order", "false"), "r", RUNS, NO_RUNS));
+    let broken = asks(broken, queued, "").answers(503, "");
     vec![
         tagged.gives(2.0, true),
+        broken.answer_header("Retry-After", "120").fails("status: 503"),
         limited
             .answer_header("X-RateLimit-Remaining", "0")
             .answer_header("X-RateLimit-Reset", "4102444800")
@@ -140,6 +143,7 @@ fn github_app() -> Case {
     .authentication(&[("appKey", &pem), ("personalAccessToken", "hunter2")])
     .asks("POST /app/installations/34/access_tokens")
     .header("authorization", "Bearer eyJ{any}.{any}.{any}")
+    .header("content-length", "0")
     .answers(201, r#"{"token":"hunter3","expires_at":"2100-01-01T00:00:00Z"}"#);
     ["queued", "in_progress"]
         .into_iter()

@@ -1,6 +1,9 @@
 //! Databases.
 
+use std::time::Duration;
+
 use super::case::Case;
+use super::server::Server;
 
 /// `autoscaler` and `hunter22`.
 const BASIC: &str = "Basic YXV0b3NjYWxlcjpodW50ZXIyMg==";
@@ -295,6 +298,12 @@ fn couchdb() -> Vec<Case> {
             .asks("POST /animals/_find")
             .answers(404, r#"{"error":"not_found","reason":"Database does not exist."}"#)
             .fails("failed to inspect couchdb: error executing query: status 404"),
+        Case::new("couchdb", "no fields", &[("dbName", "d"), ("query", r#"{"selector":{}}"#), ("queryValue", "1")])
+            .authentication(&connection("{address}"))
+            .asks("POST /d/_find")
+            .body(r#"{"selector":{}}"#)
+            .answers(200, found)
+            .gives(2.0, true),
         Case::new("couchdb", "a query that is not JSON", &[("dbName", "d"), ("query", "{"), ("queryValue", "1")])
             .authentication(&connection("{address}"))
             .fails("failed to inspect couchdb: error unmarshaling query"),
@@ -417,4 +426,18 @@ fn clickhouse() -> Vec<Case> {
             .answers(404, "Code: 60. DB::Exception: Table shop.t doesn't exist.")
             .fails("the HTTP interface refused the query: status 404"),
     ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_may_take_longer_than_other_requests() {
+    for kind in ["elasticsearch", "opensearch", "elastic-forecast", "couchdb", "arangodb"] {
+        let case = cases().into_iter().find(|case| case.kind == kind && case.succeeds()).expect("a case");
+        let mut exchanges = case.exchanges.clone();
+        for exchange in &mut exchanges {
+            exchange.answer.late = Duration::from_millis(400);
+        }
+        let server = Server::start(case.host(), exchanges).await;
+        let reading = case.read(&server, Duration::from_millis(200)).await;
+        assert!(reading.is_ok(), "{kind}: {reading:?}");
+    }
 }

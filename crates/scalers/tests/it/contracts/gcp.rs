@@ -81,6 +81,12 @@ fn pubsub() -> Vec<Case> {
         asks("no row, with a value for that", &[orders, ("valueIfNull", "1.5")], "shop", &size("shop"))
             .answers(200, none)
             .gives(1.5, true),
+        asks("an empty page first", &[orders, ("valueIfNull", "0")], "shop", &size("shop"))
+            .answers(200, r#"{"timeSeriesData":[],"nextPageToken":"n"}"#)
+            .asks("POST /v3/projects/shop/timeSeries:query")
+            .body(&json!({ "query": size("shop"), "pageSize": 1, "pageToken": "n" }).to_string())
+            .answers(200, row)
+            .gives(42.0, true),
         asks("a distribution", &[orders], "shop", &size("shop"))
             .answers(200, r#"{"timeSeriesData":[{"pointData":[{"values":[{"distributionValue":{}}]}]}]}"#)
             .fails("a distribution needs an aggregation"),
@@ -112,6 +118,11 @@ fn cloudtasks() -> Vec<Case> {
     vec![
         asks("the newest depth")
             .answers(200, r#"{"timeSeries":[{"points":[{"value":{"int64Value":"17"}},{"value":{"int64Value":"3"}}]}]}"#)
+            .gives(17.0, true),
+        asks("an empty page first")
+            .answers(200, r#"{"nextPageToken":"n"}"#)
+            .asks(&series("p", filter, "&pageToken=n"))
+            .answers(200, r#"{"timeSeries":[{"points":[{"value":{"int64Value":"17"}}]}]}"#)
             .gives(17.0, true),
         asks("a series without points").answers(200, r#"{"timeSeries":[{"points":[]}]}"#).gives(-1.0, false),
         asks("no series").answers(200, "{}").fails("could not find stackdriver metric with filter"),

@@ -138,7 +138,8 @@ fn nsq() -> Vec<Case> {
             .gives(70.0, true),
         two("a paused channel", &channel("billing", true, 50), &channel("billing", false, 20)).gives(20.0, true),
         two("a channel to come", &channel("other", false, 0), &stats("")).gives(200.0, true),
-        two("no such topic on the nodes", r#"{"topics": []}"#, r#"{"topics": []}"#).gives(0.0, false),
+        two("no such topic on the nodes", r#"{"topics": []}"#, r#"{"topics": null, "producers": null}"#)
+            .gives(0.0, false),
         nsq_case("no node has the topic", "{host},{host}")
             .asks(LOOKUP)
             .header(accept.0, accept.1)

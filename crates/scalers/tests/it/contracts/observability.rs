@@ -286,6 +286,7 @@ fn grail() -> Vec<Case> {
         )
         .gives(12.0, true),
         ended("a long integer", r#"{"state":"SUCCEEDED","result":{"records":[{"r":"12"}]}}"#).gives(12.0, true),
+        ended("the field in capitals", r#"{"state":"SUCCEEDED","result":{"records":[{"R":12}]}}"#).gives(12.0, true),
         ended("no field r", r#"{"state":"SUCCEEDED","result":{"records":[{"x":1}]}}"#).gives(0.0, false),
         ended("no record", r#"{"state":"SUCCEEDED","result":{"records":[]}}"#).fails("empty result"),
         ended("a failure", r#"{"state":"FAILED"}"#).fails("query failed"),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -28,6 +29,8 @@ pub struct Answer {
     pub body: String,
     /// Nothing is said at all.
     pub silent: bool,
+    /// How long it takes.
+    pub late: Duration,
 }
 
 impl Answer {
@@ -139,6 +142,9 @@ async fn answer(
     };
     if answer.silent {
         std::future::pending::<()>().await;
+    }
+    if !answer.late.is_zero() {
+        tokio::time::sleep(answer.late).await;
     }
     answer
 }

@@ -130,9 +130,14 @@ async fn workflows_that_run_keep_the_target_up() {
 async fn a_key_and_a_certificate_log_in() {
     let folder = tempfile::tempdir().unwrap();
     let certificates = Certificates::for_names(folder.path(), &["frontend.temporal.example"]);
-    let server = Server::new(|call| match call.metadata.get("authorization").and_then(|key| key.to_str().ok()) {
-        Some("Bearer hunter22") => message(&DescribeTaskQueueResponse { stats: stats(1), ..Default::default() }),
-        _ => Err(Status::unauthenticated("who is there?")),
+    let authority = Arc::new(Mutex::new(String::new()));
+    let asked = Arc::clone(&authority);
+    let server = Server::new(move |call| {
+        asked.lock().unwrap().clone_from(&call.authority);
+        match call.metadata.get("authorization").and_then(|key| key.to_str().ok()) {
+            Some("Bearer hunter22") => message(&DescribeTaskQueueResponse { stats: stats(1), ..Default::default() }),
+            _ => Err(Status::unauthenticated("who is there?")),
+        }
     });
     let (plain, tls) = (server.serve().await, server.serve_tls(&certificates).await);
     let key = [("apiKey", "hunter22")];
@@ -145,11 +150,13 @@ async fn a_key_and_a_certificate_log_in() {
     assert_eq!(queue(&plain, &[one], &key).error().await.kind, ErrorKind::Unreachable, "TLS is on with a key");
     assert_eq!(queue(&tls, &[one], &key).error().await.kind, ErrorKind::Unreachable, "nobody knows the certificate");
     assert_eq!(queue(&tls, &[one, ("unsafeSsl", "true")], &key).value().await, 1.0);
+    assert_eq!(*authority.lock().unwrap(), tls);
     let pem = |path: &std::path::Path| std::fs::read_to_string(path).unwrap();
     let (cert, pem_key) = (pem(&certificates.cert_file), pem(&certificates.key_file));
     let own = [("apiKey", "hunter22"), ("cert", cert.as_str()), ("key", &pem_key), ("ca", &certificates.ca)];
     let named = [one, ("tlsServerName", "frontend.temporal.example"), ("enableTLS", "false")];
     assert_eq!(queue(&tls, &named, &own).value().await, 1.0);
+    assert_eq!(*authority.lock().unwrap(), "frontend.temporal.example");
     assert_eq!(queue(&tls, &[one], &own).error().await.kind, ErrorKind::Unreachable, "it is for another name");
 }
 

@@ -18,6 +18,8 @@ use crate::servers::{Certificates, http2};
 /// A call: its method, what came with it, and its message.
 pub struct Call {
     pub path: String,
+    /// The server that it is for.
+    pub authority: String,
     pub metadata: MetadataMap,
     message: Vec<u8>,
 }
@@ -63,9 +65,10 @@ impl Server {
 
     async fn respond(self, request: Request<Incoming>) -> hyper::Response<Body> {
         let path = request.uri().path().to_string();
+        let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         let answer = move |request: tonic::Request<Vec<u8>>| {
             let (metadata, _, message) = request.into_parts();
-            let answer = (self.0)(&Call { path: path.clone(), metadata, message });
+            let answer = (self.0)(&Call { path: path.clone(), authority: authority.clone(), metadata, message });
             async { answer.map(Response::new) }
         };
         Grpc::new(Bytes).unary(tower::service_fn(answer), request).await

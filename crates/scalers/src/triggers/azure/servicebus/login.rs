@@ -77,7 +77,7 @@ impl Namespace {
 fn by_connection_string(string: &ConnectionString) -> Result<(String, Access), SourceError> {
     let endpoint = string.require("Endpoint")?.expose();
     let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host).trim_end_matches('/').to_string();
-    let access = match string.get("SharedAccessSignature") {
+    let access = match string.find("SharedAccessSignature") {
         Some(signature) => Access::Signature(signature.clone()),
         None => Access::Key {
             name: string.require("SharedAccessKeyName")?.expose().to_string(),
@@ -112,6 +112,7 @@ mod tests {
         let parse = |text: &str| by_connection_string(&ConnectionString::parse(&Secret::new(text)).unwrap());
         let (host, _) = parse("Endpoint=sb://h.x/;SharedAccessKeyName=n;SharedAccessKey=k=;EntityPath=q").unwrap();
         assert_eq!(host, "h.x");
+        assert!(parse("endpoint=sb://h.x/;sharedaccesskeyname=n;sharedaccesskey=k").is_ok());
         for wrong in ["SharedAccessKeyName=n", "Endpoint=sb://h/;SharedAccessKey=hunter2"] {
             assert!(parse(wrong).is_err_and(|error| !error.message.contains("hunter2")), "{wrong}");
         }

@@ -219,7 +219,7 @@ impl Entities {
             for entry in feed.children().filter(|node| xml::is_named(node, "entry")) {
                 seen += 1;
                 let name = xml::child(entry, "title").and_then(|title| title.text()).unwrap_or_default();
-                if is_whole_match(pattern, name) {
+                if pattern.is_match(name.as_bytes()) {
                     counts.push(active(entry)?);
                 }
             }
@@ -228,10 +228,6 @@ impl Entities {
             }
         }
     }
-}
-
-fn is_whole_match(pattern: &Regex, name: &str) -> bool {
-    pattern.find(name.as_bytes()).is_some_and(|found| found.len() == name.len())
 }
 
 /// The active messages of a queue's or subscription's entry.

@@ -8,9 +8,13 @@ use regex::bytes::{Regex, RegexBuilder};
 /// Most repetitions that Go counts.
 const MOST_REPETITIONS: u32 = 1000;
 
-/// The expression for a pattern; `None` if it is none.
+/// The expression for a pattern, which matches whole names alone, as the longest match counts; `None` if it is none.
 pub(super) fn compile(pattern: &str) -> Option<Regex> {
-    RegexBuilder::new(&translate(pattern)?).unicode(false).build().ok()
+    let expression = translate(pattern)?;
+    let build = |expression: &str| RegexBuilder::new(expression).unicode(false).build().ok();
+    // By itself first: `a)|(b` is none, and would be one within a group.
+    build(&expression)?;
+    build(&format!(r"\A(?:{expression})\z"))
 }
 
 fn translate(pattern: &str) -> Option<String> {
@@ -132,8 +136,19 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_match_counts_and_is_the_whole_name() {
+        let matches = |pattern, name: &str| compile(pattern).is_some_and(|pattern| pattern.is_match(name.as_bytes()));
+        for (pattern, name) in [("orders|orders-.*", "orders-a"), ("orders-.*?", "orders-a"), ("a|b", "b")] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("orders", "orders-a"), ("orders", "my-orders"), ("a|b", "ab")] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+
+    #[test]
     fn what_go_refuses_is_refused() {
-        for pattern in ["*", "a**", "a{2}{3}", "a+?*", "(", "[a", r"a\", "a{1001}", "(?=a)", "a{2,1}"] {
+        for pattern in ["a)|(b", "*", "a**", "a{2}{3}", "a+?*", "(", "[a", r"a\", "a{1001}", "(?=a)", "a{2,1}"] {
             assert!(compile(pattern).is_none(), "{pattern}");
         }
     }

@@ -103,15 +103,15 @@ impl<T: Clone> Answers<T> {
 pub(super) struct Limit(Option<Timestamp>);
 
 impl Limit {
-    /// Reads what an answer says of the rate limit.
+    /// Reads what an answer says of the rate limit, if anything: `Retry-After` alone is also said by a server that is
+    /// out of order.
     pub(super) fn note(&mut self, answer: &Answer, now: Timestamp) {
         let number = |name| answer.header(name).and_then(|text| text.trim().parse::<i64>().ok());
         let reset = number("X-RateLimit-Reset").and_then(|second| Timestamp::from_second(second).ok());
-        let spent = reset.filter(|_| number("X-RateLimit-Remaining") == Some(0));
+        let Some(remaining) = number("X-RateLimit-Remaining") else { return };
+        let spent = reset.filter(|_| remaining == 0);
         let pause = number("Retry-After").and_then(|seconds| now.checked_add(SignedDuration::from_secs(seconds)).ok());
-        if number("X-RateLimit-Remaining").is_some() || pause.is_some() {
-            self.0 = spent.max(pause);
-        }
+        self.0 = spent.max(pause);
     }
 
     /// Until when requests are in vain.

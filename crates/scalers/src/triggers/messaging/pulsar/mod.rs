@@ -87,10 +87,10 @@ impl Pulsar {
         }
     }
 
-    /// Certificates count only where some mode is on.
+    /// Certificates count only where some mode is on, the client's own in any mode where there is a `ca`.
     fn tls(&self) -> TlsOptions {
         let authentication = &self.authentication.0;
-        if authentication.is_on() { authentication.tls(false) } else { TlsOptions::default() }
+        if authentication.is_on() { authentication.tls_beside_ca(false) } else { TlsOptions::default() }
     }
 
     fn metric_name(&self) -> String {
@@ -239,6 +239,20 @@ mod tests {
         let (trigger, _) = parsed(&[old, ("authModes", "bearer")], &[("bearerToken", "t"), ("key", "k")]);
         assert!(trigger.authentication.0.has("bearer") && trigger.authentication.0.has("tls"));
         assert!(parsed(&[old, ("authModes", "")], &[("key", "k")]).1.contains("must be one of"));
+    }
+
+    #[test]
+    fn a_certificate_is_shown_where_there_is_a_ca_too() {
+        let shown = |modes: &str, authentication: &[(&str, &str)]| {
+            let (trigger, _) = parsed(&[("authModes", modes)], authentication);
+            let tls = trigger.tls();
+            (tls.cert.is_some(), tls.key.is_some(), tls.ca.is_some())
+        };
+        let all = [("bearerToken", "t"), ("cert", "c"), ("key", "k"), ("ca", "a")];
+        assert_eq!(shown("bearer", &all), (true, true, true));
+        assert_eq!(shown("bearer", &all[..3]), (false, false, false));
+        assert_eq!(shown("bearer,tls", &all[..3]), (true, true, false));
+        assert_eq!(shown("", &all), (false, false, false));
     }
 
     #[test]

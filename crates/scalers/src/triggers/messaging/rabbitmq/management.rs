@@ -36,15 +36,11 @@ pub(super) struct Management {
 impl Management {
     pub(super) fn new(trigger: &RabbitMq, sources: &Sources) -> Result<Self, SourceError> {
         let (url, login) = address(trigger)?;
-        let tls = trigger.tls_options();
+        let has_tokens = !trigger.oauth.token_uri.is_empty();
+        // As in KEDA, `unsafeSsl` alone does not count with OAuth 2.0.
+        let tls = if has_tokens && trigger.tls != "enable" { TlsOptions::default() } else { trigger.tls_options() };
         let client = sources.http.client(&sources.tls, &tls)?;
-        let tokens = if trigger.oauth.token_uri.is_empty() {
-            None
-        } else {
-            let tls = if trigger.tls == "enable" { tls } else { TlsOptions::default() };
-            let client = sources.http.client(&sources.tls, &tls)?;
-            Some(TokenSource::new(trigger.oauth.clone(), client, &sources.tokens))
-        };
+        let tokens = has_tokens.then(|| TokenSource::new(trigger.oauth.clone(), Arc::clone(&client), &sources.tokens));
         Ok(Management {
             client,
             url,
@@ -254,6 +250,21 @@ mod tests {
             asked("http://h", &regex),
             "http://h/api/queues/%2F?page=1&use_regex=true&pagination=false&name=%5Ea+b.%2A%24&page_size=7"
         );
+    }
+
+    #[test]
+    fn with_tokens_any_certificate_is_taken_only_where_tls_is_enabled_too() {
+        let sources = Sources::new(SourceSettings::default());
+        let strict = sources.http.client(&sources.tls, &TlsOptions::default()).unwrap();
+        let is_strict = |authentication: &[(&str, &str)]| {
+            let metadata = [("host", "https://h"), ("queueName", "q"), ("unsafeSsl", "true")];
+            let inputs = Inputs::from_metadata(metadata).with_authentication(authentication.iter().copied());
+            let (trigger, problems) = parse::<RabbitMq>(&inputs, &Context::default());
+            assert!(problems.is_empty(), "{problems:?}");
+            Arc::ptr_eq(&Management::new(&trigger, &sources).unwrap().client, &strict)
+        };
+        let tokens = [("oauthTokenURI", "https://t"), ("clientID", "c"), ("clientSecret", "s"), ("tls", "enable")];
+        assert_eq!([is_strict(&[]), is_strict(&tokens[..3]), is_strict(&tokens)], [false, true, false]);
     }
 
     #[test]

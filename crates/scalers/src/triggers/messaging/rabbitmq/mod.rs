@@ -126,7 +126,7 @@ pub struct RabbitMq {
     tls: String,
     #[meta(group)]
     certificates: Certificates,
-    /// Whether to take any certificate of the server; over AMQP only with `tls: enable`.
+    /// Whether to take any certificate of the server; over AMQP and with OAuth 2.0 only with `tls: enable`.
     #[meta(trigger, optional)]
     unsafe_ssl: bool,
     /// What a token of an Azure workload identity is for; not supported yet.

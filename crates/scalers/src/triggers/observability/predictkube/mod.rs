@@ -212,11 +212,15 @@ impl Scaler for Forecaster {
         let forecast = self.service.call_with::<_, Forecast>(GET_PREDICT_METRIC, question, &login).await;
         let forecast = forecast
             .map_err(|status| explain(&status).within("error executing query to predict controller service"))?;
-        let forecast = float(forecast.result_metric);
-        let value = if forecast < last { last } else { forecast };
-        let sample = Sample { value, active: last > trigger.activation_threshold };
+        let sample = decide(float(forecast.result_metric), last, trigger.activation_threshold);
         Ok(vec![(METRIC_NAME.to_string(), sample)])
     }
+}
+
+/// The larger of the forecast and the last observation, which alone decides on activity; 0 wakes nobody.
+fn decide(forecast: f64, last: f64, activation: f64) -> Sample {
+    let value = if forecast < last { last } else { forecast };
+    Sample { value, active: value != 0.0 && last > activation }
 }
 
 impl PredictKube {
@@ -264,6 +268,13 @@ mod tests {
         assert_eq!(trigger.history_time_window.0, SignedDuration::from_hours(7 * 24));
         assert_eq!(trigger.horizon(), Ok(60));
         assert_eq!(parsed("queryStep", "0", "a.b.c").0.horizon(), Ok(24));
+    }
+
+    #[test]
+    fn a_value_of_0_wakes_nobody() {
+        assert_eq!(decide(0.0, 0.0, -1.0), Sample { value: 0.0, active: false });
+        assert_eq!(decide(0.0, -5.0, -10.0), Sample { value: 0.0, active: false });
+        assert_eq!(decide(5.0, 0.0, -1.0), Sample { value: 5.0, active: true });
     }
 
     #[test]
