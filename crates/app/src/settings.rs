@@ -6,14 +6,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use keda_core::metadata::parse_bool;
-use keda_core::secret::Secret;
 use keda_scalers::client::SourceSettings;
 use keda_scalers::client::aws::AwsEnvironment;
 use keda_scalers::client::azure::AzureEnvironment;
 use keda_scalers::client::gcp::GcpEnvironment;
 use keda_scalers::client::proxies::Proxies;
 use keda_scalers::format::label_selector;
-use keda_server::cluster::EnvironmentProxy;
 use keda_server::tls::TlsVersions;
 
 /// The value of a variable, if it is set.
@@ -110,17 +108,9 @@ pub(crate) fn is_in_cluster() -> bool {
     std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
 }
 
-/// The proxy for HTTPS, and whom it is not for.
-pub(crate) fn proxy() -> EnvironmentProxy {
-    proxy_of(&variable)
-}
-
-fn proxy_of(variable: Variables<'_>) -> EnvironmentProxy {
-    let either = |names: [&str; 2]| names.into_iter().find_map(|name| variable(name).filter(|text| !text.is_empty()));
-    EnvironmentProxy {
-        url: either(["HTTPS_PROXY", "https_proxy"]).map(Secret::new),
-        exempt: either(["NO_PROXY", "no_proxy"]).unwrap_or_default(),
-    }
+/// The proxies that the environment names.
+pub(crate) fn proxies() -> Proxies {
+    Proxies::of(variable)
 }
 
 impl ClusterEnvironment {
@@ -288,14 +278,14 @@ mod tests {
 
     #[test]
     fn a_proxy_may_be_written_small_and_is_not_shown() {
-        let proxy = proxy_of(&|asked| match asked {
+        let proxies = Proxies::of(|asked| match asked {
             "HTTPS_PROXY" => Some(String::new()),
             "https_proxy" => Some("http://me:secret@proxy:3128".to_string()),
             "NO_PROXY" => Some("10.0.0.0/8".to_string()),
             _ => None,
         });
-        assert_eq!(proxy.url.as_ref().unwrap().expose(), "http://me:secret@proxy:3128");
-        assert_eq!(proxy.exempt, "10.0.0.0/8");
-        assert!(!format!("{proxy:?}").contains("secret"));
+        assert_eq!(proxies.https.as_ref().unwrap().expose(), "http://me:secret@proxy:3128");
+        assert_eq!(proxies.exempt, "10.0.0.0/8");
+        assert!(!format!("{proxies:?}").contains("secret"));
     }
 }

@@ -134,7 +134,7 @@ pub(super) async fn client(flags: &CommonFlags, metrics: &Metrics) -> anyhow::Re
         }
         None => kube::Config::infer().await.context("there is neither a kubeconfig nor a service account")?,
     };
-    exposition::client(config, &settings::proxy(), metrics).context("cannot make a client of the cluster")
+    exposition::client(config, &settings::proxies(), metrics).context("cannot make a client of the cluster")
 }
 
 /// A token that SIGTERM and SIGINT cancel.

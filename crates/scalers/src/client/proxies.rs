@@ -32,12 +32,17 @@ impl Proxies {
         }
     }
 
+    /// All that is reached without them.
+    pub fn all_exempt(&self) -> String {
+        format!("{LOOPBACK},{}", self.exempt)
+    }
+
     /// Has a client go through them, and through no others.
     ///
     /// # Errors
     /// [`SourceError::configuration`] for an address that is none; it is not shown, as it may hold a password.
     pub(super) fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, SourceError> {
-        let exempt = NoProxy::from_string(&format!("{LOOPBACK},{}", self.exempt));
+        let exempt = NoProxy::from_string(&self.all_exempt());
         let http = self.http.iter().map(|url| ("HTTP_PROXY", Proxy::http(url.expose())));
         let https = self.https.iter().map(|url| ("HTTPS_PROXY", Proxy::https(url.expose())));
         http.chain(https).try_fold(builder.no_proxy(), |builder, (name, proxy)| {

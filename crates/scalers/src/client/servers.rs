@@ -12,6 +12,12 @@ use reqwest::{RequestBuilder, Url};
 use super::SourceSettings;
 use super::http::{self, Answer};
 
+/// `host:port`, with brackets around an IPv6 host, which may have some.
+pub fn join_host_port(host: &str, port: impl fmt::Display) -> String {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 /// The servers of one trigger. The one that answered last is asked first, and the next ones where it cannot be reached.
 pub struct Servers {
     servers: Vec<Server>,

@@ -15,6 +15,10 @@ use tokio::time::{Instant, timeout};
 
 use super::pool::{Pool, Slot};
 
+/// The longest that a query in SQL may take: the time limit of requests is too short for it, and a reading ends after
+/// 30 s.
+pub const QUERY: Duration = Duration::from_secs(25);
+
 /// Silence after which a connection is not used again: what stands in between forgets silent ones, some after four
 /// minutes, and whoever asks would wait in vain.
 const SILENCE: Duration = Duration::from_secs(180);
@@ -116,13 +120,15 @@ pub async fn ask<D: Database>(
             }
             Ok(Err(Failure::Lost(error))) => failure = error,
             Ok(Err(Failure::Spoilt(error))) => return Err(error),
-            Err(_) => {
-                let message = format!("the query took longer than {} s", patience.as_secs());
-                return Err(SourceError::new(ErrorKind::Unreachable, message));
-            }
+            Err(_) => return Err(too_slow(patience)),
         }
     }
     Err(failure)
+}
+
+/// That a query took longer than `patience`.
+pub fn too_slow(patience: Duration) -> SourceError {
+    SourceError::new(ErrorKind::Unreachable, format!("the query took longer than {} s", patience.as_secs()))
 }
 
 /// Waits for the turn on the connection of `slot`.

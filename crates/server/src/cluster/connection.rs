@@ -11,7 +11,7 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use keda_core::secret::Secret;
+use keda_scalers::client::proxies::Proxies;
 use kube::Config;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use rustls::pki_types::ServerName;
@@ -26,23 +26,11 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 type Answer = http::Response<hyper::body::Incoming>;
 type Transport = BoxService<http::Request<Body>, Answer, tower::BoxError>;
 
-/// The proxy that the environment names.
-#[derive(Debug, Clone, Default)]
-pub struct EnvironmentProxy {
-    /// `HTTPS_PROXY`.
-    pub url: Option<Secret>,
-    /// `NO_PROXY`: hosts, domains and networks that are reached without it.
-    pub exempt: String,
-}
-
-/// What is reached without the environment's proxy in any case.
-const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
-
 /// What a client of the cluster is built from.
 ///
 /// # Errors
 /// Certificates, keys or a proxy that cannot be used.
-pub(crate) fn builder(config: Config, environment: &EnvironmentProxy) -> kube::Result<ClientBuilder<Transport>> {
+pub(crate) fn builder(config: Config, environment: &Proxies) -> kube::Result<ClientBuilder<Transport>> {
     let proxy = proxy(&config, environment)?;
     let mut http = HttpConnector::new();
     http.enforce_http(false);
@@ -58,12 +46,12 @@ pub(crate) fn builder(config: Config, environment: &EnvironmentProxy) -> kube::R
 
 /// The proxy on the way to the cluster. The library takes that of the environment where the kubeconfig names none, but
 /// does not look at what is exempt from it. As with Kubernetes' own clients nothing is exempt from a kubeconfig's.
-fn proxy(config: &Config, environment: &EnvironmentProxy) -> kube::Result<Option<Intercept>> {
+fn proxy(config: &Config, environment: &Proxies) -> kube::Result<Option<Intercept>> {
     let Some(url) = &config.proxy_url else { return Ok(None) };
-    let from_environment = environment.url.as_ref().and_then(|known| known.expose().parse().ok());
+    let from_environment = environment.https.as_ref().and_then(|known| known.expose().parse().ok());
     let is_environments = from_environment.as_ref() == Some(url);
     let matcher = |exempt: &str| Matcher::builder().all(url.to_string()).no(exempt.to_string()).build();
-    let exempt = if is_environments { format!("{LOOPBACK},{}", environment.exempt) } else { String::new() };
+    let exempt = if is_environments { environment.all_exempt() } else { String::new() };
     let proxy = matcher(&exempt).intercept(&config.cluster_url);
     let is_exempt = proxy.is_none() && matcher("").intercept(&config.cluster_url).is_some();
     let is_usable = proxy.as_ref().is_some_and(|proxy| proxy.uri().scheme_str() == Some("http"));
@@ -105,6 +93,7 @@ where
 
 #[cfg(test)]
 mod tests {
+    use keda_core::secret::Secret;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -116,13 +105,13 @@ mod tests {
         config
     }
 
-    fn environment(url: &str, exempt: &str) -> EnvironmentProxy {
-        EnvironmentProxy { url: Some(Secret::new(url.to_string())), exempt: exempt.to_string() }
+    fn environment(url: &str, exempt: &str) -> Proxies {
+        Proxies { https: Some(Secret::new(url)), exempt: exempt.to_string(), ..Proxies::default() }
     }
 
     #[test]
     fn a_proxy_of_the_environment_is_for_those_that_are_not_exempt() {
-        let uses = |cluster: &str, proxy: Option<&str>, environment: &EnvironmentProxy| {
+        let uses = |cluster: &str, proxy: Option<&str>, environment: &Proxies| {
             let proxy = proxy_of(cluster, proxy, environment).unwrap();
             proxy.map(|proxy| proxy.uri().authority().unwrap().to_string())
         };
@@ -143,7 +132,7 @@ mod tests {
         assert_eq!(uses("https://127.0.0.1:6443", Some("socks5://proxy:1080"), &unusable), None, "it is not needed");
     }
 
-    fn proxy_of(cluster: &str, url: Option<&str>, environment: &EnvironmentProxy) -> kube::Result<Option<Intercept>> {
+    fn proxy_of(cluster: &str, url: Option<&str>, environment: &Proxies) -> kube::Result<Option<Intercept>> {
         proxy(&config(cluster, url), environment)
     }
 
@@ -151,8 +140,8 @@ mod tests {
     fn other_proxies_are_refused_without_their_passwords() {
         for url in ["https://me:secret@proxy:3128", "socks5://me:secret@proxy:1080", "ftp://me:secret@proxy"] {
             let refusal =
-                |environment: &EnvironmentProxy| proxy_of("https://c", Some(url), environment).unwrap_err().to_string();
-            let told = refusal(&EnvironmentProxy::default());
+                |environment: &Proxies| proxy_of("https://c", Some(url), environment).unwrap_err().to_string();
+            let told = refusal(&Proxies::default());
             assert!(told.contains("the kubeconfig's proxy-url must be http://"), "{told}");
             let told = refusal(&environment(url, ""));
             assert!(told.contains("HTTPS_PROXY must be http://") && !told.contains("secret"), "{told}");
@@ -164,7 +153,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://me:pass%40word@{}", listener.local_addr().unwrap());
         let config = config("https://cluster.example:6443", Some(&url));
-        let client = builder(config, &EnvironmentProxy::default()).unwrap().build();
+        let client = builder(config, &Proxies::default()).unwrap().build();
         let request = http::Request::get("/version").body(Body::empty()).unwrap();
         let asking = tokio::spawn(async move { client.send(request).await.map(|_| ()) });
         let (mut connection, _) = listener.accept().await.unwrap();

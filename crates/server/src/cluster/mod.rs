@@ -18,5 +18,4 @@ pub(crate) mod trouble;
 pub(crate) mod watch;
 
 pub use client::{ApiError, ApiErrorKind, Cluster};
-pub use connection::EnvironmentProxy;
 pub use path::ApiPath;

@@ -5,22 +5,23 @@ use std::task::{Context, Poll};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use keda_scalers::client::proxies::Proxies;
 use kube::client::Body;
 use tower::{Layer, Service};
 
 use super::Metrics;
 use super::family::Counter;
-use crate::cluster::connection::{self, EnvironmentProxy};
+use crate::cluster::connection;
 
-/// A client of a cluster whose requests are counted; `proxy` is the environment's, of which `config` does not know whom it
-/// is not for.
+/// A client of a cluster whose requests are counted; `proxies` are the environment's, of which `config` does not know whom
+/// they are not for.
 ///
 /// # Errors
 /// Certificates, keys or a proxy that cannot be used.
-pub fn client(config: kube::Config, proxy: &EnvironmentProxy, metrics: &Metrics) -> kube::Result<kube::Client> {
+pub fn client(config: kube::Config, proxies: &Proxies, metrics: &Metrics) -> kube::Result<kube::Client> {
     let host = config.cluster_url.authority().map(ToString::to_string).unwrap_or_default();
     let counting = Counting { metrics: metrics.clone(), host };
-    Ok(connection::builder(config, proxy)?.with_layer(&counting).build())
+    Ok(connection::builder(config, proxies)?.with_layer(&counting).build())
 }
 
 #[derive(Clone)]

@@ -197,19 +197,19 @@ impl Driver {
         if !leading || managed.writing || managed.waits_to_write || managed.write_after.is_some() {
             return;
         }
+        if self.writing >= self.limit {
+            // Many at once would hold up everything else that is asked of the API server. What is to be written, if
+            // anything, is found out when it is its turn.
+            managed.waits_to_write = true;
+            self.unwritten.push_back(key.clone());
+            return;
+        }
         let known = managed.object.status.clone().unwrap_or_default();
         let Some(patch) = status::patch(&known, &managed.facts, managed.status.as_deref()) else {
             // The status says it all, and need not be held twice.
             managed.facts = Facts::default();
             return;
         };
-        if self.writing >= self.limit {
-            // Many at once would hold up everything else that is asked of the API server. What is to be written is found
-            // out anew when it is its turn.
-            managed.waits_to_write = true;
-            self.unwritten.push_back(key.clone());
-            return;
-        }
         managed.writing = true;
         self.writing += 1;
         let path = SCALED_OBJECTS.object(Some(&key.namespace), &key.name).below("status");

@@ -51,7 +51,7 @@ pub(super) struct Managed {
     pub(super) status: Option<Arc<Status>>,
     /// Whether its status is being written.
     pub(super) writing: bool,
-    /// Whether its status is to be written once it is its turn.
+    /// Whether it waits for its turn to have its status written.
     pub(super) waits_to_write: bool,
     /// When its status may be written at the earliest: a new object is mostly read within a moment, which then is one
     /// write and not two.

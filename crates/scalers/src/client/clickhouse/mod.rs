@@ -21,9 +21,6 @@ use super::turns::{self, Database, Failure, Turns, TurnsPool};
 pub use dsn::Dsn;
 use native::{Answer, Login};
 
-/// The longest that a query may take: the time limit of requests is too short for SQL, and a reading ends after 30 s.
-const QUERY: Duration = Duration::from_secs(25);
-
 /// The longest that connecting to one host and logging in there may take, where the connection string says nothing of
 /// it.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -86,7 +83,7 @@ impl ClickHouse {
     /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
     pub async fn number(&self, query: &str) -> Result<f64, SourceError> {
         // The server ends a query when its connection goes.
-        turns::ask(self, &self.slot, query, QUERY).await
+        turns::ask(self, &self.slot, query, turns::QUERY).await
     }
 
     async fn open(&self, host: &str, port: u16) -> Result<Connection, SourceError> {

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::client::servers::join_host_port;
+
 /// The port of a target that has none.
 const PORT: u16 = 443;
 
@@ -55,8 +57,7 @@ impl Address {
     /// The name as calls give it.
     pub(super) fn authority(&self) -> String {
         match self {
-            Address::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            Address::Tcp { host, port } => format!("{host}:{port}"),
+            Address::Tcp { host, port } => join_host_port(host, port),
             Address::Unix(_) => "localhost".to_string(),
         }
     }

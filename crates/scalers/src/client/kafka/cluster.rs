@@ -24,7 +24,7 @@ use super::{Partition, check};
 use crate::client::Sources;
 use crate::client::oauth2::TokenSource;
 use crate::client::pool::{Pool, Slot};
-use crate::client::redis::join_host_port;
+use crate::client::servers::join_host_port;
 use crate::client::tls::{Tls, TlsOptions};
 
 /// Time for one answer at least: brokers under load take long, and then the lag matters most.
@@ -222,7 +222,7 @@ impl Cluster {
         let question = FindCoordinatorRequest::default().with_key(text(group));
         let answer = self.ask_any(&question).await?;
         check(answer.error_code, || format!("the coordinator of group {group}"))?;
-        Ok(join_host_port(&answer.host, &answer.port.to_string()))
+        Ok(join_host_port(&answer.host, answer.port))
     }
 
     /// Asks one after the other of the brokers that are known from the start until one answers, the one that answered
@@ -308,7 +308,7 @@ impl Cluster {
 fn topics_in(answer: &MetadataResponse, skip_unknown: bool) -> Result<Topics, SourceError> {
     let address = |id: BrokerId| {
         let broker = answer.brokers.iter().find(|broker| broker.node_id == id)?;
-        Some(join_host_port(&broker.host, &broker.port.to_string()))
+        Some(join_host_port(&broker.host, broker.port))
     };
     let mut topics = Topics::default();
     for topic in &answer.topics {

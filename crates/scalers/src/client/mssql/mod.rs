@@ -23,9 +23,6 @@ use super::turns::{self, Database, Failure, Turns, TurnsPool};
 use crate::format::sql_number;
 pub use dsn::{Dsn, Encryption};
 
-/// The longest that a query may take: the time limit of requests is too short for SQL, and a reading ends after 30 s.
-const QUERY: Duration = Duration::from_secs(25);
-
 /// The longest that connecting and logging in may take, where the connection string says nothing of it.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -82,7 +79,7 @@ impl MsSql {
     /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
     pub async fn number(&self, query: &str) -> Result<f64, SourceError> {
         // The server ends a query when its connection goes.
-        turns::ask(self, &self.slot, query, QUERY).await
+        turns::ask(self, &self.slot, query, turns::QUERY).await
     }
 
     async fn open(&self) -> Result<Connection, SourceError> {

@@ -22,9 +22,6 @@ use super::turns::{self, Database, Failure, Turns, TurnsPool};
 use crate::format::sql_number;
 pub use dsn::{Dsn, Place, TlsMode};
 
-/// The longest that a query may take: the time limit of requests is too short for SQL, and a reading ends after 30 s.
-const QUERY: Duration = Duration::from_secs(25);
-
 /// The longest that connecting and logging in may take, where the connection string says nothing of it.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -103,7 +100,7 @@ impl MySql {
     /// [`ErrorKind::Malformed`] for an answer that is no number, [`ErrorKind::Configuration`] for a query that the
     /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
     pub async fn number(&self, query: &str) -> Result<f64, SourceError> {
-        turns::ask(self, &self.slot, query, QUERY).await
+        turns::ask(self, &self.slot, query, turns::QUERY).await
     }
 
     async fn open(&self, with_tls: bool) -> Result<Conn, Error> {

@@ -21,15 +21,12 @@ use tokio_postgres::config::{ChannelBinding, SslMode as Negotiation, TargetSessi
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
 
-use super::Sources;
 use super::pool::{Pool, Slot};
 use super::tls::{Tls, TlsOptions, Verification};
+use super::{Sources, turns};
 use crate::format::sql_number;
 pub use dsn::{Dsn, Session, SslMode};
 use tls::MakeConnector;
-
-/// The longest that a query may take: the time limit of requests is too short for SQL, and a reading ends after 30 s.
-const QUERY: Duration = Duration::from_secs(25);
 
 /// Silence after which the server is asked whether it is still there, and again: what stands in between forgets silent
 /// connections, and a query would wait in vain.
@@ -102,7 +99,7 @@ impl Postgres {
         let link = self.link().await?;
         let patience = self.dsn.connect_timeout;
         let mut running = Running { slot: Arc::clone(&self.slot), link: Arc::clone(&link), patience, has_ended: false };
-        let outcome = timeout(QUERY, first_row(&link.client, query)).await;
+        let outcome = timeout(turns::QUERY, first_row(&link.client, query)).await;
         running.has_ended = outcome.is_ok();
         match outcome {
             Ok(Ok(row)) => number(row).map_err(SourceError::malformed),
@@ -112,10 +109,7 @@ impl Postgres {
                 }
                 Err(explain(&error))
             }
-            Err(_) => {
-                let message = format!("the query took longer than {} s", QUERY.as_secs());
-                Err(SourceError::new(ErrorKind::Unreachable, message))
-            }
+            Err(_) => Err(turns::too_slow(turns::QUERY)),
         }
     }
 

@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 
 use super::Sources;
 use super::pool::{Pool, Slot};
+use super::servers::join_host_port;
 use super::tls::TlsOptions;
 pub use options::RedisOptions;
 
@@ -220,14 +221,9 @@ fn announced(asked: &Endpoint, address: &str) -> String {
             let host = asked.address.rsplit_once(':').map_or(asked.address.as_str(), |(host, _)| host);
             format!("{host}:{port}")
         }
-        Some((host, port)) => join_host_port(host.trim_matches(['[', ']']), port),
+        Some((host, port)) => join_host_port(host, port),
         None => address.to_string(),
     }
-}
-
-/// `host:port`, with brackets around an IPv6 host.
-pub fn join_host_port(host: &str, port: &str) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 impl Connections {

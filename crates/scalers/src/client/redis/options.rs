@@ -3,7 +3,8 @@
 use keda_core::metadata::{Metadata, Reader, parse_bool};
 use keda_core::secret::Secret;
 
-use super::{Deployment, Endpoint, Login, join_host_port};
+use super::{Deployment, Endpoint, Login};
+use crate::client::servers::join_host_port;
 use crate::client::tls::TlsOptions;
 
 /// Address, login and TLS.

@@ -270,18 +270,17 @@ impl CloudWatch {
 
     /// The newest value of the first result, as KEDA takes it.
     fn value(&self, document: &Document<'_>) -> Result<f64, SourceError> {
-        let malformed = |message: String| SourceError::malformed(message);
         let results = xml::below(document.root(), "MetricDataResults");
-        let results = results.ok_or_else(|| malformed("the answer of CloudWatch has no results".to_string()))?;
+        let results = results.ok_or_else(|| SourceError::malformed("the answer of CloudWatch has no results"))?;
         let Some(result) = xml::child(results, "member") else { return Ok(self.min_metric_value) };
         match xml::child(result, "Values").and_then(|values| xml::child(values, "member")) {
             Some(newest) => {
                 let text = newest.text().unwrap_or_default();
-                text.parse().map_err(|_| malformed(format!("CloudWatch gave {text:?} for a value")))
+                text.parse().map_err(|_| SourceError::malformed(format!("CloudWatch gave {text:?} for a value")))
             }
             None if self.ignore_null_values => Ok(self.min_metric_value),
             None => {
-                Err(malformed("empty metric data received, ignoreNullValues is false, returning error".to_string()))
+                Err(SourceError::malformed("empty metric data received, ignoreNullValues is false, returning error"))
             }
         }
     }

@@ -123,12 +123,13 @@ impl SqsQueue {
     }
 
     fn length(&self, answer: &Value) -> Result<i64, SourceError> {
-        let malformed = |message: String| SourceError::malformed(message);
         let mut sum = 0_i64;
         for name in self.attributes() {
             let text = answer.pointer(&format!("/Attributes/{name}")).and_then(Value::as_str);
-            let text = text.ok_or_else(|| malformed(format!("metric {name} not found in SQS queue attributes")))?;
-            let number: i64 = text.parse().map_err(|_| malformed(format!("{name} is {text:?}, not a number")))?;
+            let text =
+                text.ok_or_else(|| SourceError::malformed(format!("metric {name} not found in SQS queue attributes")))?;
+            let number: i64 =
+                text.parse().map_err(|_| SourceError::malformed(format!("{name} is {text:?}, not a number")))?;
             sum = sum.saturating_add(number);
         }
         Ok(sum)

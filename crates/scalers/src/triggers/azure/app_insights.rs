@@ -215,18 +215,19 @@ impl AzureAppInsights {
 
     fn value(&self, answer: &Value) -> Result<f64, SourceError> {
         let (metric, aggregation) = (&self.metric_id, &self.metric_aggregation_type);
-        let malformed = |message: String| SourceError::malformed(message);
         let values = answer.get("value").and_then(Value::as_object);
-        let values = values.ok_or_else(|| malformed("the answer of Application Insights has no value".to_string()))?;
+        let values = values.ok_or_else(|| SourceError::malformed("the answer of Application Insights has no value"))?;
         let missing = match values.get(metric).map(|metric| metric.get(aggregation)) {
             None => format!("metric named {metric} not found in app insights response"),
             Some(None) => format!("metric {metric} did not contain aggregation type {aggregation}"),
             Some(Some(Value::Null)) => format!("metric {metric} was nil for aggregation type {aggregation}"),
             Some(Some(value)) => {
-                return value.as_f64().ok_or_else(|| malformed(format!("metric {metric} is not a number")));
+                return value
+                    .as_f64()
+                    .ok_or_else(|| SourceError::malformed(format!("metric {metric} is not a number")));
             }
         };
-        if self.ignore_null_values { Ok(0.0) } else { Err(malformed(missing)) }
+        if self.ignore_null_values { Ok(0.0) } else { Err(SourceError::malformed(missing)) }
     }
 }
 

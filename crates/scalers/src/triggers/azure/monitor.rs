@@ -233,18 +233,20 @@ impl AzureMonitor {
 
     /// The figure of the last point. KEDA takes an answer without exactly one metric for -1.
     fn value(&self, answer: &Value) -> Result<f64, SourceError> {
-        let malformed = |message: String| SourceError::malformed(message);
         let name = &self.metric_name;
         let metrics = answer.get("value").and_then(Value::as_array);
-        let metrics = metrics.ok_or_else(|| malformed("the answer of Azure Monitor has no value".to_string()))?;
+        let metrics = metrics.ok_or_else(|| SourceError::malformed("the answer of Azure Monitor has no value"))?;
         let [metric] = metrics.as_slice() else { return Ok(-1.0) };
         let series = metric.pointer("/timeseries/0");
-        let series = series.ok_or_else(|| malformed(format!("got metric {name} without timeseries")))?;
+        let series = series.ok_or_else(|| SourceError::malformed(format!("got metric {name} without timeseries")))?;
         let last = series.get("data").and_then(Value::as_array).and_then(|points| points.last());
-        let last = last.ok_or_else(|| malformed(format!("got metric {name} without any metric values")))?;
+        let last =
+            last.ok_or_else(|| SourceError::malformed(format!("got metric {name} without any metric values")))?;
         let aggregation = &self.metric_aggregation_type;
         let figure = last.get(aggregation.to_lowercase()).and_then(Value::as_f64);
-        figure.ok_or_else(|| malformed(format!("unsupported aggregation type {aggregation}: the last point has none")))
+        figure.ok_or_else(|| {
+            SourceError::malformed(format!("unsupported aggregation type {aggregation}: the last point has none"))
+        })
     }
 }
 

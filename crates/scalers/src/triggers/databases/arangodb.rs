@@ -211,9 +211,8 @@ fn escaped(segment: &str) -> String {
 
 /// The value of the one document that a query gave.
 fn single_value(answer: &Value) -> Result<f64, SourceError> {
-    let malformed = |message: &str| SourceError::malformed(message);
     let result = answer.get("result").and_then(Value::as_array);
-    let result = result.ok_or_else(|| malformed("the answer to the query has no result"))?;
+    let result = result.ok_or_else(|| SourceError::malformed("the answer to the query has no result"))?;
     let ([document], Some(1)) = (result.as_slice(), answer.get("count").and_then(Value::as_u64)) else {
         return Err(SourceError::configuration("more than one values received, please check the query"));
     };

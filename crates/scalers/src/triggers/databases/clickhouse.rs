@@ -13,17 +13,13 @@ use reqwest::{Client, Url};
 use crate::client::Sources;
 use crate::client::certificates::Certificates;
 use crate::client::clickhouse::{ClickHouse as Native, Dsn};
-use crate::client::http;
 use crate::client::tls::TlsOptions;
+use crate::client::{http, turns};
 use crate::format::sql_number;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, Unreadable};
 
 /// The one name that this trigger's metric has.
 const METRIC: &str = "clickhouse";
-
-/// The longest that a query over HTTP may take: the time limit of requests is too short for SQL, and a reading ends
-/// after 30 s.
-const QUERY: Duration = Duration::from_secs(25);
 
 /// Scale on the number that a query gives in ClickHouse.
 ///
@@ -242,7 +238,7 @@ impl Interface {
     }
 
     async fn ask(&self, url: &Url, query: &str) -> Result<String, SourceError> {
-        let request = self.client.post(url.clone()).timeout(QUERY).body(query.to_string());
+        let request = self.client.post(url.clone()).timeout(turns::QUERY).body(query.to_string());
         let request = request.basic_auth(&self.dsn.user, Some(self.dsn.password.expose()));
         http::send(request).await?.success("the HTTP interface refused the query")
     }

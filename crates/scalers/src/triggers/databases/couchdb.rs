@@ -14,8 +14,7 @@ use serde_json::Value;
 
 use crate::client::Sources;
 use crate::client::http;
-use crate::client::redis::join_host_port;
-use crate::client::servers::Server;
+use crate::client::servers::{Server, join_host_port};
 use crate::client::tls::TlsOptions;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
@@ -122,8 +121,7 @@ impl Trigger for CouchDb {
     fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
         let client = sources.http.client(&sources.tls, &TlsOptions::default())?;
         let server = if self.connection_string.is_empty() {
-            let host = self.host.trim_start_matches('[').trim_end_matches(']');
-            Server::parse("host", &format!("http://{}", join_host_port(host, &self.port)))?
+            Server::parse("host", &format!("http://{}", join_host_port(&self.host, &self.port)))?
         } else {
             Server::parse("connectionString", self.connection_string.expose())?
         };

@@ -234,16 +234,15 @@ impl ElasticForecast {
 
 /// The prediction in the answer to a search; `None` where it found none.
 fn prediction(answer: &Value) -> Result<Option<f64>, SourceError> {
-    let malformed = |message: &str| SourceError::malformed(message);
     let hits = answer.pointer("/hits/hits").and_then(Value::as_array);
-    let hits = hits.ok_or_else(|| malformed("the answer of elasticsearch has no hits.hits"))?;
+    let hits = hits.ok_or_else(|| SourceError::malformed("the answer of elasticsearch has no hits.hits"))?;
     let found = match hits.first().and_then(|hit| hit.pointer("/_source/forecast_prediction")) {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Number(number)) => number.as_f64(),
         Some(Value::String(text)) => text.parse().ok(),
         Some(_) => None,
     };
-    found.map(Some).ok_or_else(|| malformed("forecast_prediction is not a number"))
+    found.map(Some).ok_or_else(|| SourceError::malformed("forecast_prediction is not a number"))
 }
 
 #[cfg(test)]

@@ -201,14 +201,13 @@ impl Scaler for Organization {
 
 /// `_value` of the first record.
 fn value(answer: &str) -> Result<f64, SourceError> {
-    let malformed = |message: String| SourceError::malformed(message);
-    let record = annotated_csv::first_record(answer).map_err(malformed)?;
-    let record = record.ok_or_else(|| malformed("no results found from query".to_string()))?;
+    let record = annotated_csv::first_record(answer).map_err(SourceError::malformed)?;
+    let record = record.ok_or_else(|| SourceError::malformed("no results found from query"))?;
     let field = record.iter().find(|field| field.name == "_value");
     let number = field.filter(|field| matches!(field.kind.as_str(), "double" | "long"));
     number.and_then(|field| field.text.parse().ok()).ok_or_else(|| {
         let kind = field.map_or("nothing", |field| field.kind.as_str());
-        malformed(format!("value of type {kind} could not be converted into a float"))
+        SourceError::malformed(format!("value of type {kind} could not be converted into a float"))
     })
 }
 

@@ -146,13 +146,12 @@ impl Spanner {
 
 /// The whole number in the first column of the first row; 0 where there is no row.
 fn first_column(answer: &Value) -> Result<i64, SourceError> {
-    let malformed = |message: &str| SourceError::malformed(message);
     let metadata = answer.get("metadata").and_then(Value::as_object);
-    let metadata = metadata.ok_or_else(|| malformed("the answer is no result"))?;
+    let metadata = metadata.ok_or_else(|| SourceError::malformed("the answer is no result"))?;
     let Some(row) = answer.pointer("/rows/0") else { return Ok(0) };
     let code = metadata.get("rowType").and_then(|row| row.pointer("/fields/0/type/code")).and_then(Value::as_str);
     let text = row.get(0).and_then(Value::as_str).filter(|_| code == Some("INT64"));
-    let wrong = || malformed("reading first column as INT64: it is of another type");
+    let wrong = || SourceError::malformed("reading first column as INT64: it is of another type");
     text.and_then(|text| text.parse().ok()).ok_or_else(wrong)
 }
 

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::client::Sources;
 use crate::client::http::{self, Answer};
+use crate::client::servers::join_host_port;
 use crate::client::tls::TlsOptions;
 use crate::trigger::{Memory, Scaler, Specs, Trigger, float};
 
@@ -200,8 +201,7 @@ fn is_unknown_topic(body: &str) -> bool {
 
 impl Producer {
     fn address(&self) -> String {
-        let host = &self.broadcast_address;
-        if host.contains(':') { format!("[{host}]:{}", self.http_port) } else { format!("{host}:{}", self.http_port) }
+        join_host_port(&self.broadcast_address, self.http_port)
     }
 }
 

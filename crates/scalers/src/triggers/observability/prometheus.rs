@@ -188,24 +188,26 @@ impl Prometheus {
 
     /// The single element of an answer.
     fn value(&self, body: &str) -> Result<f64, SourceError> {
-        let malformed = |message: String| SourceError::malformed(message);
         let answer: Value = serde_json::from_str(body)
-            .map_err(|error| malformed(format!("the answer of prometheus is not JSON: {error}")))?;
+            .map_err(|error| SourceError::malformed(format!("the answer of prometheus is not JSON: {error}")))?;
         let result = answer.pointer("/data/result").and_then(Value::as_array);
-        let elements = result.ok_or_else(|| malformed("the answer of prometheus has no data.result".to_string()))?;
+        let elements = result.ok_or_else(|| SourceError::malformed("the answer of prometheus has no data.result"))?;
         let element = match elements.as_slice() {
             [] => return self.nothing("target may be lost, the result is empty"),
             [element] if element.is_object() => element,
-            [_] => return Err(malformed("the query gives a scalar; wrap it in vector()".to_string())),
+            [_] => return Err(SourceError::malformed("the query gives a scalar; wrap it in vector()")),
             _ if elements.iter().all(Value::is_object) => {
-                return Err(malformed(format!("prometheus query {} returned multiple elements", self.query)));
+                return Err(SourceError::malformed(format!(
+                    "prometheus query {} returned multiple elements",
+                    self.query
+                )));
             }
-            _ => return Err(malformed("the query gives a scalar; wrap it in vector()".to_string())),
+            _ => return Err(SourceError::malformed("the query gives a scalar; wrap it in vector()")),
         };
         let value = match element.get("value").and_then(Value::as_array).map(Vec::as_slice) {
             None | Some([]) => return self.nothing("target may be lost, the value list is empty"),
             Some([_]) => {
-                return Err(malformed("prometheus metrics 'prometheus' didn't return enough values".to_string()));
+                return Err(SourceError::malformed("prometheus metrics 'prometheus' didn't return enough values"));
             }
             Some([_, value, ..]) => value,
         };
@@ -217,10 +219,10 @@ impl Prometheus {
                     tracing::debug!(number, "not a finite number: taken for 0");
                     Ok(0.0)
                 }
-                Ok(_) => Err(malformed(format!("prometheus query returns {text}"))),
-                Err(_) => Err(malformed(format!("prometheus gave {text:?} where a number belongs"))),
+                Ok(_) => Err(SourceError::malformed(format!("prometheus query returns {text}"))),
+                Err(_) => Err(SourceError::malformed(format!("prometheus gave {text:?} where a number belongs"))),
             },
-            other => Err(malformed(format!("prometheus gave {other} where a number in quotes belongs"))),
+            other => Err(SourceError::malformed(format!("prometheus gave {other} where a number in quotes belongs"))),
         }
     }
 

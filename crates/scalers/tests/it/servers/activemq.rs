@@ -6,7 +6,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{Process, free_port, install, is_open};
+use super::{Process, free_port, install, is_open, java};
 
 /// User and password of the consoles.
 pub const USER: (&str, &str) = ("admin", "hunter22");
@@ -28,15 +28,14 @@ impl Broker {
         let library = install(CLASSIC)?.join("lib");
         let folder = TempDir::new().expect("a folder");
         let console = free_port();
-        let mut command = Command::new("java");
-        command.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]).arg(format!(
+        let mut command = java(&library);
+        command.arg(format!(
             "-javaagent:{}/jolokia-agent-jvm-2.1.2-javaagent.jar=port={console},host=127.0.0.1,\
              agentContext=/api/jolokia,user={},password={},discoveryEnabled=false",
             library.display(),
             USER.0,
             USER.1
         ));
-        command.arg("-cp").arg(format!("{}/*", library.display()));
         command.arg(Path::new(CLASSIC).join("Broker.java")).args([queue, &messages.to_string()]);
         let log = folder.path().join("output.log");
         let ready = || std::fs::read_to_string(&log).is_ok_and(|text| text.lines().any(|line| line == "ready"));

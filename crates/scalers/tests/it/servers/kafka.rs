@@ -1,12 +1,11 @@
 //! Kafka: one broker that is its own controller, with open listeners and such that ask for a login.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{Certificates, Process, free_port, install, is_open};
+use super::{Certificates, Process, free_port, install, is_open, java};
 
 /// User and password of the listeners with a login.
 pub const USER: (&str, &str) = ("keda", "hunter22");
@@ -74,14 +73,6 @@ impl Broker {
         let output = command.output().expect("java");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-}
-
-/// A virtual machine that starts soon and stays small.
-fn java(library: &Path) -> Command {
-    let mut command = Command::new("java");
-    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
-    command.arg(format!("{}/*", library.display()));
-    command
 }
 
 fn properties(folder: &Path, certificates: &Certificates, ports: [u16; 4]) -> String {

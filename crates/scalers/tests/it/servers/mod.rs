@@ -58,6 +58,14 @@ pub fn install(folder: &str) -> Option<PathBuf> {
     None
 }
 
+/// A virtual machine that starts soon and stays small, for what is in a folder of libraries.
+fn java(library: &Path) -> Command {
+    let mut command = Command::new("java");
+    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
+    command.arg(format!("{}/*", library.display()));
+    command
+}
+
 /// Whether tests must fail where what they need is missing.
 pub fn required() -> Option<()> {
     (variable("KEDA_TEST_REQUIRE_SERVERS") == "1").then_some(())
