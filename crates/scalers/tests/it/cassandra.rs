@@ -8,6 +8,7 @@ use keda_scalers::client::Sources;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::servers::free_port;
 use crate::{Source, sources};
 
 /// Kinds of frames.
@@ -28,7 +29,6 @@ struct Server {
 impl Server {
     async fn start(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
         let connections = Arc::new(AtomicUsize::new(0));
         let made = Arc::clone(&connections);
         let task = tokio::spawn(async move {
@@ -136,7 +136,7 @@ fn trigger(sources: &Sources, port: u16, query: &str, password: &str) -> Source 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_whole_number_is_read() {
-    let server = Server::start(0).await;
+    let server = Server::start(free_port()).await;
     let sources = sources();
     let query = |text: &str| trigger(&sources, server.port, text, "hunter22");
     let numbers = [
@@ -171,7 +171,7 @@ async fn one_whole_number_is_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_triggers_hold_one_connection_and_survive_a_restart() {
-    let server = Server::start(0).await;
+    let server = Server::start(free_port()).await;
     let (port, sources) = (server.port, sources());
     let many: Vec<Source> = (0..50).map(|_| trigger(&sources, port, "SELECT COUNT(*) FROM ks.t", "hunter22")).collect();
     let values = futures::future::join_all(many.iter().map(Source::value)).await;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::servers::Certificates;
+use crate::servers::{Certificates, free_port};
 use crate::{Source, sources};
 
 /// Kinds of messages.
@@ -29,7 +29,6 @@ struct Server {
 impl Server {
     async fn start(port: u16, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
         let counts = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&counts);
         let task = tokio::spawn(async move {
@@ -114,7 +113,7 @@ fn trigger(sources: &keda_scalers::client::Sources, query: &str, authentication:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_are_counted_by_one_client_that_survives_a_restart() {
-    let server = Server::start(0, None).await;
+    let server = Server::start(free_port(), None).await;
     let (port, sources) = (server.port, sources());
     let uri = format!("mongodb://127.0.0.1:{port}");
     let count = |query: &str| trigger(&sources, query, &[("connectionString", &uri)]);
@@ -156,7 +155,7 @@ async fn certificates_are_those_of_the_authentication() {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
-    let server = Server::start(0, Some(TlsAcceptor::from(Arc::new(config)))).await;
+    let server = Server::start(free_port(), Some(TlsAcceptor::from(Arc::new(config)))).await;
     let sources = sources();
     let uri = format!("mongodb://localhost:{}", server.port);
     let count = |more: &[(&str, &str)]| {

@@ -8,7 +8,7 @@ use keda_scalers::client::{SourceSettings, Sources};
 
 use crate::servers::clickhouse::{self, ClickHouse};
 use crate::servers::mariadb::{self, MariaDb};
-use crate::servers::poll_until;
+use crate::servers::{free_port, poll_until};
 use crate::stand_ins::tds::{self, SqlServer};
 use crate::{Source, sources};
 
@@ -241,7 +241,7 @@ async fn clickhouse_logs_in_by_parts_and_over_tls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mssql_reads_one_number() {
-    let server = SqlServer::start(0).await;
+    let server = SqlServer::start(free_port()).await;
     let sources = sources();
     let connection =
         |password: &str| format!("sqlserver://sa:{password}@127.0.0.1:{}?database=shop&encrypt=disable", server.port);
@@ -285,7 +285,7 @@ async fn mssql_reads_one_number() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mssql_many_triggers_hold_one_connection_and_survive_a_restart() {
-    let server = SqlServer::start(0).await;
+    let server = SqlServer::start(free_port()).await;
     let (port, sources) = (server.port, sources());
     let connection = format!("server=127.0.0.1,{port};user id=sa;password={};encrypt=disable", tds::PASSWORD);
     let metadata = [("query", "SELECT 7"), ("targetValue", "5")];

@@ -14,11 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{CONFIG_MAP, Cluster};
-use crate::world::{Authority, Fixed, client, config_map, names, new_identity};
-
-fn any() -> SocketAddr {
-    "127.0.0.1:0".parse().unwrap()
-}
+use crate::world::{Authority, Fixed, client, config_map, free_address, names, new_identity};
 
 async fn operator(at: SocketAddr, identity: &watch::Sender<Option<Arc<Identity>>>) -> (SocketAddr, CancellationToken) {
     let listener = bind(at).await.unwrap();
@@ -46,7 +42,7 @@ const AUTHORITY: &str = "keda-operator.keda.svc.cluster.local:9666";
 #[tokio::test]
 async fn values_and_errors_go_through() {
     let identity = watch::Sender::new(Some(new_identity()));
-    let (address, _) = operator(any(), &identity).await;
+    let (address, _) = operator(free_address(), &identity).await;
     let source = GrpcSource::connect(&settings(address, AUTHORITY), identity.subscribe()).unwrap();
     source.ready().await;
     let values = source.external_metric("shop", "cart", "s0-x").await.unwrap();
@@ -59,7 +55,7 @@ async fn values_and_errors_go_through() {
 #[tokio::test]
 async fn both_ends_are_verified() {
     let identity = watch::Sender::new(Some(new_identity()));
-    let (address, _) = operator(any(), &identity).await;
+    let (address, _) = operator(free_address(), &identity).await;
     let stranger = watch::Sender::new(Some(Arc::new(
         Identity::clone(&new_identity()).trusting_also(identity.borrow().as_ref().unwrap().authorities()),
     )));
@@ -79,7 +75,7 @@ async fn both_ends_are_verified() {
 #[tokio::test]
 async fn lost_connections_come_back() {
     let identity = watch::Sender::new(Some(new_identity()));
-    let (address, token) = operator(any(), &identity).await;
+    let (address, token) = operator(free_address(), &identity).await;
     let source = GrpcSource::connect(&settings(address, AUTHORITY), identity.subscribe()).unwrap();
     source.ready().await;
     token.cancel();
@@ -104,10 +100,10 @@ async fn the_adapter_stands_between() {
     cluster.put(CONFIG_MAP, config_map(&proxy, &clients));
     let material = generate(&names(), keda_scalers::sampler::wall_clock()).unwrap();
     let identity = watch::Sender::new(Some(material.identity.clone()));
-    let (address, _) = operator(any(), &identity).await;
+    let (address, _) = operator(free_address(), &identity).await;
     let directory = tempfile::tempdir().unwrap();
     let files = CertificateFiles::in_directory(directory.path());
-    let [secure, plain] = [(); 2].map(|()| std::net::TcpListener::bind(any()).unwrap().local_addr().unwrap());
+    let [secure, plain] = [(); 2].map(|()| free_address());
     let settings = AdapterSettings {
         secure_address: secure,
         serving_files: files.clone(),

@@ -5,6 +5,8 @@
 mod adapter;
 mod cluster;
 mod metrics_api;
+#[path = "../../../scalers/tests/it/servers/ports.rs"]
+mod ports;
 mod rotation;
 mod webhooks;
 mod world;

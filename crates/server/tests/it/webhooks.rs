@@ -1,6 +1,5 @@
 //! The admission webhooks over TLS, with a cluster that knows what else scales.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use keda_server::certificates::{CertificateFiles, generate};
@@ -11,7 +10,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
-use crate::world::{HOST, client, names};
+use crate::world::{HOST, client, free_address, names};
 
 #[tokio::test]
 async fn reviews_are_answered_over_tls() {
@@ -26,8 +25,7 @@ async fn reviews_are_answered_over_tls() {
     for (name, bytes) in material.data() {
         std::fs::write(directory.path().join(name), &bytes.0).unwrap();
     }
-    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let [secure, metrics, probes] = [(); 3].map(|()| std::net::TcpListener::bind(any).unwrap().local_addr().unwrap());
+    let [secure, metrics, probes] = [(); 3].map(|()| free_address());
     let settings = WebhooksSettings {
         address: secure,
         files: CertificateFiles::in_directory(directory.path()),

@@ -1,6 +1,6 @@
 //! Certificates, a source and clients for the tests.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{CONFIG_MAP, Cluster};
+use crate::ports::free_port;
+
+/// Where nobody listens yet.
+pub(crate) fn free_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
+}
 
 pub(crate) const HOST: &str = "keda-metrics-apiserver.keda.svc";
 

@@ -10,6 +10,7 @@ use keda::local::process::{Probe, ProbeAction, ProcessEventKind, Workload};
 use tokio::net::TcpListener;
 
 use super::world::World;
+use crate::servers::free_port;
 
 fn probe(action: ProbeAction) -> Option<Probe> {
     Some(Probe { period: Duration::from_millis(20), failure_threshold: 2, ..Probe::new(action) })
@@ -76,8 +77,8 @@ async fn http_judges_the_status_and_sends_the_headers() {
 
 #[tokio::test]
 async fn tcp_is_ready_when_somebody_listens() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let port = free_port();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
     let mut world = World::new();
     let action = ProbeAction::Tcp { host: "127.0.0.1".into(), port };
     world.apply(Workload { readiness: probe(action), ..world.workload("exec sleep 1000") }, 1);

@@ -14,20 +14,21 @@ pub mod kafka;
 pub mod mariadb;
 pub mod moto;
 pub mod nats;
+pub mod ports;
 pub mod postgresql;
 pub mod prometheus;
 pub mod rabbitmq;
 pub mod redis;
 
 use std::fs::File;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use certificates::Certificates;
+pub use ports::free_port;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Time between two looks at something that is waited for.
@@ -80,19 +81,6 @@ fn find(program: &str) -> Option<PathBuf> {
 #[allow(clippy::disallowed_methods, reason = "what the suite was started with")]
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
-}
-
-/// A port that nobody listens on right now. It is none of those that Linux gives to outgoing connections, as one could
-/// get it before a slow server listens, and it is given out once.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Where the next run begins is somewhere else.
-    let begin = std::process::id().wrapping_mul(97);
-    let free = std::iter::repeat_with(|| begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000 + 12_000)
-        .take(20_000)
-        .filter_map(|port| u16::try_from(port).ok())
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    free.expect("a free port")
 }
 
 /// Whether somebody listens on a port of this machine.

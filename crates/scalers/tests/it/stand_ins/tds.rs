@@ -23,10 +23,9 @@ pub struct SqlServer {
 }
 
 impl SqlServer {
-    /// Starts it on a port; 0 for any.
+    /// Starts it on a port.
     pub async fn start(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
         let connections = Arc::new(AtomicUsize::new(0));
         let made = Arc::clone(&connections);
         let task = tokio::spawn(async move {
