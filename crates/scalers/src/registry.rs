@@ -81,7 +81,7 @@ catalogue! {
     openstack_swift = "triggers/openstack/swift.rs" => OpenStackSwift serves ["openstack-swift"];
     postgresql = "triggers/databases/postgresql.rs" => PostgreSql serves ["postgresql"];
     predictkube = "triggers/observability/predictkube/mod.rs" => PredictKube serves ["predictkube"];
-    prometheus = "triggers/observability/prometheus.rs" => Prometheus serves ["prometheus"];
+    prometheus = "triggers/observability/prometheus/mod.rs" => Prometheus serves ["prometheus"];
     pulsar = "triggers/messaging/pulsar/mod.rs" => Pulsar serves ["pulsar"];
     rabbitmq = "triggers/messaging/rabbitmq/mod.rs" => RabbitMq serves ["rabbitmq"];
     redis = "triggers/databases/redis.rs" => RedisList serves ["redis", "redis-cluster", "redis-sentinel"];

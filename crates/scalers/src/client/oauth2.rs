@@ -17,6 +17,7 @@ use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use super::authentication::with_bearer;
 use super::http;
 use super::pool::{Pool, Slot};
 
@@ -142,6 +143,14 @@ impl Token {
     /// The token itself, for the call that sends it.
     pub fn expose(&self) -> &str {
         self.text.expose()
+    }
+
+    /// The request with the token, in place of another login that it has.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] for a token that cannot be in a header.
+    pub fn authorize(&self, request: RequestBuilder) -> Result<RequestBuilder, SourceError> {
+        with_bearer(request, ("the token", &self.text))
     }
 
     /// Whether it is good for a while.

@@ -1,7 +1,7 @@
 //! AWS: who a trigger is there, and signed requests (`scalers/_common-a-c.md`, "AWS scalers").
 //!
 //! [`AwsLogin`] says who a trigger wants to be. [`Credentials`] are made of that when they are first needed, shared by all
-//! who want to be the same, and made anew shortly before they expire. A [`Service`] signs with them.
+//! who want to be the same, and made anew shortly before they expire. A [`Signer`] signs with them, as a [`Service`] does.
 
 mod credentials;
 mod login;
@@ -17,6 +17,7 @@ pub use credentials::{Credentials, CredentialsPool};
 pub use login::AwsLogin;
 pub use process::AwsEnvironment;
 pub use service::Service;
+pub use signature::Signer;
 
 use super::Sources;
 

@@ -26,6 +26,8 @@ pub struct AwsEnvironment {
     pub instance_metadata: Option<String>,
     /// `AWS_EC2_METADATA_V1_DISABLED`: the machine is not asked without a token.
     pub instance_metadata_needs_token: bool,
+    /// `AWS_REGION` or `AWS_DEFAULT_REGION`, for triggers that need not name their region.
+    pub region: Option<String>,
     /// `AWS_ENDPOINT_URL` as that of the service "", and `AWS_ENDPOINT_URL_<SERVICE>` by its name in small letters.
     pub endpoints: BTreeMap<String, String>,
 }
@@ -68,6 +70,7 @@ impl AwsEnvironment {
             container_token_file: text("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").map(PathBuf::from),
             instance_metadata: (!is_off).then_some(instance_metadata),
             instance_metadata_needs_token: is_set("AWS_EC2_METADATA_V1_DISABLED"),
+            region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
             endpoints: of_services.chain(for_all).collect(),
         }
     }

@@ -11,7 +11,7 @@ use roxmltree::Document;
 use super::credentials::Credentials;
 use super::process::AwsEnvironment;
 use super::service::{FORM, refusal};
-use super::signature::{Post, Scope};
+use super::signature::{Scope, signed};
 use super::{encoded, regional_endpoint};
 use crate::client::{http, secret_file};
 use crate::format::xml;
@@ -53,9 +53,8 @@ impl Roles {
         if !role.external_id.is_empty() {
             fields.push(("ExternalId", role.external_id));
         }
-        let body = encoded(&fields);
-        let post = Post { url: &self.url, headers: &[FORM], body: &body };
-        let request = post.signed(&self.client, &self.scope, own, wall_clock().into())?;
+        let request = self.client.post(self.url.clone()).header(FORM.0, FORM.1).body(encoded(&fields));
+        let request = signed(request, &self.scope, own, wall_clock().into())?;
         self.lent(request).await.map_err(|error| error.within(&format!("role {}", role.arn)))
     }
 

@@ -8,10 +8,9 @@ use reqwest::{Client, StatusCode, Url};
 use roxmltree::Document;
 use serde_json::Value;
 
-use super::credentials::CredentialSource;
 use super::encoded;
 use super::login::AwsLogin;
-use super::signature::{Post, Scope};
+use super::signature::Signer;
 use crate::client::tls::TlsOptions;
 use crate::client::{Sources, http};
 use crate::format::xml;
@@ -21,15 +20,14 @@ const LONGEST_MESSAGE: usize = 400;
 
 /// A service of AWS in a region, as one login.
 pub struct Service {
-    scope: Scope,
     endpoint: Url,
     client: Arc<Client>,
-    credentials: CredentialSource,
+    signer: Signer,
 }
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Service({} at {})", self.scope.service, http::presentable(&self.endpoint))
+        write!(f, "Service({} at {})", self.signer.service(), http::presentable(&self.endpoint))
     }
 }
 
@@ -46,10 +44,9 @@ impl Service {
     ) -> Result<Self, SourceError> {
         let endpoint = http::address(endpoint, "awsEndpoint")?;
         Ok(Service {
-            scope: Scope { service, region: region.to_string() },
             endpoint,
             client: sources.http.client(&sources.tls, &TlsOptions::default())?,
-            credentials: CredentialSource::new(login, region, sources)?,
+            signer: Signer::new(service, region, login, sources)?,
         })
     }
 
@@ -75,18 +72,10 @@ impl Service {
     }
 
     async fn call(&self, headers: &[(&str, &str)], body: String) -> Result<String, SourceError> {
-        let credentials = self.credentials.get().await?;
-        let post = Post { url: &self.endpoint, headers, body: &body };
-        let request = post.signed(&self.client, &self.scope, &credentials, crate::sampler::wall_clock().into())?;
-        let answer = http::send(request).await?;
-        if answer.status.is_success() {
-            return Ok(answer.body);
-        }
-        let error = refusal(answer.status, &answer.body);
-        if error.kind == ErrorKind::Denied {
-            self.credentials.refused(&credentials).await;
-        }
-        Err(error)
+        let request = self.client.post(self.endpoint.clone()).body(body);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let answer = self.signer.send(request).await?;
+        if answer.status.is_success() { Ok(answer.body) } else { Err(refusal(answer.status, &answer.body)) }
     }
 }
 

@@ -172,7 +172,7 @@ impl AzureTokens {
     /// As [`AzureTokens::token`] and [`http::send`].
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, SourceError> {
         let token = self.token().await?;
-        let answer = http::send(request.bearer_auth(token.expose())).await?;
+        let answer = http::send(token.authorize(request)?).await?;
         if answer.status.as_u16() == 401 {
             self.slot.discard(&token).await;
         }

@@ -52,22 +52,27 @@ impl Metadata for GcpLogin {
     }
 
     fn read(reader: &mut Reader<'_>) -> Self {
-        reader.looks_up(&["credentialsFromEnv", "credentialsFromEnvFile"]);
-        let Some(login) = GcpLogin::find(reader.inputs(), reader.context()) else {
+        GcpLogin::read_if_given(reader).unwrap_or_else(|| {
             reader.error("google application credentials not found");
-            return GcpLogin::default();
-        };
+            GcpLogin::default()
+        })
+    }
+}
+
+impl GcpLogin {
+    /// As [`Metadata::read`], for a trigger that can do without a login.
+    pub fn read_if_given(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.looks_up(&["credentialsFromEnv", "credentialsFromEnvFile"]);
+        let login = GcpLogin::find(reader.inputs(), reader.context())?;
         // Triggers with different logins do not ask the same.
         match &login {
             GcpLogin::Process => {}
             GcpLogin::Key(key) => reader.asks_for("key for Google Cloud", key.expose()),
             GcpLogin::KeyFile(path) => reader.asks_for("file of the key for Google Cloud", path),
         }
-        login
+        Some(login)
     }
-}
 
-impl GcpLogin {
     /// The login, by the first rule that holds. Whether it is any good shows when it is used.
     fn find(inputs: &Inputs, context: &Context) -> Option<Self> {
         if context.identity_provider() == "gcp" {

@@ -118,6 +118,12 @@ impl GcpTokens {
         Ok(GcpTokens { login, scope, client, timeout, environment, project: OnceCell::new(), slot })
     }
 
+    /// With another time limit for a request.
+    #[must_use]
+    pub fn within(self, timeout: Duration) -> Self {
+        GcpTokens { timeout, ..self }
+    }
+
     /// Sends a request with a token, and forgets a token that is refused. Google may take its time over the answer.
     ///
     /// # Errors
@@ -125,7 +131,7 @@ impl GcpTokens {
     /// [`http::send`].
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, SourceError> {
         let token = self.slot.fresh(Token::is_fresh, || self.fetch()).await?;
-        let answer = http::send(request.timeout(self.timeout).bearer_auth(token.expose())).await?;
+        let answer = http::send(token.authorize(request.timeout(self.timeout))?).await?;
         if answer.status.as_u16() == 401 {
             self.slot.discard(&token).await;
         }

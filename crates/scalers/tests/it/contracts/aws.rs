@@ -9,7 +9,7 @@ const ENDPOINT: (&str, &str) = ("awsEndpoint", "{address}");
 const KEYS: [(&str, &str); 2] = [("awsAccessKeyID", "AKIDEXAMPLE"), ("awsSecretAccessKey", "hunter2-secret")];
 
 pub fn cases() -> Vec<Case> {
-    [sqs(), kinesis(), dynamodb(), dynamodb_streams(), cloudwatch(), logins(), identities()]
+    [sqs(), kinesis(), dynamodb(), dynamodb_streams(), cloudwatch(), prometheus(), logins(), identities()]
         .into_iter()
         .flatten()
         .collect()
@@ -265,6 +265,32 @@ fn identities() -> Vec<Case> {
 }
 
 /// Ways to log in, each with a reading of a stream after it.
+/// Amazon's Prometheus, whose requests are signed.
+fn prometheus() -> Vec<Case> {
+    let asks = |title: &str, metadata: &[(&str, &str)]| {
+        let server = [("serverAddress", "{address}/workspaces/ws-1"), ("query", "sum(up)"), ("threshold", "5")];
+        Case::new("prometheus", title, &[&server, metadata].concat()).authentication(&KEYS)
+    };
+    let signed = |case: Case, headers: &str| {
+        case.asks("GET /workspaces/ws-1/api/v1/query?query=sum%28up%29&time={any}Z")
+            .header("authorization", &signature("aps", headers))
+    };
+    let refused = r#"{"message":"the region hunter2 is wrong"}"#;
+    vec![
+        signed(asks("signed for AWS", &[REGION]), "host;x-amz-date")
+            .answers(200, r#"{"data":{"result":[{"value":[1,"7"]}]}}"#)
+            .gives(7.0, true),
+        signed(asks("a header of its own", &[REGION, ("customHeaders", "X-Tenant=shop")]), "host;x-amz-date;x-tenant")
+            .header("x-tenant", "shop")
+            .answers(200, r#"{"data":{"result":[]}}"#)
+            .gives(0.0, false),
+        signed(asks("the region of the process", &[]).environment(&[("AWS_REGION", "eu-west-1")]), "host;x-amz-date")
+            .answers(403, refused)
+            .fails("prometheus query api returned error. status: 403"),
+        asks("no region", &[]).fails("awsRegion is needed"),
+    ]
+}
+
 fn logins() -> Vec<Case> {
     let operator = |title: &str| {
         let metadata = [REGION, ENDPOINT, ("streamName", "clicks"), ("identityOwner", "operator")];

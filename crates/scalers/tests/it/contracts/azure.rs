@@ -2,12 +2,22 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use keda_core::api::PodIdentity;
 
 use super::case::Case;
 
 pub fn cases() -> Vec<Case> {
-    let families =
-        [queue(), blob(), service_bus(), monitor(), app_insights(), log_analytics(), data_explorer(), pipelines()];
+    let families = [
+        queue(),
+        blob(),
+        service_bus(),
+        monitor(),
+        app_insights(),
+        log_analytics(),
+        data_explorer(),
+        pipelines(),
+        prometheus(),
+    ];
     families.into_iter().flatten().collect()
 }
 
@@ -373,4 +383,35 @@ fn pipelines() -> Vec<Case> {
         )
         .gives(1.0, true),
     ]
+}
+
+/// Azure's Prometheus, with a workload identity.
+fn prometheus() -> Vec<Case> {
+    let metadata = [("serverAddress", "{address}"), ("query", "up"), ("threshold", "5")];
+    let identity = PodIdentity {
+        provider: "azure-workload".to_string(),
+        identity_id: Some("another".to_string()),
+        ..PodIdentity::default()
+    };
+    let environment = [
+        AUTHORITY,
+        ("AZURE_CLIENT_ID", "own"),
+        ("AZURE_TENANT_ID", "tenant"),
+        ("AZURE_FEDERATED_TOKEN_FILE", "{token}"),
+    ];
+    let workload = Case::new("prometheus", "with a workload identity", &metadata)
+        .identity(identity)
+        .environment(&environment)
+        .asks("POST /tenant/oauth2/v2.0/token")
+        .body(
+            "grant_type=client_credentials&scope=https%3A%2F%2Fprometheus.monitor.azure.com%2F.default&client_id=another&\
+             client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&\
+             client_assertion=token-in-file",
+        )
+        .answers(200, r#"{"token_type":"Bearer","expires_in":3599,"access_token":"t0ken"}"#)
+        .asks("GET /api/v1/query?query=up&time={any}Z")
+        .header("authorization", "Bearer t0ken")
+        .answers(200, r#"{"data":{"result":[{"value":[1,"7"]}]}}"#)
+        .gives(7.0, true);
+    vec![workload]
 }

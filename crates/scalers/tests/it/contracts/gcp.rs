@@ -2,13 +2,17 @@
 
 use std::sync::OnceLock;
 
+use keda_core::api::PodIdentity;
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use serde_json::json;
 
 use super::case::Case;
 
 pub fn cases() -> Vec<Case> {
-    [pubsub(), cloudtasks(), stackdriver(), storage(), spanner(), logins()].into_iter().flatten().collect()
+    [pubsub(), cloudtasks(), stackdriver(), storage(), spanner(), prometheus(), logins()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The key of a service account, which gets its tokens from the test's server.
@@ -208,6 +212,34 @@ fn spanner() -> Vec<Case> {
 }
 
 /// Ways to log in beside a key.
+/// Google's Prometheus, as a service account and as the machine.
+fn prometheus() -> Vec<Case> {
+    let case = |title: &str, more: &[(&str, &str)]| {
+        let metadata = [("serverAddress", "{address}/v1/projects/shop"), ("query", "up"), ("threshold", "5")];
+        Case::new("prometheus", title, &[&metadata, more].concat())
+    };
+    let reads = |case: Case| {
+        case.asks("GET /v1/projects/shop/api/v1/query?query=up&time={any}Z")
+            .header("authorization", "Bearer t0ken")
+            .answers(200, r#"{"data":{"result":[{"value":[1,"7"]}]}}"#)
+            .gives(7.0, true)
+    };
+    let key = case("as a service account", &[("customHeaders", "Authorization=own")])
+        .authentication(&[("GoogleApplicationCredentials", &key())])
+        .asks("POST /token")
+        .answers(200, TOKEN);
+    let machine = case("as the machine", &[])
+        .identity(PodIdentity { provider: "gcp".to_string(), ..PodIdentity::default() })
+        .environment(&[("GCE_METADATA_HOST", "{host}")])
+        .asks(
+            "GET /computeMetadata/v1/instance/service-accounts/default/token?\
+             scopes=https://www.googleapis.com/auth/monitoring.read",
+        )
+        .header("metadata-flavor", "Google")
+        .answers(200, TOKEN);
+    vec![reads(key), reads(machine)]
+}
+
 fn logins() -> Vec<Case> {
     let metadata = [("bucketName", "box")];
     let wrong = |title: &str, key: &str| {

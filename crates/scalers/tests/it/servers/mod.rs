@@ -14,7 +14,7 @@ pub mod kafka;
 pub mod mariadb;
 pub mod moto;
 pub mod nats;
-pub mod ports;
+mod ports;
 pub mod postgresql;
 pub mod prometheus;
 pub mod rabbitmq;
@@ -28,7 +28,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 pub use certificates::Certificates;
-pub use ports::free_port;
+pub(crate) use ports::free_port;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Time between two looks at something that is waited for.

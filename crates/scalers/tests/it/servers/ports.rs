@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// A port that nobody listens on right now. It is given out once, and is none of those that Linux gives to outgoing
 /// connections: one could get it before a slow server listens, or while a server is down that comes back; and a client
 /// that asks for a server that is down could reach itself.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Where another process begins is far away, above all where the next one does.
     let begin = std::process::id().wrapping_mul(12_361);

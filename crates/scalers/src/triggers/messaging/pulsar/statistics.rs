@@ -77,7 +77,7 @@ impl Statistics {
         };
         let mut request = self.with_login(self.client.get(url))?;
         if let Some((_, token)) = &token {
-            request = request.bearer_auth(token.expose());
+            request = token.authorize(request)?;
         }
         let answer = http::send(request).await?;
         let status = answer.status.as_u16();

@@ -61,7 +61,7 @@ impl Management {
             None => None,
         };
         if let Some((_, token)) = &token {
-            request = request.bearer_auth(token.expose());
+            request = token.authorize(request)?;
         } else if let Some((username, password)) = &self.login {
             request = request.basic_auth(username, Some(password.expose()));
         }

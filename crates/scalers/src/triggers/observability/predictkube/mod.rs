@@ -179,7 +179,7 @@ impl Trigger for PredictKube {
     }
 
     fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
-        let client = sources.http.client(&sources.tls, &self.authentication.tls(false))?;
+        let client = sources.http.client(&sources.tls, &self.authentication.tls_beside_ca(false))?;
         let endpoint = Endpoint { target: SERVICE.to_string(), tls: Some(TlsOptions::default()) };
         Ok(Box::new(Forecaster {
             client,

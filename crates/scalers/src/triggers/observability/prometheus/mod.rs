@@ -1,5 +1,7 @@
 //! `prometheus`: the value of an instant PromQL query (`scalers/prometheus.md`).
 
+mod cloud;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +10,17 @@ use jiff::Timestamp;
 use keda_core::metadata::{Context, Map, Metadata, Reader};
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::query_escape;
-use keda_core::sample::{ErrorKind, Reading, Sample, SourceError};
+use keda_core::sample::{Reading, Sample, SourceError};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 use serde_json::Value;
 
+use self::cloud::{CloudLogin, Sender};
 use crate::client::Sources;
 use crate::client::authentication::Authentication;
 use crate::client::http;
 use crate::client::notices::{Notice, note};
+use crate::client::tls::TlsOptions;
 use crate::trigger::{Memory, Scaler, Specs, Trigger};
 
 const METRIC_NAME: &str = "prometheus";
@@ -37,8 +41,11 @@ const METRIC_NAME: &str = "prometheus";
 /// Log in by naming the ways in `authModes` and giving what they need in a TriggerAuthentication: `basic` (`username`,
 /// `password`), `bearer` (`bearerToken`), `custom` (`customAuthHeader`, `customAuthValue`), `tls` (`cert`, `key`);
 /// modes can be joined, as in `tls,basic`. `oauth` and `apiKey` are accepted and have no effect. `ca` only counts
-/// beside a mode, and then `unsafeSsl` does not. Signing for AWS (`awsRegion`) and pod identities are not supported
-/// yet.
+/// beside a mode, and then `unsafeSsl` does not.
+///
+/// Managed services of clouds need no mode, and refuse to have one beside a pod identity: Azure takes the pod identity
+/// `azure-workload`; Google Cloud the pod identity `gcp` or `GoogleApplicationCredentials`, the key of a service account;
+/// Amazon's wants `awsRegion`, and the pod identity `aws`, `awsRoleArn`, or `awsAccessKeyID` with `awsSecretAccessKey`.
 ///
 /// ```yaml
 /// type: prometheus
@@ -86,21 +93,25 @@ pub struct Prometheus {
     /// Whether an empty result, NaN and infinity count as 0; otherwise they are an error.
     #[meta(trigger, default = "true")]
     ignore_null_values: bool,
-    /// Whether to take any certificate of the server; of no effect with the mode `tls` or beside `ca`.
+    /// Whether to take any certificate of the server; of no effect with the mode `tls`, beside
+    /// `ca`, and with a login at Azure or AWS.
     #[meta(trigger, optional)]
     unsafe_ssl: bool,
-    /// Region of a managed service of AWS, such as `eu-west-1`, for requests that are signed.
+    /// Region of a managed service of AWS, such as `eu-west-1`, for which requests are signed; that of KEDA itself when
+    /// not given.
     #[meta(trigger, auth, optional)]
     aws_region: String,
     /// Who logs in at AWS where there is no pod identity: `pod`, with the trigger's own role or keys, or `operator`.
     #[meta(trigger, optional)]
-    #[expect(dead_code, reason = "read once requests are signed for AWS")]
+    #[expect(dead_code, reason = "the login was found with it")]
     identity_owner: String,
     /// Time limit of a request, such as `10s`; a bare number is in milliseconds. That of KEDA when not given or 0.
     #[meta(trigger, optional)]
     timeout: Duration,
     #[meta(group)]
     authentication: Authentication,
+    #[meta(group)]
+    cloud: CloudLogin,
 }
 
 impl Prometheus {
@@ -110,13 +121,14 @@ impl Prometheus {
         }
     }
 
-    /// What a managed service of a cloud would want, which cannot be given yet: better said than refused by the server.
-    fn unsupported(&self, context: &Context) -> Option<String> {
-        match context.identity_provider() {
-            "none" if self.aws_region.is_empty() || self.authentication.is_on() => None,
-            "none" => Some("signing requests for AWS (awsRegion) is not supported yet for prometheus".to_string()),
-            provider => Some(format!("podIdentity {provider} is not supported yet for prometheus")),
+    /// How TLS is set up: the trigger's own certificates only count beside a mode, and then the server's must be right.
+    fn tls(&self) -> TlsOptions {
+        let unsafe_ssl = self.unsafe_ssl && matches!(self.cloud, CloudLogin::None | CloudLogin::Google(_));
+        if !self.authentication.is_on() {
+            return TlsOptions { insecure: unsafe_ssl, ..TlsOptions::default() };
         }
+        let own = self.authentication.has("tls") || self.authentication.has_ca();
+        self.authentication.tls_beside_ca(self.unsafe_ssl && !own)
     }
 }
 
@@ -125,23 +137,18 @@ impl Trigger for Prometheus {
         Specs::one(MetricSpec::external(METRIC_NAME, Target::Float(self.threshold)))
     }
 
-    fn connect(self, context: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
-        if let Some(unsupported) = self.unsupported(context) {
-            return Err(SourceError::new(ErrorKind::Unsupported, unsupported));
-        }
-        let own_tls = self.authentication.is_on() && (self.authentication.has("tls") || self.authentication.has_ca());
-        let mut tls = self.authentication.tls(self.unsafe_ssl && !own_tls);
-        if !own_tls {
-            tls.ca = None;
-        }
-        let client = sources.http.client(&sources.tls, &tls)?;
+    fn connect(self, _: &Context, sources: &Sources) -> Result<Box<dyn Scaler>, SourceError> {
+        let client = sources.http.client(&sources.tls, &self.tls())?;
         let timeout = if self.timeout.is_zero() { sources.settings.timeout } else { self.timeout };
-        Ok(Box::new(Server { client, timeout, trigger: self }))
+        let login = if self.authentication.is_on() { CloudLogin::None } else { self.cloud.clone() };
+        let sender = login.sender(&self.aws_region, timeout, sources)?;
+        Ok(Box::new(Server { client, sender, timeout, trigger: self }))
     }
 }
 
 struct Server {
     client: Arc<Client>,
+    sender: Sender,
     timeout: Duration,
     trigger: Prometheus,
 }
@@ -158,7 +165,7 @@ impl Scaler for Server {
                 .map_err(|_| SourceError::configuration(format!("the value of {name} cannot be a header's")))?;
             request = request.header(name, value);
         }
-        let answer = http::send(self.trigger.authentication.with_authorization(request)?).await?;
+        let answer = self.sender.send(self.trigger.authentication.with_authorization(request)?).await?;
         if !answer.status.is_success() {
             let message = format!("prometheus query api returned error. status: {}", answer.status.as_u16());
             return Err(SourceError::new(http::status_kind(answer.status), message));
@@ -238,9 +245,12 @@ impl Prometheus {
 
 #[cfg(test)]
 mod tests {
+    use keda_core::api::PodIdentity;
     use keda_core::metadata::{Inputs, parse};
 
     use super::*;
+    use crate::client::aws::AwsLogin;
+    use crate::client::gcp::GcpLogin;
 
     fn prometheus(more: &[(&str, &str)]) -> (Prometheus, Vec<String>) {
         let required = [("serverAddress", "http://p:9090"), ("query", "up{a=\"b\"}"), ("threshold", "100")];
@@ -260,11 +270,33 @@ mod tests {
     }
 
     #[test]
-    fn a_region_of_aws_only_counts_without_a_mode() {
-        let unsupported = |more: &[(&str, &str)]| prometheus(more).0.unsupported(&Context::default());
-        let region = ("awsRegion", "eu-west-1");
-        assert!(unsupported(&[region]).is_some_and(|why| why.contains("awsRegion")));
-        assert_eq!(unsupported(&[region, ("authModes", "basic")]), None);
+    fn the_last_cloud_that_has_what_it_wants_is_asked() {
+        let login = |more: &[(&str, &str)], secrets: &[(&str, &str)], provider: &str| {
+            let required = [("serverAddress", "http://p:9090"), ("query", "up"), ("threshold", "100")];
+            let inputs = Inputs::from_metadata(required.iter().chain(more).copied())
+                .with_authentication(secrets.iter().copied());
+            let identity = PodIdentity { provider: provider.into(), ..PodIdentity::default() };
+            let context = Context { pod_identity: Some(identity), ..Context::default() };
+            let (prometheus, problems) = parse::<Prometheus>(&inputs, &context);
+            problems.into_iter().next().map_or(Ok(prometheus.cloud), |problem| Err(problem.message))
+        };
+        let google = ("GoogleApplicationCredentials", "{}");
+        let keys = [google, ("awsAccessKeyID", "id"), ("awsSecretAccessKey", "hunter2")];
+        assert_eq!(login(&[("awsRegion", "eu-west-1")], &[], "none"), Ok(CloudLogin::None));
+        assert_eq!(login(&[("identityOwner", "operator")], &[], "none"), Ok(CloudLogin::Aws(AwsLogin::Process)));
+        assert!(matches!(login(&[], &keys, "none"), Ok(CloudLogin::Aws(AwsLogin::Keys { .. }))));
+        assert!(matches!(login(&[], &keys[..2], "none"), Ok(CloudLogin::Google(GcpLogin::Key(_)))));
+        assert_eq!(login(&[], &[], "gcp"), Ok(CloudLogin::Google(GcpLogin::Process)));
+        let azure =
+            |cloud, url| login(&[("cloud", cloud), ("azureManagedPrometheusResourceURL", url)], &[], "azure-workload");
+        let resource = |login| match login {
+            Ok(CloudLogin::Azure(_, resource)) => resource,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(resource(azure("azurechinacloud", "")), "https://prometheus.monitor.azure.cn");
+        assert_eq!(resource(azure("Private", "https://own/.default")), "https://own");
+        assert!(azure("Private", "").is_err_and(|message| message.contains("must be provided for Private cloud type")));
+        assert!(azure("AzureGermanCloud", "").is_err_and(|message| message.contains("not available in cloud")));
     }
 
     #[test]
