@@ -29,8 +29,8 @@ pub use job::{JobPlan, plan_job};
 use self::trigger::{Surroundings, resolve_trigger};
 use crate::client::Sources;
 use crate::review;
-use crate::sampler::{Query, guarded};
-use crate::trigger::{Scaler, Specs};
+use crate::sampler::{Built, Query, guarded};
+use crate::trigger::Specs;
 
 /// What is done with lookups, once or several times.
 pub type Step<'a> = dyn FnMut(&dyn Lookup) + Send + 'a;
@@ -180,7 +180,7 @@ pub async fn describe(
     references: &SharedReferences,
     sources: &Sources,
 ) -> Result<Vec<MetricSpec>, SourceError> {
-    guarded(async { connect(object, index, &**references, sources).await?.describe().await }).await
+    guarded(async { connect(object, index, &**references, sources).await?.scaler.describe().await }).await
 }
 
 async fn connect(
@@ -188,7 +188,7 @@ async fn connect(
     index: usize,
     references: &dyn ReferenceSource,
     sources: &Sources,
-) -> Result<Box<dyn Scaler>, SourceError> {
+) -> Result<Built, SourceError> {
     let trigger = object.spec.triggers.get(index).ok_or_else(|| SourceError::configuration("the trigger is gone"))?;
     let mut found = None;
     // What a trigger does not ask for need not be looked up.
@@ -207,7 +207,9 @@ async fn connect(
     let (parsed, problems) = found.unwrap_or_default();
     let error = problems.into_iter().find(|problem| problem.severity == Severity::Error);
     match (error, parsed) {
-        (None, Some((parsed, context))) => parsed.connect(&context, sources),
+        (None, Some((parsed, context))) => {
+            Ok(Built { fingerprint: parsed.fingerprint, scaler: parsed.connect(&context, sources)? })
+        }
         (Some(problem), _) => Err(SourceError::configuration(problem.message)),
         (None, None) => Err(SourceError::configuration(format!("no scaler found for type: {}", trigger.r#type))),
     }

@@ -6,10 +6,15 @@
 //! A failed reading rebuilds the scaler, secrets included, and is tried once more before it counts as failed. Who asks
 //! without an interval only gets what it asks for with [`Sampler::read`], and what is read for others.
 //!
+//! Each of those who share a query can rebuild its scaler, and they take turns: one whose own secrets are gone does not
+//! hold the others up, and is told of it itself. One whose secrets have changed asks something else from then on, and
+//! gets a query of its own, or shares that of others who ask the same by then.
+//!
 //! A source that speaks up by itself is listened to as long as somebody has an interval ([`Push`]).
 
 mod pushes;
 mod reading;
+mod state;
 mod timetable;
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,10 +29,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::client::notices::Notice;
-use crate::trigger::{Memory, Push, Scaler};
+use crate::trigger::{Push, Scaler};
 use pushes::Listening;
-use reading::Finished;
 pub(crate) use reading::guarded;
+use reading::{Finished, Moved};
+use state::{Participant, State};
 use timetable::Timetable;
 
 /// Readings in progress at the same time.
@@ -40,7 +46,21 @@ pub fn wall_clock() -> jiff::Timestamp {
 }
 
 /// Makes the scaler of a query, with secrets resolved anew.
-pub type Build = Arc<dyn Fn() -> BoxFuture<'static, Result<Box<dyn Scaler>, SourceError>> + Send + Sync>;
+pub type Build = Arc<dyn Fn() -> BoxFuture<'static, Result<Built, SourceError>> + Send + Sync>;
+
+/// A scaler that was made.
+pub struct Built {
+    /// What it asks: something else than before where a secret has changed.
+    pub fingerprint: u128,
+    /// The scaler.
+    pub scaler: Box<dyn Scaler>,
+}
+
+impl fmt::Debug for Built {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Built")
+    }
+}
 
 /// Who asks: an object, and the position of its trigger.
 pub type Subscriber = (ObjectKey, usize);
@@ -170,32 +190,13 @@ struct Task {
     done: mpsc::WeakUnboundedSender<Command>,
     output: mpsc::UnboundedSender<Report>,
     queries: HashMap<u128, Box<State>>,
+    /// The query of each subscriber; another one than it asked for where its secrets have changed since.
     subscriptions: BTreeMap<Subscriber, u128>,
     timetable: Timetable,
     permits: Arc<Semaphore>,
     epoch: Instant,
     /// Queries that were begun.
     lives: u64,
-}
-
-/// One query.
-struct State {
-    /// Tells it from an earlier one with the same fingerprint.
-    life: u64,
-    build: Build,
-    subscribers: Vec<(Subscriber, Option<Duration>)>,
-    scaler: Option<Arc<dyn Scaler>>,
-    /// `None` while a reading has it.
-    memory: Option<Memory>,
-    reading: bool,
-    listening: Listening,
-}
-
-impl State {
-    /// The shortest interval; `None` when all are content with what they ask for.
-    fn interval(&self) -> Option<Duration> {
-        self.subscribers.iter().filter_map(|(_, interval)| *interval).min()
-    }
 }
 
 impl Task {
@@ -253,45 +254,35 @@ impl Task {
         if self.subscriptions.get(&subscriber) != Some(&fingerprint) {
             self.leave(&subscriber);
         }
+        self.join(fingerprint, Participant { subscriber, asked: fingerprint, interval, build });
+    }
+
+    /// Has somebody share a query, which is begun if there is none.
+    fn join(&mut self, fingerprint: u128, participant: Participant) {
+        let is_polled = participant.interval.is_some();
         self.lives += 1;
-        let life = self.lives;
-        let state = self.queries.entry(fingerprint).or_insert_with(|| {
-            Box::new(State {
-                life,
-                build: Arc::clone(&build),
-                subscribers: Vec::new(),
-                scaler: None,
-                memory: Some(Memory::default()),
-                reading: false,
-                listening: Listening::NotYet,
-            })
-        });
-        // The newest knows the newest manifests.
-        state.build = build;
-        state.subscribers.retain(|(known, _)| *known != subscriber);
-        state.subscribers.push((subscriber.clone(), interval));
-        self.subscriptions.insert(subscriber, fingerprint);
-        match interval {
-            Some(_) => self.read(fingerprint, None),
-            None => self.settle(fingerprint),
+        let state = self.queries.entry(fingerprint).or_insert_with(|| Box::new(State::new(self.lives)));
+        self.subscriptions.insert(participant.subscriber.clone(), fingerprint);
+        state.join(participant);
+        match is_polled {
+            true => self.read(fingerprint, None),
+            false => self.settle(fingerprint),
         }
     }
 
     fn leave(&mut self, subscriber: &Subscriber) {
         let Some(fingerprint) = self.subscriptions.remove(subscriber) else { return };
         let Some(state) = self.queries.get_mut(&fingerprint) else { return };
-        state.subscribers.retain(|(known, _)| known != subscriber);
-        if state.subscribers.is_empty() {
-            self.queries.remove(&fingerprint);
-            self.timetable.cancel(fingerprint);
-        } else {
-            self.settle(fingerprint);
-        }
+        state.leave(subscriber);
+        self.settle(fingerprint);
     }
 
-    /// Leaves a query alone that nobody wants read at an interval any more.
+    /// Ends a query that nobody shares, and leaves one alone that nobody wants read at an interval any more.
     fn settle(&mut self, fingerprint: u128) {
-        if let Some(state) = self.queries.get_mut(&fingerprint).filter(|state| state.interval().is_none()) {
+        if self.queries.get(&fingerprint).is_some_and(|state| state.participants.is_empty()) {
+            self.queries.remove(&fingerprint);
+            self.timetable.cancel(fingerprint);
+        } else if let Some(state) = self.queries.get_mut(&fingerprint).filter(|state| state.interval().is_none()) {
             state.listening = Listening::NotYet;
             self.timetable.cancel(fingerprint);
         }
@@ -315,7 +306,8 @@ impl Task {
             return;
         }
         let job = reading::Job {
-            build: Arc::clone(&state.build),
+            fingerprint,
+            builds: state.builds(),
             scaler: state.scaler.clone(),
             memory: state.memory.take().unwrap_or_default(),
             listen: interval.is_some() && matches!(state.listening, Listening::NotYet),
@@ -339,20 +331,34 @@ impl Task {
         let commands = self.done.clone();
         let Some(state) = self.state_in(fingerprint, life) else { return };
         state.reading = false;
-        state.scaler = finished.scaler;
         state.memory = Some(finished.memory);
+        state.turn = state.turn.wrapping_add(finished.built);
+        state.scaler = finished.scaler;
         if state.interval().is_some()
             && let Some(pushes) = finished.pushes
             && matches!(state.listening, Listening::NotYet)
         {
             state.listening = Listening::to(pushes, fingerprint, life, commands);
         }
+        for moved in finished.moved {
+            self.part(fingerprint, moved);
+        }
+        let Some(state) = self.state_in(fingerprint, life) else { return };
+        let Some(result) = finished.result else {
+            // All who could have made a scaler ask something else by now.
+            return self.read(fingerprint, None);
+        };
         let mut notices = finished.notices;
-        let reports = state.subscribers.iter().map(|(subscriber, _)| {
+        let reports = state.participants.iter().map(|participant| {
+            let refusal = finished.refused.iter().find(|(subscriber, _)| *subscriber == participant.subscriber);
+            let result = match (&result, refusal) {
+                (Err(_), Some((_, refusal))) => Err(refusal.clone()),
+                (result, _) => (*result).clone(),
+            };
             Report::Sampled(Sampled {
-                subscriber: subscriber.clone(),
-                fingerprint,
-                result: finished.result.clone(),
+                subscriber: participant.subscriber.clone(),
+                fingerprint: participant.asked,
+                result,
                 took: finished.took,
                 late: finished.late,
                 notices: std::mem::take(&mut notices),
@@ -362,12 +368,27 @@ impl Task {
         self.tell(reports);
     }
 
+    /// Has somebody whose secrets have changed leave a query for the one that it asks by now.
+    fn part(&mut self, fingerprint: u128, moved: Moved) {
+        let Some(state) = self.queries.get_mut(&fingerprint) else { return };
+        let Some(participant) = state.leave(&moved.subscriber) else { return };
+        let memory = if state.participants.is_empty() { state.memory.take() } else { None };
+        self.settle(fingerprint);
+        self.lives += 1;
+        let (life, scaler) = (self.lives, Some(moved.scaler));
+        let begin = || State { scaler, memory: Some(memory.unwrap_or_default()), ..State::new(life) };
+        self.queries.entry(moved.fingerprint).or_insert_with(|| Box::new(begin()));
+        self.join(moved.fingerprint, participant);
+        // Also where it has no interval: it waits for the reading that has just been made.
+        self.read(moved.fingerprint, None);
+    }
+
     /// A source spoke up: those who have an interval hear of it.
     fn pushed(&mut self, fingerprint: u128, life: u64, push: &Push) {
         let Some(state) = self.state_in(fingerprint, life) else { return };
-        let listeners = state.subscribers.iter().filter(|(_, interval)| interval.is_some());
-        let reports = listeners.map(|(subscriber, _)| {
-            Report::Pushed(Pushed { subscriber: subscriber.clone(), fingerprint, push: push.clone() })
+        let listeners = state.participants.iter().filter(|participant| participant.interval.is_some());
+        let reports = listeners.map(|Participant { subscriber, asked, .. }| {
+            Report::Pushed(Pushed { subscriber: subscriber.clone(), fingerprint: *asked, push: push.clone() })
         });
         let reports: Vec<Report> = reports.collect();
         self.tell(reports);

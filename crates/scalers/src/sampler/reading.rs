@@ -11,16 +11,22 @@ use keda_core::sample::{ErrorKind, Reading, SourceError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::Build;
+use super::{Build, Built, Subscriber};
 use crate::client::notices::{self, Notice};
 use crate::trigger::{Memory, Push, Scaler};
 
 /// Time after which setting up and reading a source have failed, whatever the source's own limits.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often a source is read before a failure counts.
+const TRIES: usize = 2;
+
 /// A reading that is to be made.
 pub(super) struct Job {
-    pub(super) build: Build,
+    /// What is asked.
+    pub(super) fingerprint: u128,
+    /// Who makes scalers, in this order.
+    pub(super) builds: Vec<(Subscriber, Build)>,
     /// The scaler of the last reading, if that went well.
     pub(super) scaler: Option<Arc<dyn Scaler>>,
     pub(super) memory: Memory,
@@ -34,7 +40,14 @@ pub(super) struct Job {
 pub(super) struct Finished {
     pub(super) scaler: Option<Arc<dyn Scaler>>,
     pub(super) memory: Memory,
-    pub(super) result: Result<Reading, SourceError>,
+    /// `None` where nobody was left who asks this.
+    pub(super) result: Option<Result<Reading, SourceError>>,
+    /// How many scalers were to be made.
+    pub(super) built: usize,
+    /// Those who could not make one, and why.
+    pub(super) refused: Vec<(Subscriber, SourceError)>,
+    /// Those who ask something else by now.
+    pub(super) moved: Vec<Moved>,
     pub(super) took: Duration,
     /// How much later than it was due it began.
     pub(super) late: Option<Duration>,
@@ -44,11 +57,27 @@ pub(super) struct Finished {
     pub(super) pushes: Option<Option<BoxStream<'static, Push>>>,
 }
 
+/// One whose secrets have changed, what it asks by now, and the scaler for that.
+pub(super) struct Moved {
+    pub(super) subscriber: Subscriber,
+    pub(super) fingerprint: u128,
+    pub(super) scaler: Arc<dyn Scaler>,
+}
+
 impl Finished {
-    fn failed(message: &str, memory: Memory) -> Self {
-        let result = Err(SourceError::new(ErrorKind::Unreachable, message));
-        let took = Duration::ZERO;
-        Finished { scaler: None, memory, result, took, late: None, notices: Vec::new(), pushes: None }
+    fn new(memory: Memory) -> Self {
+        Finished {
+            scaler: None,
+            memory,
+            result: None,
+            built: 0,
+            refused: Vec::new(),
+            moved: Vec::new(),
+            took: Duration::ZERO,
+            late: None,
+            notices: Vec::new(),
+            pushes: None,
+        }
     }
 }
 
@@ -56,43 +85,83 @@ impl Job {
     /// Reads, and after a failure sets the source up anew and reads once more.
     pub(super) async fn run(self, permits: Arc<Semaphore>) -> Finished {
         let Ok(_permit) = tokio::time::timeout(PATIENCE, permits.acquire_owned()).await else {
-            return Finished::failed("too many sources do not answer", self.memory);
+            let error = SourceError::new(ErrorKind::Unreachable, "too many sources do not answer");
+            return Finished { result: Some(Err(error)), ..Finished::new(self.memory) };
         };
         let (finished, notices) = notices::collect(self.read()).await;
         Finished { notices, ..finished }
     }
 
-    async fn read(mut self) -> Finished {
+    async fn read(self) -> Finished {
         let started = Instant::now();
-        let late = self.due.map(|due| started.saturating_duration_since(due));
-        let mut pushes = None;
-        let mut tries = 2;
-        let result = loop {
-            tries -= 1;
-            let mut was_set_up = false;
-            let reading = async {
-                let scaler = match &self.scaler {
-                    Some(scaler) => Arc::clone(scaler),
-                    None => Arc::from((self.build)().await?),
-                };
-                was_set_up = true;
-                if self.listen && pushes.is_none() {
-                    pushes = Some(scaler.pushes());
+        let mut finished = Finished::new(self.memory);
+        finished.late = self.due.map(|due| started.saturating_duration_since(due));
+        let mut builds = self.builds.into_iter();
+        let mut known = self.scaler;
+        for _ in 0..TRIES {
+            let scaler = match known.take() {
+                Some(scaler) => scaler,
+                None => match finished.build(self.fingerprint, &mut builds).await {
+                    Some(scaler) => scaler,
+                    None => break,
+                },
+            };
+            let result = guarded(async {
+                if self.listen && finished.pushes.is_none() {
+                    finished.pushes = Some(scaler.pushes());
                 }
-                let reading = scaler.sample(&mut self.memory).await?;
-                Ok((scaler, reading))
-            };
-            let (scaler, result) = match guarded(reading).await {
-                Ok((scaler, reading)) => (Some(scaler), Ok(reading)),
-                Err(error) => (None, Err(error)),
-            };
-            self.scaler = scaler;
-            if result.is_ok() || !was_set_up || tries == 0 || started.elapsed() > PATIENCE / 2 {
-                break result;
+                scaler.sample(&mut finished.memory).await
+            });
+            let result = result.await;
+            let is_read = result.is_ok();
+            finished.result = Some(result);
+            if is_read {
+                finished.scaler = Some(scaler);
+                break;
             }
-        };
-        let (took, notices) = (started.elapsed(), Vec::new());
-        Finished { scaler: self.scaler, memory: self.memory, result, took, late, notices, pushes }
+            if started.elapsed() > PATIENCE / 2 {
+                break;
+            }
+        }
+        finished.took = started.elapsed();
+        finished
+    }
+}
+
+impl Finished {
+    /// The scaler of the next one who can make one that asks `fingerprint`.
+    async fn build(
+        &mut self,
+        fingerprint: u128,
+        builds: &mut impl Iterator<Item = (Subscriber, Build)>,
+    ) -> Option<Arc<dyn Scaler>> {
+        for (subscriber, build) in builds {
+            let is_known = self.refused.iter().any(|(refused, _)| *refused == subscriber)
+                || self.moved.iter().any(|moved| moved.subscriber == subscriber);
+            if is_known {
+                continue;
+            }
+            self.built += 1;
+            match guarded(async { build().await }).await {
+                Ok(Built { fingerprint: same, scaler }) if same == fingerprint => return Some(Arc::from(scaler)),
+                Ok(Built { fingerprint, scaler }) => {
+                    self.moved.push(Moved { subscriber, fingerprint, scaler: Arc::from(scaler) });
+                    // What failed before may be the fault of the one who is gone.
+                    self.result = None;
+                }
+                Err(error) => {
+                    let kind = error.kind;
+                    self.refused.push((subscriber, error));
+                    let message = "it cannot be set up for another object that asks the same";
+                    self.result.get_or_insert_with(|| Err(SourceError::new(kind, message)));
+                    // Where one finds nobody, the next one does not either.
+                    if kind == ErrorKind::Unreachable {
+                        return None;
+                    }
+                }
+            }
+        }
+        None
     }
 }
 

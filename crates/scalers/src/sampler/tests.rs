@@ -8,6 +8,7 @@ use keda_core::sample::{ErrorKind, Sample};
 
 use super::*;
 use crate::client::notices::note;
+use crate::trigger::Memory;
 
 /// A source that counts its readings and can fail or panic.
 #[derive(Default)]
@@ -71,16 +72,22 @@ fn object(name: &str) -> ObjectKey {
 }
 
 fn query(source: &Arc<Source>, interval: u64) -> Query {
+    Query { fingerprint: 77, interval: Some(Duration::from_secs(interval)), build: asks(77, source) }
+}
+
+/// Makes scalers that ask `source` what has this fingerprint.
+fn asks(fingerprint: u128, source: &Arc<Source>) -> Build {
     let source = Arc::clone(source);
-    Query {
-        fingerprint: 77,
-        interval: Some(Duration::from_secs(interval)),
-        build: Arc::new(move || {
-            source.builds.fetch_add(1, Ordering::SeqCst);
-            let reader: Box<dyn Scaler> = Box::new(Reader(Arc::clone(&source)));
-            async { Ok(reader) }.boxed()
-        }),
-    }
+    Arc::new(move || {
+        source.builds.fetch_add(1, Ordering::SeqCst);
+        let scaler = Box::new(Reader(Arc::clone(&source)));
+        async move { Ok(Built { fingerprint, scaler }) }.boxed()
+    })
+}
+
+/// Cannot make a scaler.
+fn lacks(message: &'static str) -> Build {
+    Arc::new(move || async move { Err(SourceError::configuration(message)) }.boxed())
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,12 +167,63 @@ async fn a_fault_while_a_source_is_set_up_does_not_silence_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_who_cannot_set_the_source_up_holds_up_nobody_and_hears_of_it_alone() {
+    let (output, mut sampled) = mpsc::unbounded_channel();
+    let sampler = Sampler::start(output);
+    let source = Arc::new(Source::default());
+    sampler.subscribe((object("jobs"), 0), query(&source, 30));
+    sampler.subscribe((object("mail"), 0), Query { build: lacks("the Secret of mail is gone"), ..query(&source, 30) });
+    for _ in 0..2 {
+        assert!(reading(&mut sampled).await.result.is_ok());
+    }
+    *source.script.lock().unwrap() = vec!["down", "down"];
+    for _ in 0..3 {
+        let failed = [reading(&mut sampled).await, reading(&mut sampled).await];
+        let messages = failed.map(|sampled| (sampled.subscriber.0.name, sampled.result.map_err(|error| error.message)));
+        for (name, result) in messages {
+            match (name.as_str(), result) {
+                (_, Ok(_)) => {}
+                ("jobs", Err(message)) => assert_eq!(message, "down"),
+                (_, Err(message)) => assert!(["down", "the Secret of mail is gone"].contains(&message.as_str())),
+            }
+        }
+    }
+    let last = [reading(&mut sampled).await, reading(&mut sampled).await];
+    assert!(last.iter().all(|sampled| sampled.result.is_ok()), "whoever can sets the source up again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_something_else_by_now_is_read_apart() {
+    let (output, mut sampled) = mpsc::unbounded_channel();
+    let sampler = Sampler::start(output);
+    let (old, new) = (Arc::new(Source::default()), Arc::new(Source::default()));
+    *old.script.lock().unwrap() = vec!["denied"; 100];
+    for name in ["jobs", "mail"] {
+        sampler.subscribe((object(name), 0), Query { build: asks(78, &new), ..query(&old, 30) });
+    }
+    sampler.subscribe((object("stale"), 0), query(&old, 30));
+    let mut counts = BTreeMap::new();
+    for _ in 0..12 {
+        let sampled = reading(&mut sampled).await;
+        assert_eq!(sampled.fingerprint, 77, "what it asked for");
+        let name = sampled.subscriber.0.name;
+        assert_eq!(sampled.result.is_ok(), name != "stale");
+        *counts.entry(name).or_insert(0) += 1;
+    }
+    assert!(counts.values().all(|count| *count >= 3), "{counts:?}");
+    assert!(
+        new.builds.load(Ordering::SeqCst) <= 2 && new.readings.load(Ordering::SeqCst) <= 8,
+        "they share what they ask"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_trigger_that_is_gone_is_not_read_while_its_neighbour_is() {
     let (output, mut sampled) = mpsc::unbounded_channel();
     let sampler = Sampler::start(output);
     let (one, other) = (Arc::new(Source::default()), Arc::new(Source::default()));
     sampler.subscribe((object("jobs"), 0), query(&one, 1));
-    sampler.subscribe((object("jobs"), 1), Query { fingerprint: 78, ..query(&other, 1) });
+    sampler.subscribe((object("jobs"), 1), Query { fingerprint: 78, build: asks(78, &other), ..query(&other, 1) });
     sampler.retain(&object("jobs"), vec![0]);
     for _ in 0..5 {
         assert_eq!(reading(&mut sampled).await.subscriber.1, 0);
