@@ -33,9 +33,12 @@ pub(crate) fn run(flags: &AdapterFlags) -> anyhow::Result<u8> {
     })
 }
 
-/// The flags about logs, with what this program alone makes of a deprecated one.
+/// The flags about logs, with what this program alone makes of deprecated ones: they come first.
 fn logs(flags: &CommonFlags) -> CommonFlags {
     let mut flags = flags.clone();
+    if flags.v.is_some_and(|number| number > 0) {
+        flags.zap_log_level = Some("debug".to_string());
+    }
     if flags.logtostderr {
         flags.zap_encoder = Some("console".to_string());
     }
@@ -210,9 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn a_deprecated_flag_makes_logs_for_people() {
+    fn deprecated_flags_about_logs_come_first() {
         let encoder = |arguments: &[&str]| logs(&flags(arguments).common).zap_encoder;
         assert_eq!(encoder(&["--logtostderr=true", "--zap-encoder=json"]).as_deref(), Some("console"));
         assert_eq!(encoder(&["--logtostderr=false"]), None);
+        let level = |arguments: &[&str]| logs(&flags(arguments).common).zap_log_level;
+        assert_eq!(level(&["--v=4", "--zap-log-level=info"]).as_deref(), Some("debug"));
+        assert_eq!(level(&["--v=0", "--zap-log-level=error"]).as_deref(), Some("error"));
     }
 }

@@ -210,7 +210,7 @@ pub(crate) struct WebhooksFlags {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CommonFlags {
     /// How to reach the cluster [default: KUBECONFIG, or the service account of the pod]
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// debug, info, error, panic, or a number above 0
     #[arg(long)]
@@ -302,7 +302,7 @@ mod tests {
         let operator = OperatorFlags::parse_from(operator);
         assert!(!operator.leader_elect);
         assert_eq!(operator.ca_dir, [PathBuf::from("/a"), PathBuf::from("/b")]);
-        let webhooks = ["keda-admission-webhooks", "--cert-dir=/certs", "--cert-dir=/other"];
+        let webhooks = ["keda-admission-webhooks", "--kubeconfig=", "--cert-dir=/certs", "--cert-dir=/other"];
         assert_eq!(WebhooksFlags::parse_from(webhooks).cert_dir, PathBuf::from("/other"));
     }
 

@@ -15,15 +15,9 @@ use crate::clock;
 
 /// Begins to log to standard error as the flags say.
 pub(crate) fn start(flags: &CommonFlags) {
-    let level = match flags.zap_log_level.as_deref() {
-        Some("error" | "panic") => Level::ERROR,
-        Some("debug") => Level::DEBUG,
-        Some(text) if text.parse::<u8>().is_ok_and(|number| number > 0) => Level::DEBUG,
-        _ if flags.zap_devel || flags.v.is_some_and(|number| number > 0) => Level::DEBUG,
-        _ => Level::INFO,
-    };
+    let level = level(flags);
     let console = match flags.zap_encoder.as_deref() {
-        Some(encoder) => encoder == "console",
+        Some(encoder) => encoder.eq_ignore_ascii_case("console"),
         None => flags.zap_devel,
     };
     let layout = Layout { console, time: Time::of(&flags.zap_time_encoding) };
@@ -40,6 +34,18 @@ pub(crate) fn start(flags: &CommonFlags) {
     use tracing_subscriber::util::SubscriberInitExt;
     let layer = tracing_subscriber::fmt::layer().event_format(layout).with_writer(std::io::stderr).with_filter(filter);
     let _ = tracing_subscriber::registry().with(layer).try_init();
+}
+
+/// The words count in any case, as with zap. Whoever asks for a level gets that one, for people or not.
+fn level(flags: &CommonFlags) -> Level {
+    match flags.zap_log_level.as_deref().map(str::to_ascii_lowercase).as_deref() {
+        Some("error" | "panic") => Level::ERROR,
+        Some("info") => Level::INFO,
+        Some("debug") => Level::DEBUG,
+        Some(text) if text.parse::<u32>().is_ok_and(|number| number > 0) => Level::DEBUG,
+        _ if flags.zap_devel || flags.v.is_some_and(|number| number > 0) => Level::DEBUG,
+        _ => Level::INFO,
+    }
 }
 
 struct Layout {
@@ -143,5 +149,25 @@ where
             line.extend(fields.others);
             writeln!(writer, "{}", Value::Object(line))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::flags::OperatorFlags;
+    use super::*;
+
+    #[test]
+    fn levels_are_named_as_zap_names_them() {
+        let level = |arguments: &[&str]| level(&OperatorFlags::parse_from(["keda"].iter().chain(arguments)).common);
+        assert_eq!(level(&[]), Level::INFO);
+        for (name, expected) in [("ERROR", Level::ERROR), ("Debug", Level::DEBUG), ("2", Level::DEBUG)] {
+            let flag = format!("--zap-log-level={name}");
+            assert_eq!(level(&[flag.as_str()]), expected, "{name}");
+        }
+        assert_eq!(level(&["--zap-devel"]), Level::DEBUG);
+        assert_eq!(level(&["--zap-devel", "--zap-log-level=info", "--v=4"]), Level::INFO, "what is asked for counts");
     }
 }

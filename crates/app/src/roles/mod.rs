@@ -57,7 +57,8 @@ fn is_operator(arguments: &[OsString]) -> bool {
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some(argument) => {
             let ours = ["--help", "--version"];
-            argument.starts_with("--") && !ours.contains(&argument)
+            // `-v` is the one flag of KEDA's that may be written with one dash.
+            (argument.starts_with("--") || argument.starts_with("-v")) && !ours.contains(&argument)
         }
         None => arguments.len() == 1 && settings::is_in_cluster(),
     }
@@ -75,6 +76,7 @@ mod tests {
     #[test]
     fn the_programs_name_and_a_missing_command_choose_the_role() {
         assert!(matches!(role(&["/keda", "--leader-elect"]), Some(Role::Operator(_))));
+        assert!(matches!(role(&["/keda", "-v=2", "--leader-elect"]), Some(Role::Operator(_))));
         assert!(matches!(role(&["/keda-adapter", "--secure-port=6443"]), Some(Role::Adapter(_))));
         assert!(matches!(role(&["/keda-admission-webhooks"]), Some(Role::Webhooks(_))));
         for command in [&["keda", "up", "-f", "x"][..], &["keda", "--help"], &["keda", "-h"], &["keda", "--version"]] {

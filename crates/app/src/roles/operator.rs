@@ -126,7 +126,7 @@ pub(super) fn metrics() -> anyhow::Result<Metrics> {
 
 /// The client for the cluster that a flag, the environment or the pod names; its requests are counted.
 pub(super) async fn client(flags: &CommonFlags, metrics: &Metrics) -> anyhow::Result<kube::Client> {
-    let config = match &flags.kubeconfig {
+    let config = match flags.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(path)
                 .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;

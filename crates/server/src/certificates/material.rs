@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,20 @@ pub fn inspect(data: Option<&BTreeMap<String, ByteString>>, names: &Names, now: 
         Ok(material) => Verdict::Valid(material),
         Err(reason) => Verdict::Renew(reason),
     }
+}
+
+/// The identity in the data of a Secret as long as it is valid, whether it is to be renewed or not.
+pub(super) fn usable(data: &BTreeMap<String, ByteString>, now: Timestamp) -> Option<Arc<Identity>> {
+    let pem = |key: &str| data.get(key).map(|ByteString(bytes)| bytes.as_slice());
+    let identity = Identity::from_pem(pem(CERTIFICATE)?, pem(KEY)?, pem(CA_CERTIFICATE)?).ok()?;
+    validity(identity.chain().first()?)?.contains(&now.as_second()).then(|| Arc::new(identity))
+}
+
+/// From when to when a certificate is valid, in seconds since the epoch.
+fn validity(certificate: &CertificateDer<'_>) -> Option<Range<i64>> {
+    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+    let validity = certificate.validity();
+    Some(validity.not_before.timestamp()..validity.not_after.timestamp())
 }
 
 fn check(data: Option<&BTreeMap<String, ByteString>>, names: &Names, now: Timestamp) -> Result<Material, String> {

@@ -37,6 +37,18 @@ fn what_is_generated_is_valid_for_three_quarters_of_a_year() {
 }
 
 #[test]
+fn what_is_to_be_renewed_can_be_served_until_it_expires() {
+    let start = now();
+    let data = generate(&names(), start).unwrap().data;
+    let in_days = |days: i64| Timestamp::from_second(start.as_second() + days * DAY).unwrap();
+    let is_usable = |days: i64| usable(&data, in_days(days)).is_some();
+    assert_eq!([-1, 0, 300, 364, 366].map(is_usable), [false, true, true, true, false]);
+    let mut without_key = data.clone();
+    without_key.remove(KEY);
+    assert!(usable(&without_key, start).is_none());
+}
+
+#[test]
 fn what_is_damaged_is_renewed() {
     let (data, other) = (generate(&names(), now()).unwrap().data, generate(&names(), now()).unwrap().data);
     let with = |key: &str, value: Option<&ByteString>| {

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::{API_SERVICE, Trusting, write_secret};
-use super::material::{Material, Names, Verdict, inspect};
+use super::material::{Material, Names, Verdict, inspect, usable};
 use super::{CertificateError, bundle, generate};
 use crate::tls::Identity;
 use crate::watch_one::{Seen, watch_one};
@@ -219,7 +219,14 @@ impl Rotation<'_> {
                 self.fresh = None;
                 self.follow(&material.identity, seen).await
             }
-            Verdict::Renew(reason) if seen.leader => {
+            Verdict::Renew(reason) => {
+                // Until somebody has renewed it, what there is will do.
+                if let Some(identity) = secret.and_then(|secret| usable(secret.data.as_ref()?, wall_clock())) {
+                    self.serve_first(&identity);
+                }
+                if !seen.leader {
+                    return Ok(None);
+                }
                 let latest = self.started + self.settings.patience;
                 if !self.knows_bundles(seen) && Instant::now() < latest {
                     return Ok(Some(latest));
@@ -227,7 +234,14 @@ impl Rotation<'_> {
                 tracing::info!(secret = self.settings.secret, reason, "making new certificates");
                 self.renew(secret, seen).await.map(|()| None)
             }
-            Verdict::Renew(_) => Ok(None),
+        }
+    }
+
+    /// Serves an identity where none is served: there is nothing to wait for.
+    fn serve_first(&self, identity: &Arc<Identity>) {
+        let serves = self.publish.borrow().is_some();
+        if !serves {
+            self.publish.send_replace(Some(Arc::clone(identity)));
         }
     }
 
@@ -240,9 +254,12 @@ impl Rotation<'_> {
         let material = self.fresh.insert(material).clone();
         let objects = self.trusting(seen);
         let was_trusted = objects.iter().any(|object| object.bundles().iter().any(|bundle| !bundle.is_empty()));
-        self.extend(&objects, material.identity.authorities()).await?;
-        if was_trusted {
-            tokio::time::sleep(self.settings.settle).await;
+        match self.extend(&objects, material.identity.authorities()).await {
+            Ok(()) if was_trusted => tokio::time::sleep(self.settings.settle).await,
+            Ok(()) => {}
+            Err(error) if was_trusted => return Err(error),
+            // Nobody was trusted so far, so that nothing breaks. It is tried again once the Secret is there.
+            Err(error) => tracing::warn!(%error, "the API server is not told of the new CA yet"),
         }
         let written = write_secret(&self.secrets, &self.settings.secret, secret, &material).await;
         if is_conflict(&written) {
@@ -253,6 +270,7 @@ impl Rotation<'_> {
 
     /// Serves what the Secret holds, once the API server trusts it.
     async fn follow(&mut self, identity: &Arc<Identity>, seen: &Observed) -> Result<Option<Instant>, CertificateError> {
+        self.serve_first(identity);
         let objects = self.trusting(seen);
         let authorities = identity.authorities();
         if seen.leader {
@@ -270,11 +288,7 @@ impl Rotation<'_> {
     /// Publishes an identity when it is time; returns when that will be, if later.
     fn swap(&mut self, identity: &Arc<Identity>, is_bundled: bool) -> Option<Instant> {
         let now = Instant::now();
-        let served = self.publish.borrow().clone();
-        let Some(served) = served else {
-            self.publish.send_replace(Some(identity.clone()));
-            return None;
-        };
+        let served = self.publish.borrow().clone()?;
         if served.is_same(identity) {
             self.pending = None;
             return None;

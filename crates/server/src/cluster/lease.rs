@@ -88,8 +88,14 @@ impl Election {
             let (acquire_time, lease_transitions) = (record.acquire_time.clone(), record.lease_transitions);
             return Some(Record { acquire_time, lease_transitions, ..mine });
         }
-        let is_free = record.holder().is_empty() || now >= *since + self.duration;
+        let is_free = record.holder().is_empty() || now >= *since + self.lifetime(record);
         is_free.then(|| Record { lease_transitions: record.lease_transitions + 1, ..mine })
+    }
+
+    /// How long a record holds after it was seen: as long as its holder says, who may have been told of other times.
+    fn lifetime(&self, record: &Record) -> Duration {
+        let seconds = u64::try_from(record.lease_duration_seconds).ok().filter(|seconds| *seconds > 0);
+        seconds.map_or(self.duration, Duration::from_secs)
     }
 
     /// The lease was written as we wanted.
@@ -101,7 +107,12 @@ impl Election {
     /// Whether this process may act as the leader.
     fn leads(&self, now: Duration) -> bool {
         let holds = self.observed.as_ref().is_some_and(|(record, _)| record.holder() == self.identity);
-        holds && self.renewed.is_some_and(|renewed| now < renewed + self.renew_deadline)
+        holds && !self.left(now).is_zero()
+    }
+
+    /// How long this process may go on as the leader without renewing.
+    fn left(&self, now: Duration) -> Duration {
+        self.renewed.map_or(Duration::ZERO, |renewed| (renewed + self.renew_deadline).saturating_sub(now))
     }
 }
 
@@ -138,8 +149,9 @@ pub(crate) async fn run(
     let mut changes = Box::pin(watching::watch(&cluster, &LEASES, &scope, trim));
     let mut held = None;
     loop {
+        // A leader whose request hangs steps down in time.
+        let limit = if *leading.borrow() { election.left(epoch.elapsed()) } else { settings.duration };
         let attempt = attempt(&cluster, &settings, &mut election, &mut held, epoch);
-        let limit = if *leading.borrow() { settings.renew_deadline } else { settings.duration };
         match tokio::time::timeout(limit, attempt).await {
             Ok(Err(error)) => tracing::warn!(%error, lease = %settings.name, "cannot read or write the lease"),
             Err(_) => tracing::warn!(lease = %settings.name, "the lease cannot be read or written in time"),
@@ -218,8 +230,10 @@ async fn attempt(
             election.won(record, begun);
             Ok(())
         }
-        // Somebody else was faster, and the Lease is read next time.
+        // Somebody else was faster; a leader who lost the lease that way must know at once.
         Err(error) if matches!(error.kind, super::ApiErrorKind::Conflict | super::ApiErrorKind::AlreadyExists) => {
+            let lease: Lease = cluster.get(&path).await?;
+            election.observe(lease.spec, epoch.elapsed());
             Ok(())
         }
         Err(error) => Err(error),
@@ -289,6 +303,28 @@ mod tests {
         assert_eq!(other.bid(at(17), Timestamp::UNIX_EPOCH), None);
         let second = other.bid(at(18), Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!((second.holder(), second.lease_transitions), ("other", 1));
+    }
+
+    #[test]
+    fn a_lease_holds_as_long_as_its_holder_says() {
+        let (mut one, mut other) = (election("one"), election("other"));
+        one.duration = at(60);
+        let first = one.bid(at(0), Timestamp::UNIX_EPOCH).unwrap();
+        other.observe(first.clone(), at(0));
+        assert_eq!(other.bid(at(59), Timestamp::UNIX_EPOCH), None);
+        assert!(other.bid(at(60), Timestamp::UNIX_EPOCH).is_some());
+        other.observe(Record { lease_duration_seconds: 0, ..first }, at(60));
+        assert_eq!(other.bid(at(74), Timestamp::UNIX_EPOCH), None, "one that says nothing holds as long as ours");
+        assert!(other.bid(at(75), Timestamp::UNIX_EPOCH).is_some());
+    }
+
+    #[test]
+    fn a_leader_waits_for_an_answer_no_longer_than_it_leads() {
+        let mut one = election("one");
+        assert_eq!(one.left(at(3)), Duration::ZERO);
+        let first = one.bid(at(3), Timestamp::UNIX_EPOCH).unwrap();
+        one.won(first, at(3));
+        assert_eq!([at(3), at(9), at(13), at(20)].map(|now| one.left(now)), [at(10), at(4), at(0), at(0)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -47,18 +47,17 @@ impl User {
 
     /// The user whom the front proxy names, if it names one.
     fn of_headers(names: &Headers, headers: &HeaderMap) -> Option<Self> {
-        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let first = |names: &[HeaderName]| {
-            let found = names.iter().filter_map(text).find(|value| !value.is_empty());
-            found.map(str::to_owned)
+            let values = names.iter().filter_map(|name| headers.get(name));
+            values.filter_map(text).find(|value| !value.is_empty()).map(str::to_owned)
         };
         let name = first(&names.username)?;
         let groups = names.group.iter().flat_map(|name| headers.get_all(name));
-        let groups = groups.filter_map(|value| value.to_str().ok()).map(str::to_owned).collect();
+        let groups = groups.filter_map(text).map(str::to_owned).collect();
         let mut extra = BTreeMap::<String, Vec<String>>::new();
         for (header, value) in headers {
             let key = names.extra_prefixes.iter().find_map(|prefix| header.as_str().strip_prefix(prefix.as_str()));
-            if let (Some(key), Ok(value)) = (key, value.to_str()) {
+            if let (Some(key), Some(value)) = (key, text(value)) {
                 let key = percent_decode_str(key).decode_utf8_lossy().into_owned();
                 extra.entry(key).or_default().push(value.to_owned());
             }
@@ -141,6 +140,11 @@ impl Authenticator {
     }
 }
 
+/// What the front proxy says in a header. Users and groups may have names in any script, which are sent as they are.
+fn text(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok()
+}
+
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
     let token = token.trim();
@@ -179,6 +183,18 @@ mod tests {
         );
         assert_eq!(user.extra["example.org/scope"], ["read"]);
         assert_eq!(User::of_headers(&names(), &headers(&[("X-Remote-Group", "one")])), None);
+    }
+
+    #[test]
+    fn names_may_be_of_any_script() {
+        let mut sent = HeaderMap::new();
+        for (name, value) in [("x-remote-user", "jürgen"), ("x-remote-group", "开发"), ("x-remote-extra-ort", "Köln")]
+        {
+            sent.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let user = User::of_headers(&names(), &sent).unwrap();
+        assert_eq!((user.name.as_str(), user.groups[0].as_str()), ("jürgen", "开发"));
+        assert_eq!(user.extra["ort"], ["Köln"]);
     }
 
     #[test]

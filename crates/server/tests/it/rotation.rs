@@ -167,6 +167,21 @@ async fn only_the_leader_writes() {
 }
 
 #[tokio::test]
+async fn what_is_soon_to_expire_is_served_until_it_is_renewed() {
+    let cluster = Cluster::start().await;
+    with_objects(&cluster);
+    let long_ago = keda_scalers::sampler::wall_clock().as_second() - 300 * 24 * 3600;
+    let old = keda_server::certificates::generate(&names(), jiff::Timestamp::from_second(long_ago).unwrap()).unwrap();
+    cluster.put(SECRET, json!({"metadata": {"namespace": "keda"}, "data": old.data()}));
+    let mut follower = replica(&cluster, false);
+    follower.identity.wait_for(Option::is_some).await.unwrap();
+    assert!(follower.identity.borrow_and_update().as_ref().unwrap().is_same(&old.identity));
+    follower.leader.send_replace(true);
+    let now = next(&cluster, &mut follower).await;
+    assert!(!now.is_same(&old.identity), "a leader renews it");
+}
+
+#[tokio::test]
 async fn objects_may_be_missing() {
     let cluster = Cluster::start().await;
     let mut leader = replica(&cluster, true);
