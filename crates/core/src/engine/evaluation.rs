@@ -99,7 +99,7 @@ fn worth(
 }
 
 /// A reading names metrics without `s<index>-`.
-fn sample_of(metric: &ExternalDefinition, trigger: &TriggerDefinition, reading: &Reading) -> Option<Sample> {
+pub(super) fn sample_of(metric: &ExternalDefinition, trigger: &TriggerDefinition, reading: &Reading) -> Option<Sample> {
     if let ([(_, sample)], [_]) = (reading.as_slice(), trigger.metrics.as_slice()) {
         return Some(*sample);
     }
@@ -169,10 +169,15 @@ impl Evaluation {
                 }
             }),
         };
-        let activation: f64 = modifiers.activation_target.parse().unwrap_or(0.0);
-        self.active = !self.failing && composite.as_ref().is_ok_and(|value| value.to_f64() > activation);
+        // What is no number neither activates nor puts to rest, as in KEDA; the HPA has its value all the same.
+        let activation = match modifiers.activation_target.as_str() {
+            "" => Some(0.0),
+            text => text.parse::<f64>().ok(),
+        };
+        let is_above = |value: &Quantity| activation.is_some_and(|activation| value.to_f64() > activation);
+        self.active = !self.failing && composite.as_ref().is_ok_and(is_above);
         self.active_metrics = if self.active { vec![COMPOSITE_METRIC.to_string()] } else { Vec::new() };
-        self.failing |= composite.is_err();
+        self.failing |= composite.is_err() || activation.is_none();
         self.composite = Some(composite);
     }
 

@@ -188,6 +188,11 @@ pub enum Input {
         /// Whether it worked.
         result: Result<(), String>,
     },
+    /// Nothing came of [`Effect::Scale`]: by then the target had other replicas than those that it was decided for.
+    Overtaken {
+        /// Of the effect.
+        id: u64,
+    },
 }
 
 /// What to do.

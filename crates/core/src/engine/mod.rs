@@ -143,6 +143,7 @@ impl Engine {
             Input::Outcome { id, result } => {
                 self.settle(now, id, result.map(|()| Observation::default()));
             }
+            Input::Overtaken { id } => self.overtaken(now, id),
         }
         let objects = &self.objects;
         self.asked.retain(|key| objects.get(key).is_some_and(|object| object.next_deadline().is_some()));
@@ -210,6 +211,14 @@ impl Engine {
     /// All objects, in order.
     pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         self.objects.keys()
+    }
+
+    /// Has an object decide anew whose decision was not carried out.
+    fn overtaken(&mut self, now: Now, id: u64) {
+        let Some(ticket) = self.outbox.tickets.remove(&id) else { return };
+        if let Some(object) = self.objects.get_mut(&ticket.object) {
+            object.overtaken(now, &mut self.outbox);
+        }
     }
 
     /// Hands the outcome of an effect to its object.

@@ -11,9 +11,9 @@ use jiff::Timestamp;
 
 use super::activation::{Decision, LastActive, Situation, decide};
 use super::conditions::{Condition, ConditionType, Truth};
-use super::evaluation::{Evaluation, evaluate};
+use super::evaluation::{Evaluation, evaluate, sample_of};
 use super::fallback::{self, Health, Replicas};
-use super::input::{Cause, Definition, Effect, Now, Observation, Severity, Status};
+use super::input::{Cause, Definition, Effect, ExternalDefinition, Now, Observation, Severity, Status};
 use super::view::{Measure, ReadingView, Verdict, View};
 use super::{Outbox, Purpose};
 use crate::SmallMap;
@@ -121,6 +121,12 @@ impl Object {
             return;
         }
         self.refuse_questions("the ScaledObject was changed", outbox);
+        if (&definition.target_kind, &definition.target_name)
+            != (&self.definition.target_kind, &self.definition.target_name)
+        {
+            // What is seen of one target says nothing of another.
+            self.stop_observing(outbox);
+        }
         let old: BTreeMap<u128, Taken> = self
             .definition
             .triggers
@@ -130,8 +136,9 @@ impl Object {
             .collect();
         self.readings = definition.triggers.iter().map(|trigger| old.get(&trigger.fingerprint).cloned()).collect();
         self.definition = definition;
+        let names = self.metric_names();
+        self.pushed = self.pushed.take().filter(|name| names.contains(name));
         if !self.definition.rules.pause.is_full() {
-            let names = self.metric_names();
             self.health.retain(|name, _| names.contains(name));
         }
         self.begin(now, outbox);
@@ -175,8 +182,7 @@ impl Object {
             // What is read before the pause says nothing about the time after it.
             self.forget_readings();
             // Nor does what was seen before the HPA is gone.
-            outbox.tickets.retain(|_, ticket| ticket.object != key || ticket.purpose != Purpose::Observe);
-            self.observing = false;
+            self.stop_observing(outbox);
             self.refuse_questions("the ScaledObject is paused", outbox);
             outbox.push(Effect::Suspend(key));
             self.decision_due = true;
@@ -253,15 +259,22 @@ impl Object {
         result: Result<Reading, SourceError>,
         outbox: &mut Outbox,
     ) {
-        let Some(place) = self.readings.get_mut(trigger) else { return };
-        let failed = result.is_err();
-        *place = Some(Taken { at: now.monotonic, result });
+        let (Some(place), Some(definition)) = (self.readings.get_mut(trigger), self.definition.triggers.get(trigger))
+        else {
+            return;
+        };
+        // A source may have a value for one of its metrics and none for another.
+        let has = |metric: &ExternalDefinition| {
+            result.as_ref().is_ok_and(|reading| sample_of(metric, definition, reading).is_some())
+        };
+        let failed = result.is_err() || !definition.metrics.iter().all(has);
         if fallback::valid(&self.definition.rules).is_some() {
-            for metric in self.definition.triggers.get(trigger).into_iter().flat_map(|trigger| &trigger.metrics) {
+            for metric in &definition.metrics {
                 let health = self.health.entry(metric.name.clone()).or_default();
-                *health = health.after(!failed);
+                *health = health.after(has(metric));
             }
         }
+        *place = Some(Taken { at: now.monotonic, result });
         if failed && !self.untold.contains(&trigger) {
             self.untold.push(trigger);
         }
@@ -386,6 +399,13 @@ impl Object {
         let triggers = &self.definition.triggers;
         let is_running = !triggers.is_empty() && !self.definition.rules.pause.is_full();
         is_running && triggers.iter().all(|trigger| trigger.metrics.is_empty())
+    }
+
+    /// Waits no more for what is being looked at.
+    fn stop_observing(&mut self, outbox: &mut Outbox) {
+        let key = &self.definition.key;
+        outbox.tickets.retain(|_, ticket| ticket.object != *key || ticket.purpose != Purpose::Observe);
+        self.observing = false;
     }
 
     fn observe(&mut self, now: Now, outbox: &mut Outbox) {

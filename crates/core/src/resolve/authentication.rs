@@ -102,7 +102,7 @@ impl Collector<'_> {
         for variable in &spec.env {
             self.variable(variable, namespace, pod_spec);
         }
-        if let Some(path) = &spec.file_path {
+        if let Some(path) = spec.file_path.as_deref().filter(|path| !path.is_empty()) {
             self.file(path, is_cluster);
         }
         for reference in &spec.config_map_target_ref {
@@ -249,7 +249,8 @@ impl Collector<'_> {
                 if let (true, Some(role)) = (is_aws, role) {
                     self.parameters.insert("awsRoleArn".to_string(), role.to_string());
                 } else if !is_aws || owner == Some("workload") {
-                    let account = pod_spec.service_account_name.as_deref().unwrap_or("default");
+                    let account = pod_spec.service_account_name.as_deref().filter(|name| !name.is_empty());
+                    let account = account.unwrap_or("default");
                     let found = self.lookup.service_account(namespace, account);
                     if found.is_none() && self.lookup.lenience().references {
                         self.hidden.add("awsRoleArn");
@@ -298,6 +299,20 @@ mod tests {
             let reference: AuthenticationRef = serde_json::from_value(json!({ "name": "a" })).unwrap();
             let (found, problems) = authentication(&references, "default", Some(&reference), Some(&pod));
             assert_eq!((problems, &*found.parameters["username"]), (Vec::new(), expected), "{container}");
+        }
+    }
+
+    #[test]
+    fn a_file_path_that_is_empty_is_none() {
+        for (path, refusals) in [("", 0), ("login.json", 1)] {
+            let manifest = format!(
+                r#"{{"apiVersion": "keda.sh/v1alpha1", "kind": "TriggerAuthentication", "metadata": {{"name": "a"}},
+                "spec": {{"filePath": "{path}"}}}}"#
+            );
+            let references = References::new(&load(&[Source::new("a.json", manifest)]));
+            let reference: AuthenticationRef = serde_json::from_value(json!({ "name": "a" })).unwrap();
+            let (_, problems) = authentication(&references, "default", Some(&reference), None);
+            assert_eq!(problems.len(), refusals, "{path:?}: {problems:?}");
         }
     }
 }

@@ -44,7 +44,7 @@ async fn the_server_says_what_there_is_and_whether_it_wakes() {
         assert_eq!(seen.scaler_metadata["queue"], " a ");
         assert_eq!(seen.scaler_metadata["scalerAddress"], address);
         assert_eq!(answers.asked, ["q/len"]);
-        answers.values = vec![value(4, 0.0), value(3, -1.0)];
+        answers.values = vec![value(4, 0.0), value(3, -1.0), value(9, f64::INFINITY), value(-2, 0.0)];
         answers.active = Some(false);
     });
     let sample = external.sample().await.unwrap();

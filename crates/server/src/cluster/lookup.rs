@@ -12,7 +12,7 @@ use keda_scalers::plan::{ReferenceSource, Step};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::client::{ApiError, Cluster};
+use super::client::{ApiError, ApiErrorKind, Cluster};
 use super::discovery::Discovery;
 use super::resource::{CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS};
 
@@ -237,14 +237,49 @@ fn unreachable(error: &ApiError) -> SourceError {
     SourceError::new(ErrorKind::Unreachable, format!("what the trigger refers to cannot be read: {error}"))
 }
 
-/// The decoded data of a Secret.
+/// The decoded data of a Secret. KEDA lists and watches Secrets, so that roles made for it need not allow to read one.
 pub(super) async fn secret(cluster: &Cluster, namespace: &str, name: &str) -> Result<Data, ApiError> {
-    Ok(cluster.get::<SecretData>(&SECRETS.object(Some(namespace), name)).await?.decoded())
+    match cluster.get::<SecretData>(&SECRETS.object(Some(namespace), name)).await {
+        Err(error) if error.kind == ApiErrorKind::Forbidden => listed_secret(cluster, namespace, name, error).await,
+        read => Ok(read?.decoded()),
+    }
+}
+
+/// The decoded data of a Secret that may not be read, which `refusal` says.
+async fn listed_secret(cluster: &Cluster, namespace: &str, name: &str, refusal: ApiError) -> Result<Data, ApiError> {
+    let selector = format!("metadata.name={name}");
+    let path = SECRETS.path(Some(namespace)).query(&[("fieldSelector", selector.as_str())]);
+    let list = match cluster.get::<SecretList>(&path).await {
+        Err(error) if error.kind == ApiErrorKind::Forbidden => return Err(refusal),
+        list => list?,
+    };
+    let found = list.items.into_iter().find(|listed| listed.metadata.name == name);
+    found
+        .map(|listed| listed.secret.decoded())
+        .ok_or_else(|| ApiError { kind: ApiErrorKind::NotFound, message: format!("secrets {name:?} not found") })
 }
 
 /// The data of a ConfigMap.
 pub(super) async fn config_map(cluster: &Cluster, namespace: &str, name: &str) -> Result<Data, ApiError> {
     Ok(cluster.get::<ConfigMapData>(&CONFIG_MAPS.object(Some(namespace), name)).await?.data)
+}
+
+#[derive(Deserialize)]
+struct SecretList {
+    #[serde(default)]
+    items: Vec<ListedSecret>,
+}
+
+#[derive(Deserialize)]
+struct ListedSecret {
+    metadata: ListedMetadata,
+    #[serde(flatten)]
+    secret: SecretData,
+}
+
+#[derive(Deserialize)]
+struct ListedMetadata {
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -284,5 +319,53 @@ struct AnnotatedMetadata {
 /// The pod template's spec of an object of any kind, if it has one.
 pub(crate) fn pod_spec(object: &Value) -> Option<PodSpec> {
     let template = object.pointer("/spec/template/spec")?;
-    serde_json::from_value(template.clone()).ok()
+    serde_json::from_value(without_nulls(template)).ok()
+}
+
+/// A field that is null is as good as none. Templates of custom kinds, which the API server often does not check, have
+/// some.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(fields.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(without_nulls).collect()),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::testing;
+
+    #[tokio::test]
+    async fn a_secret_that_may_be_listed_alone_is_found() {
+        let secret = |name: &str, text: &str| json!({ "metadata": { "name": name }, "data": { "password": text } });
+        let (cluster, _requests) = testing::cluster(move |request| match request.rsplit_once("?fieldSelector=") {
+            Some(("GET /api/v1/namespaces/shop/secrets", "metadata.name%3Dlogin")) => {
+                Some(json!({ "items": [secret("other", "b3RoZXI="), secret("login", "aHVudGVy")] }))
+            }
+            Some((_, "metadata.name%3Dgone")) => Some(json!({ "items": [] })),
+            _ => Some(json!({ "kind": "Status", "code": 403, "reason": "Forbidden", "message": "not you" })),
+        });
+        let read = async |name: &str| super::secret(&cluster, "shop", name).await;
+        assert_eq!(read("login").await.unwrap()["password"], "hunter");
+        assert!(read("gone").await.unwrap_err().is_not_found());
+        let refused = read("locked").await.unwrap_err();
+        assert_eq!((refused.kind, refused.message.as_str()), (ApiErrorKind::Forbidden, "not you"));
+    }
+
+    #[test]
+    fn a_template_with_fields_that_are_null_is_one() {
+        let variable = json!({ "name": "QUEUE", "value": "jobs", "valueFrom": null });
+        let containers = json!([{ "name": "web", "env": [variable], "envFrom": null, "resources": null }]);
+        let spec = json!({ "containers": containers, "initContainers": null, "serviceAccountName": null });
+        let found = pod_spec(&json!({ "spec": { "template": { "spec": spec } } })).unwrap();
+        assert_eq!(found.containers[0].env[0].value.as_deref(), Some("jobs"));
+        assert_eq!(pod_spec(&json!({ "spec": { "template": null } })), None);
+    }
 }

@@ -54,28 +54,26 @@ pub(crate) async fn read(
     cluster.get(&path(resource, namespace, name)).await
 }
 
-/// Sets the replicas of a target to `to`. With `from` given, only while it still has so many: somebody else may have
-/// scaled it since it was looked at, and a decision that was made for other replicas is not carried out.
+/// Sets the replicas of a target to `to`, and says how many are wanted then. With `from` given, only while it still has
+/// so many: somebody else may have scaled it since it was looked at, and a decision that was made for other replicas is
+/// not carried out.
 pub(crate) async fn write(
     cluster: &Cluster,
     resource: &Resource,
     (namespace, name): (&str, &str),
     from: Option<i32>,
     to: i32,
-) -> Result<(), ApiError> {
+) -> Result<i32, ApiError> {
     let mut last = None;
     for _ in 0..ATTEMPTS {
         let mut scale = read(cluster, resource, namespace, name).await?;
-        if scale.spec.replicas == to {
-            return Ok(());
-        }
-        if let Some(from) = from.filter(|from| *from != scale.spec.replicas) {
-            let message = format!("it has {} replicas by now, not {from}", scale.spec.replicas);
-            return Err(ApiError { kind: ApiErrorKind::Conflict, message });
+        let current = scale.spec.replicas;
+        if current == to || from.is_some_and(|from| from != current) {
+            return Ok(current);
         }
         scale.spec.replicas = to;
         match cluster.replace::<Value>(&path(resource, namespace, name), &scale).await {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(to),
             Err(error) if error.kind == ApiErrorKind::Conflict => last = Some(error),
             Err(error) => return Err(error),
         }
@@ -85,4 +83,26 @@ pub(crate) async fn write(
 
 fn path(resource: &Resource, namespace: &str, name: &str) -> ApiPath {
     resource.object(Some(namespace), name).below("scale")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::resource::DEPLOYMENTS;
+    use super::super::testing::cluster;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_decision_for_other_replicas_is_not_carried_out() {
+        let place = ("shop", "web");
+        for (from, to, expected, method) in
+            [(Some(3), 0, 0, "PUT"), (Some(2), 0, 3, "GET"), (None, 5, 5, "PUT"), (Some(0), 3, 3, "GET")]
+        {
+            let (cluster, mut requests) = cluster(|_| Some(json!({ "spec": { "replicas": 3 } })));
+            assert_eq!(write(&cluster, &DEPLOYMENTS, place, from, to).await.unwrap(), expected, "{from:?} {to}");
+            let last = requests.so_far().pop().unwrap();
+            assert_eq!(last, format!("{method} /apis/apps/v1/namespaces/shop/deployments/web/scale"));
+        }
+    }
 }

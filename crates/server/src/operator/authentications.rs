@@ -148,6 +148,11 @@ impl AuthenticationBook {
     /// This replica writes from now on, or no longer.
     pub(super) fn lead(&mut self, leading: bool) {
         self.leading = leading;
+        // What another leader wrote meanwhile counts. Who uses them is named again when it is reconciled, and who is
+        // gone must not come back.
+        for entry in self.entries.values_mut() {
+            entry.users = entry.object.users();
+        }
         let names: Vec<Name> = self.entries.keys().cloned().collect();
         for name in names {
             self.count(&name);
@@ -156,11 +161,17 @@ impl AuthenticationBook {
     }
 
     fn applied(&mut self, name: &Name, object: AuthenticationObject) {
+        let known = self.entries.get(name);
+        if known.is_some_and(|entry| is_older(&object.metadata, &entry.object.metadata)) {
+            // The watch is behind what was written; it will tell of that too.
+            return;
+        }
         self.store.apply(&name.0, &name.1, object.spec.clone());
         let before = self.entries.remove(name);
         let is_changed =
             before.as_ref().is_some_and(|entry| entry.object.metadata.generation != object.metadata.generation);
-        if is_changed && self.leading {
+        // That it is to go raises the generation too, and is told once it may.
+        if is_changed && object.metadata.deletion_timestamp.is_none() && self.leading {
             // The same for both kinds, as in KEDA.
             let note = format!("ClusterTriggerAuthentication {} is updated", name.1);
             self.events.publish(event(&object, Severity::Normal, "ClusterTriggerAuthenticationUpdated", note));
@@ -339,5 +350,54 @@ mod tests {
         };
         assert!(asked.starts_with("POST /apis/events.k8s.io/v1/namespaces/shop/events"), "{asked}");
         assert!(requests.so_far().iter().all(|request| !request.starts_with("PATCH /apis/keda.sh")));
+    }
+
+    #[tokio::test]
+    async fn a_new_leader_begins_with_the_names_that_stand_there() {
+        let (cluster, _requests) = testing::cluster(|_| None);
+        let (messages, _inbox) = mpsc::unbounded_channel();
+        let events = Events::start(cluster.clone(), "keda-operator", "here");
+        let metrics = Metrics::new(Build::default()).unwrap();
+        let mut book = AuthenticationBook::new(cluster, metrics, events, Arc::default(), messages);
+        let name = ("shop".to_string(), "key".to_string());
+        for (version, users) in [("4", "cart,gone"), ("6", "cart"), ("5", "gone")] {
+            let mut object = authentication(version, &[FINALIZER]);
+            object["status"] = json!({ "scaledobjects": users });
+            let object = serde_json::from_value(object).unwrap();
+            book.handle(News::Changed(Change::Applied(name.clone(), object)));
+        }
+        book.lead(true);
+        let entry = &book.entries[&name];
+        assert_eq!((entry.users.as_str(), entry.writing), ("cart", false), "news that comes late is none");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_to_go_is_told_of_as_deleted_only() {
+        fn leaving(version: &str, finalizers: &[&str]) -> Value {
+            let mut object = authentication(version, finalizers);
+            object["metadata"]["generation"] = json!(2);
+            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            object
+        }
+        let (cluster, mut requests) = testing::cluster(|request| match request.starts_with("PATCH") {
+            true => Some(leaving("6", &[])),
+            false => Some(json!({})),
+        });
+        let (messages, mut inbox) = mpsc::unbounded_channel();
+        let events = Events::start(cluster.clone(), "keda-operator", "here");
+        let metrics = Metrics::new(Build::default()).unwrap();
+        let mut book = AuthenticationBook::new(cluster, metrics, events, Arc::default(), messages);
+        book.lead(true);
+        let name = ("shop".to_string(), "key".to_string());
+        for object in [authentication("4", &[FINALIZER]), leaving("5", &[FINALIZER])] {
+            let object = serde_json::from_value(object).unwrap();
+            book.handle(News::Changed(Change::Applied(name.clone(), object)));
+        }
+        let Some(Message::Authentication(news)) = inbox.recv().await else { panic!("nothing else is told") };
+        book.handle(news);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let requests = requests.so_far();
+        let methods: Vec<&str> = requests.iter().filter_map(|request| request.split(' ').next()).collect();
+        assert_eq!(methods, ["PATCH", "POST"], "the finalizer goes, and one event is written");
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::authentications::AuthenticationBook;
-use super::hpa::KnownHpa;
+use super::hpa::{Known, KnownHpa};
 use super::managed::{Managed, Objects};
 use super::reconcile::{self, Outcome, Target, Tools};
 use super::status::{Facts, restore};
@@ -47,8 +47,8 @@ pub(crate) enum Message {
     Finalized(ObjectKey, Result<(), ApiError>),
     /// The target of an object was read.
     Observed(u64, ObjectKey, Observation),
-    /// The target of an object was scaled, or was not.
-    Scaled(u64, ObjectKey, i32, Result<(), ApiError>),
+    /// A target was scaled for an object to so many replicas, or was not: how many are wanted now.
+    Scaled(u64, ObjectKey, Target, i32, Result<i32, ApiError>),
     /// The HPA of a paused object is gone, or will not go.
     HpaDeleted(ObjectKey, Result<(), ApiError>),
     /// The status of an object was written: the object as it is now.
@@ -154,7 +154,7 @@ impl Driver {
             Message::Reconciled(key, outcome, facts) => self.reconciled(&key, *outcome, facts),
             Message::Finalized(key, result) => self.finalized(&key, result),
             Message::Observed(id, key, observation) => self.observed(id, &key, observation),
-            Message::Scaled(id, key, to, result) => self.scaled(id, &key, to, result),
+            Message::Scaled(id, key, target, to, result) => self.scaled(id, &key, &target, to, result),
             Message::HpaDeleted(key, result) => self.suspended(&key, result),
             Message::StatusWritten(key, result) => {
                 self.status_written(&key, *result);
@@ -215,8 +215,11 @@ impl Driver {
             self.sampler.unsubscribe(key);
             managed.subscribed = false;
             managed.suspending = None;
+            managed.sent = None;
             managed.status = None;
             managed.series = None;
+            // Another leader may have found out something else since.
+            managed.facts = Facts::default();
             managed.work.succeeded();
             if let Some(plan) = &managed.plan {
                 let mut definition = plan.definition.clone();
@@ -420,7 +423,8 @@ impl Driver {
     fn reconcile(&mut self, key: &ObjectKey) {
         let Some(managed) = self.objects.get(key) else { return };
         let name = (key.namespace.clone(), managed.object.hpa_name());
-        let known = self.hpas.get(&name).map(|known| known.current.clone());
+        let current = self.hpas.get(&name).map(|known| known.current.clone());
+        let known = Known { current, former: managed.last_hpa_name().map(str::to_string) };
         let (tools, object) = (Arc::clone(&self.tools), Arc::clone(&managed.object));
         let (messages, key, writes) = (self.messages.clone(), key.clone(), self.leading);
         let now = self.now().wall;
@@ -473,7 +477,8 @@ impl Driver {
     pub(super) fn ask_waiting(&mut self, key: &ObjectKey) {
         let Some(managed) = self.objects.get_mut(key) else { return };
         let waiting = std::mem::take(&mut managed.waiting);
-        for question in waiting {
+        // Who has given up is no longer there to be answered.
+        for question in waiting.into_iter().filter(|question| !question.answer.is_closed()) {
             self.asked(question);
         }
     }

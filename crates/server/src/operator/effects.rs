@@ -7,10 +7,13 @@ use keda_core::engine::{Cause, Effect, Input, ObjectKey, Observation, Severity};
 use serde_json::json;
 
 use super::driver::{Driver, Message};
+use super::managed::Suspension;
+use super::reconcile::Target;
 use super::status::{self, Facts};
 use super::{finalize, hpa};
 use crate::cluster::resource::SCALED_OBJECTS;
 use crate::cluster::{ApiError, scale};
+use crate::fingerprint;
 
 /// How long the status of a new object waits for what else there is to say.
 pub(super) const GATHER: std::time::Duration = std::time::Duration::from_millis(700);
@@ -53,8 +56,8 @@ impl Driver {
     /// Looks at the target of an object: in what watches know, or else by asking.
     fn observe(&mut self, id: u64, key: &ObjectKey, pods: bool) {
         let Some(managed) = self.objects.get_mut(key) else { return };
-        if let Some(waiting) = &mut managed.suspending {
-            waiting.push(id);
+        if let Some(suspension) = &mut managed.suspending {
+            suspension.waiting.push(id);
             return;
         }
         let Some(target) = self.target(key) else {
@@ -113,26 +116,36 @@ impl Driver {
         tokio::spawn(async move {
             let place = (key.namespace.as_str(), target.name.as_str());
             let result = scale::write(&cluster, &target.resource, place, from, to).await;
-            let _ = messages.send(Message::Scaled(id, key, to, result));
+            let _ = messages.send(Message::Scaled(id, key, target, to, result));
         });
     }
 
-    pub(super) fn scaled(&mut self, id: u64, key: &ObjectKey, to: i32, result: Result<(), ApiError>) {
-        match &result {
-            Ok(()) => {
-                if let Some(target) = self.target(key) {
-                    self.workloads.scaled(&target, &key.namespace, to);
-                }
-            }
-            Err(error) => tracing::warn!(object = %key, to, %error, "cannot scale"),
+    pub(super) fn scaled(&mut self, id: u64, key: &ObjectKey, target: &Target, to: i32, result: Result<i32, ApiError>) {
+        // The object may have another target by now.
+        if let Ok(replicas) = &result {
+            self.workloads.scaled(target, &key.namespace, *replicas);
         }
-        let result = result.map_err(|error| error.message);
-        self.engine.handle(self.now(), Input::Outcome { id, result });
+        let input = match result {
+            Ok(replicas) if replicas == to => Input::Outcome { id, result: Ok(()) },
+            Ok(replicas) => {
+                tracing::info!(object = %key, replicas, to, "it was scaled meanwhile, so that it is decided anew");
+                Input::Overtaken { id }
+            }
+            Err(error) => {
+                tracing::warn!(object = %key, to, %error, "cannot scale");
+                Input::Outcome { id, result: Err(error.message) }
+            }
+        };
+        self.engine.handle(self.now(), input);
     }
 
     fn resume(&mut self, key: &ObjectKey) {
         let Some(managed) = self.objects.get_mut(key) else { return };
-        managed.suspending = None;
+        let waiting = managed.suspending.take().map(Suspension::end).unwrap_or_default();
+        for id in waiting {
+            self.observe(id, key, false);
+        }
+        let Some(managed) = self.objects.get_mut(key) else { return };
         let Some(plan) = managed.plan.clone() else { return };
         let was_subscribed = std::mem::replace(&mut managed.subscribed, true);
         if self.leading {
@@ -156,14 +169,13 @@ impl Driver {
             let note = "Stopped scalers watch".to_string();
             self.events.publish(managed.event(Severity::Normal, "KEDAScalersStopped", note));
         }
-        if !self.leading {
+        // It may be on its way out already.
+        if !self.leading || managed.suspending.is_some() {
             return;
         }
-        managed.suspending.get_or_insert_default();
-        let status = managed.object.status.as_ref();
-        let name = status.and_then(|status| status.hpa_name.clone()).unwrap_or_else(|| managed.object.hpa_name());
+        let name = managed.last_hpa_name().map_or_else(|| managed.object.hpa_name(), str::to_string);
         let (cluster, messages, key) = (self.tools.cluster.clone(), self.messages.clone(), key.clone());
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let result = loop {
                 match hpa::delete(&cluster, &key.namespace, &name).await {
                     Err(error) if error.is_transient() => tokio::time::sleep(RETRY).await,
@@ -172,11 +184,13 @@ impl Driver {
             };
             let _ = messages.send(Message::HpaDeleted(key, result));
         });
+        managed.suspending = Some(Suspension::new(task.abort_handle()));
     }
 
     pub(super) fn suspended(&mut self, key: &ObjectKey, result: Result<(), ApiError>) {
         let Some(managed) = self.objects.get_mut(key) else { return };
-        let waiting = managed.suspending.take().unwrap_or_default();
+        // It may be paused no more.
+        let Some(waiting) = managed.suspending.take().map(Suspension::end) else { return };
         if result.is_ok() && managed.target.is_some() {
             managed.work.succeeded();
         }
@@ -208,8 +222,15 @@ impl Driver {
         let Some(patch) = status::patch(&known, &managed.facts, managed.status.as_deref()) else {
             // The status says it all, and need not be held twice.
             managed.facts = Facts::default();
+            managed.sent = None;
             return;
         };
+        // An API server whose definitions are older than ours drops what they do not have: that is not told anew.
+        let print = Some(fingerprint::number(&patch.to_string()));
+        if managed.sent == print {
+            return;
+        }
+        managed.sent = print;
         managed.writing = true;
         self.writing += 1;
         let path = SCALED_OBJECTS.object(Some(&key.namespace), &key.name).below("status");
@@ -238,6 +259,7 @@ impl Driver {
         managed.writing = false;
         match result {
             Ok(object) => {
+                managed.write_succeeded();
                 if managed.update(Arc::new(object)) {
                     self.enqueue(key);
                 }
@@ -250,7 +272,8 @@ impl Driver {
                     let note = error.message.clone();
                     self.events.publish(managed.event(Severity::Warning, "ScaledObjectUpdateFailed", note));
                 }
-                self.retry(key);
+                let at = managed.write_failed();
+                self.wake(at, key);
             }
         }
     }
@@ -260,10 +283,15 @@ impl Driver {
         let Some(mut managed) = self.objects.remove(key) else { return };
         self.leave(key, &managed);
         managed.subscribed = false;
+        managed.suspending = None;
         managed.plan = None;
         managed.rejected = Some("the ScaledObject is being deleted".to_string());
         let held = managed.is_held();
-        let object = Arc::clone(&managed.object);
+        let mut object = Arc::clone(&managed.object);
+        if managed.facts != Facts::default() {
+            let known = object.status.clone().unwrap_or_default();
+            Arc::make_mut(&mut object).status = Some(managed.facts.on(&known));
+        }
         // A Warning, as in KEDA.
         let told = managed.event(Severity::Warning, "ScaledObjectDeleted", "ScaledObject was deleted".to_string());
         self.objects.insert(key.clone(), managed);
@@ -293,5 +321,125 @@ impl Driver {
             }
         }
         self.task_ended(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::api::GroupVersionKindResource;
+    use keda_scalers::client::{SourceSettings, Sources};
+    use keda_scalers::plan::SharedReferences;
+    use keda_scalers::sampler::Sampler;
+    use serde_json::Value;
+    use tokio::sync::mpsc;
+
+    use super::super::managed::Managed;
+    use super::super::reconcile::{FINALIZER, Tools};
+    use super::super::workloads::Workloads;
+    use super::*;
+    use crate::cluster::discovery::Discovery;
+    use crate::cluster::events::Events;
+    use crate::cluster::lookup::ClusterReferences;
+    use crate::cluster::testing::{self, Requests};
+    use crate::exposition::{Build, Metrics};
+
+    /// The leader in a cluster that answers so, with one object.
+    fn leader(
+        answer: impl Fn(&str) -> Option<Value> + Send + 'static,
+        object: &Value,
+    ) -> (Driver, ObjectKey, mpsc::UnboundedReceiver<Message>, Requests) {
+        let (cluster, requests) = testing::cluster(answer);
+        let (messages, inbox) = mpsc::unbounded_channel();
+        let (output, _) = mpsc::unbounded_channel();
+        let discovery = Arc::new(Discovery::default());
+        let lookups = Arc::new(ClusterReferences {
+            cluster: cluster.clone(),
+            discovery: Arc::clone(&discovery),
+            authentications: Arc::default(),
+            cluster_namespace: "keda".to_string(),
+            restrict_secrets: false,
+        });
+        let references: SharedReferences = lookups.clone();
+        let tools = Tools {
+            cluster: cluster.clone(),
+            discovery,
+            lookups,
+            references,
+            sources: Arc::new(Sources::new(SourceSettings::default())),
+            metrics: Metrics::new(Build::default()).unwrap(),
+            tells_unknown_keys: false,
+        };
+        let events = Events::start(cluster.clone(), "keda-operator", "here");
+        let workloads = Workloads::new(cluster, Vec::new(), messages.clone());
+        let mut driver = Driver::new(Arc::new(tools), Sampler::start(output), events, workloads, messages, 1);
+        driver.leading = true;
+        let key = ObjectKey { namespace: "shop".to_string(), name: "web".to_string() };
+        let object: ScaledObject = serde_json::from_value(object.clone()).unwrap();
+        driver.objects.insert(key.clone(), Box::new(Managed::new(Arc::new(object))));
+        (driver, key, inbox, requests)
+    }
+
+    fn scaled_object(status: &Value) -> Value {
+        json!({
+            "metadata": { "name": "web", "namespace": "shop", "resourceVersion": "5", "finalizers": [FINALIZER] },
+            "spec": {
+                "scaleTargetRef": { "name": "web" },
+                "triggers": [],
+                "advanced": { "restoreToOriginalReplicaCount": true },
+            },
+            "status": status,
+        })
+    }
+
+    #[tokio::test]
+    async fn what_the_api_server_does_not_keep_is_not_written_again_and_again() {
+        let object = scaled_object(&json!({}));
+        let kept = object.clone();
+        let (mut driver, key, mut inbox, mut requests) = leader(move |_| Some(kept.clone()), &object);
+        for (name, written) in [("keda-hpa-web", 1), ("keda-hpa-web", 0), ("other", 1)] {
+            driver.objects.get_mut(&key).unwrap().facts.hpa_name = Some(name.to_string());
+            driver.write_status(&key);
+            while driver.writing > 0 {
+                let message = inbox.recv().await.unwrap();
+                driver.handle(message);
+            }
+            assert_eq!(requests.so_far().len(), written, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_found_out_counts_for_an_object_that_goes_before_it_is_written() {
+        let answer = |request: &str| match request {
+            "GET /apis/apps/v1/namespaces/shop/deployments/web/scale" => Some(json!({ "spec": { "replicas": 0 } })),
+            _ => Some(json!({})),
+        };
+        let (mut driver, key, mut inbox, mut requests) = leader(answer, &scaled_object(&Value::Null));
+        let resource = GroupVersionKindResource {
+            group: "apps".to_string(),
+            version: "v1".to_string(),
+            kind: "Deployment".to_string(),
+            resource: "deployments".to_string(),
+        };
+        let managed = driver.objects.get_mut(&key).unwrap();
+        managed.facts.target = Some(("apps/v1.Deployment".to_string(), resource));
+        managed.facts.original_replicas = Some(3);
+        driver.finalize(&key);
+        let Some(Message::Finalized(_, Ok(()))) = inbox.recv().await else { panic!("it is let go") };
+        let given_back = "PUT /apis/apps/v1/namespaces/shop/deployments/web/scale";
+        assert!(requests.so_far().iter().any(|request| request == given_back));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_that_is_paused_no_more_keeps_its_hpa() {
+        let busy = json!({ "kind": "Status", "code": 500, "reason": "InternalError", "message": "busy" });
+        let (mut driver, key, _inbox, mut requests) = leader(move |_| Some(busy.clone()), &scaled_object(&Value::Null));
+        driver.suspend(&key);
+        tokio::time::sleep(RETRY * 3).await;
+        let asked = requests.so_far();
+        let hpa = "DELETE /apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/keda-hpa-web";
+        assert!(asked.len() > 1 && asked.iter().all(|request| request == hpa), "{asked:?}");
+        driver.resume(&key);
+        tokio::time::sleep(RETRY * 3).await;
+        assert_eq!(requests.so_far(), Vec::<String>::new());
     }
 }

@@ -50,7 +50,7 @@ async fn restore(cluster: &Cluster, object: &ScaledObject) {
     let name = &object.spec.scale_target_ref.name;
     let place = (object.metadata.namespace(), name.as_str());
     match scale::write(cluster, &resource, place, None, replicas).await {
-        Ok(()) => tracing::info!(namespace = place.0, target = place.1, replicas, "gave back the original replicas"),
+        Ok(_) => tracing::info!(namespace = place.0, target = place.1, replicas, "gave back the original replicas"),
         Err(error) => {
             tracing::warn!(namespace = place.0, target = place.1, %error, "cannot give back the original replicas");
         }

@@ -30,6 +30,15 @@ pub(super) struct Current {
     spec: u64,
 }
 
+/// What is known of the HPA of an object before it is put right.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    /// What a watch knows of the one with the desired name.
+    pub(super) current: Option<Current>,
+    /// The name of the one that served the object last.
+    pub(super) former: Option<String>,
+}
+
 impl From<HorizontalPodAutoscaler> for Current {
     fn from(hpa: HorizontalPodAutoscaler) -> Self {
         Current { spec: print(&hpa.spec), metadata: hpa.metadata }
@@ -93,19 +102,16 @@ impl KnownHpa {
     }
 }
 
-/// Sees to it that the HPA is there and as desired. `known` is what a watch knows of the one with the desired name,
-/// `former` the name of the one that served the object before.
-/// Says whether it was made anew.
+/// Sees to it that the HPA is there and as desired. Says whether it was made anew.
 pub(super) async fn ensure(
     cluster: &Cluster,
     desired: &HorizontalPodAutoscaler,
-    known: Option<&Current>,
-    former: Option<&str>,
+    known: Known,
 ) -> Result<bool, ApiError> {
-    if let Some(former) = former.filter(|former| !former.is_empty() && *former != desired.metadata.name) {
-        delete(cluster, desired.metadata.namespace(), former).await?;
+    let Known { current: mut found, former } = known;
+    if let Some(former) = former.filter(|former| *former != desired.metadata.name) {
+        delete(cluster, desired.metadata.namespace(), &former).await?;
     }
-    let mut found = known.cloned();
     // What a watch knows may be a moment old, which the API server then says.
     for _ in 0..4 {
         let Some(current) = &found else {

@@ -8,6 +8,7 @@ use keda_core::api::{ObjectMeta, ScaledObject};
 use keda_core::engine::rules::annotation;
 use keda_core::engine::{Definition, ObjectKey, Severity, Status};
 use keda_scalers::plan::{self, Plan};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::driver::Question;
@@ -54,14 +55,18 @@ pub(super) struct Managed {
     /// Whether it waits for its turn to have its status written.
     pub(super) waits_to_write: bool,
     /// When its status may be written at the earliest: a new object is mostly read within a moment, which then is one
-    /// write and not two.
+    /// write and not two; and what could not be written waits longer each time.
     pub(super) write_after: Option<Instant>,
+    /// Writes of its status in a row that failed.
+    write_failures: u32,
+    /// The change of its status that was sent last, as a number, while something is left to be said.
+    pub(super) sent: Option<u64>,
     /// Since when it is known here.
     since: Instant,
     /// Whether its sources are read.
     pub(super) subscribed: bool,
-    /// Observations that wait until its HPA is gone.
-    pub(super) suspending: Option<Vec<u64>>,
+    /// Its HPA is being taken away.
+    pub(super) suspending: Option<Suspension>,
     /// Questions that came before there was a plan.
     pub(super) waiting: Vec<Question>,
     /// What is told of it; only by the leader.
@@ -80,12 +85,42 @@ pub(super) struct Work {
     pub(super) retry: Option<Instant>,
 }
 
+/// The HPA of a paused object on its way out. Who drops this stops it: an object that is paused no more keeps its HPA.
+#[derive(Debug)]
+pub(super) struct Suspension {
+    /// Observations that wait until the HPA is gone.
+    pub(super) waiting: Vec<u64>,
+    task: AbortHandle,
+}
+
+impl Suspension {
+    pub(super) fn new(task: AbortHandle) -> Self {
+        Suspension { waiting: Vec::new(), task }
+    }
+
+    /// Ends it, and gives what waited for it.
+    pub(super) fn end(mut self) -> Vec<u64> {
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+impl Drop for Suspension {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The pause after so many failures, one more included; counts the failure.
+fn pause_after(failures: &mut u32) -> Duration {
+    let pause = FIRST_PAUSE.saturating_mul(1u32.checked_shl(*failures).unwrap_or(u32::MAX)).min(LONGEST_PAUSE);
+    *failures = failures.saturating_add(1).min(20);
+    pause
+}
+
 impl Work {
     /// Plans another attempt, later each time.
     pub(super) fn failed(&mut self) -> Instant {
-        let pause = FIRST_PAUSE.saturating_mul(1u32.checked_shl(self.failures).unwrap_or(u32::MAX)).min(LONGEST_PAUSE);
-        self.failures = self.failures.saturating_add(1).min(20);
-        *self.retry.insert(Instant::now() + pause)
+        *self.retry.insert(Instant::now() + pause_after(&mut self.failures))
     }
 
     pub(super) fn succeeded(&mut self) {
@@ -107,6 +142,8 @@ impl Managed {
             writing: false,
             waits_to_write: false,
             write_after: None,
+            write_failures: 0,
+            sent: None,
             since: Instant::now(),
             subscribed: false,
             suspending: None,
@@ -118,6 +155,22 @@ impl Managed {
     /// Whether its first status may wait a little longer for the HPAs of others.
     pub(super) fn is_patient(&self) -> bool {
         self.since.elapsed() < PATIENCE
+    }
+
+    /// Its status could not be written; it may be after some time, longer after each failure.
+    pub(super) fn write_failed(&mut self) -> Instant {
+        self.sent = None;
+        *self.write_after.insert(Instant::now() + pause_after(&mut self.write_failures))
+    }
+
+    pub(super) fn write_succeeded(&mut self) {
+        self.write_failures = 0;
+    }
+
+    /// Name of the HPA that served it last, as far as it is known: the status may not say it yet.
+    pub(super) fn last_hpa_name(&self) -> Option<&str> {
+        let written = self.object.status.as_ref().and_then(|status| status.hpa_name.as_deref());
+        self.facts.hpa_name.as_deref().or(written).filter(|name| !name.is_empty())
     }
 
     /// Whether the object is to go, and waits for us.
@@ -192,6 +245,8 @@ pub(super) fn is_older(object: &ObjectMeta, known: &ObjectMeta) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use keda_core::api::ScaledObjectStatus;
+
     use super::*;
 
     fn object(version: &str, generation: i64, annotations: &[(&str, &str)]) -> Arc<ScaledObject> {
@@ -224,5 +279,28 @@ mod tests {
             last = work.retry.unwrap() - Instant::now();
         }
         assert_eq!(last, LONGEST_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_that_cannot_be_written_waits_longer_each_time_whatever_becomes_of_reconciliations() {
+        let mut managed = Managed::new(object("5", 1, &[]));
+        for expected in [5, 10, 20] {
+            managed.work.succeeded();
+            let pause = managed.write_failed() - Instant::now();
+            assert_eq!(pause, Duration::from_millis(expected));
+        }
+        managed.write_succeeded();
+        assert_eq!(managed.write_failed() - Instant::now(), FIRST_PAUSE);
+    }
+
+    #[test]
+    fn the_hpa_that_was_made_last_counts_before_the_status_says_so() {
+        let mut managed = Managed::new(object("5", 1, &[]));
+        assert_eq!(managed.last_hpa_name(), None);
+        let status = ScaledObjectStatus { hpa_name: Some("old".into()), ..ScaledObjectStatus::default() };
+        Arc::make_mut(&mut managed.object).status = Some(status);
+        assert_eq!(managed.last_hpa_name(), Some("old"));
+        managed.facts.hpa_name = Some("new".into());
+        assert_eq!(managed.last_hpa_name(), Some("new"));
     }
 }

@@ -23,7 +23,8 @@ impl Driver {
         };
         let again = managed.work.again;
         let failed = !matches!(outcome, Outcome::Ready { .. } | Outcome::Paused { .. });
-        managed.facts = facts;
+        let before = std::mem::replace(&mut managed.facts, facts);
+        managed.facts.keep(before);
         if managed.object.status.is_none() && !failed {
             let at = Instant::now() + GATHER;
             managed.write_after = Some(at);

@@ -8,7 +8,7 @@ use keda_core::api::{GroupVersionKindResource, PodSpec, ScaledObject};
 use keda_core::engine::{Definition, Rules};
 use keda_core::hpa::{HorizontalPodAutoscaler, MetricSpec as HpaMetric};
 use keda_core::problem::{Problem, Severity};
-use keda_core::rule;
+use keda_core::rule::{self, Rule};
 use keda_scalers::client::Sources;
 use keda_scalers::plan::{self, Descriptions, Plan, SharedReferences};
 use serde_json::{Value, json};
@@ -30,6 +30,10 @@ const TARGET: &str = "ScaledObject doesn't have correct scaleTargetRef specifica
 const BOUNDS: &str = "ScaledObject doesn't have correct Idle/Min/Max Replica Counts specification";
 const TRIGGERS: &str = "ScaledObject doesn't have correct triggers specification";
 const HPA: &str = "failed to ensure HPA is correctly created for ScaledObject";
+
+/// Rules that no single trigger breaks: no event tells of a trigger that failed.
+const OF_NO_TRIGGER: [Rule; 4] =
+    [rule::MISSING_CONTAINER, rule::SCALING_MODIFIERS, rule::INVALID_METRICS, rule::INVALID_BEHAVIOR];
 
 /// What a reconciliation works with.
 pub(super) struct Tools {
@@ -102,7 +106,7 @@ struct Seen {
 pub(super) async fn reconcile(
     tools: &Tools,
     object: Arc<ScaledObject>,
-    known_hpa: Option<hpa::Current>,
+    known_hpa: hpa::Known,
     writes: bool,
     now: Timestamp,
 ) -> (Outcome, Facts) {
@@ -128,7 +132,7 @@ pub(super) async fn reconcile(
 async fn steps(
     tools: &Tools,
     object: Arc<ScaledObject>,
-    known_hpa: Option<hpa::Current>,
+    known_hpa: hpa::Known,
     writes: bool,
     now: Timestamp,
     facts: &mut Facts,
@@ -153,7 +157,8 @@ async fn steps(
     let resource = &seen.target.resource;
     facts.target = Some((resource.kind_string(), gvkr(resource)));
     facts.original_replicas = Some(seen.replicas);
-    if object.spec.triggers.is_empty() {
+    // KEDA looks at the bounds first.
+    if object.spec.triggers.is_empty() && definition.rules.check_bounds().is_ok() {
         return reject(TRIGGERS, "no triggers defined in the ScaledObject/ScaledJob".to_string(), Vec::new());
     }
     let (plan, problems) = plan_for(tools, &object, seen.pod_spec).await?;
@@ -171,8 +176,7 @@ async fn steps(
     };
     let mut created = false;
     if writes {
-        let former = object.status.as_ref().and_then(|status| status.hpa_name.as_deref());
-        created = match hpa::ensure(&tools.cluster, desired, known_hpa.as_ref(), former).await {
+        created = match hpa::ensure(&tools.cluster, desired, known_hpa).await {
             Ok(created) => created,
             Err(error) if error.is_transient() => return Err(Failure::new(HPA)(error)),
             Err(error) => {
@@ -190,10 +194,11 @@ async fn steps(
 
 /// What becomes of an object that cannot be planned.
 fn unplanned(problems: &[Problem], target: Target, definition: Definition, facts: &mut Facts) -> Outcome {
-    let (prefix, cause) = worst(problems);
+    let (prefix, rule, cause) = worst(problems);
     let (definition, message) = (Box::new(definition), format!("{prefix}: {cause}"));
     if prefix == HPA {
-        let notes = vec![Note::warning("KEDAScalerFailed", cause)];
+        let is_of_a_trigger = rule.is_none_or(|rule| !OF_NO_TRIGGER.contains(&rule));
+        let notes = is_of_a_trigger.then(|| Note::warning("KEDAScalerFailed", cause)).into_iter().collect();
         return Outcome::Rejected { definition, message, notes };
     }
     facts.triggers = None;
@@ -312,15 +317,19 @@ async fn plan_for(
 }
 
 /// The error that KEDA would find first, and the step in which it does.
-fn worst(problems: &[Problem]) -> (&'static str, String) {
+fn worst(problems: &[Problem]) -> (&'static str, Option<Rule>, String) {
     let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
     for (rule, prefix) in [(rule::INCORRECT_REPLICAS, BOUNDS), (rule::INCORRECT_TRIGGERS, TRIGGERS)] {
         if let Some(problem) = errors().find(|problem| problem.rule == rule) {
-            return (prefix, problem.message.clone());
+            return (prefix, Some(rule), problem.message.clone());
         }
     }
-    let message = errors().next().map(|problem| problem.message.clone());
-    (HPA, message.unwrap_or_else(|| "the object cannot be planned".to_string()))
+    // The formula comes after the triggers.
+    let first = errors().find(|problem| problem.rule != rule::SCALING_MODIFIERS).or_else(|| errors().next());
+    match first {
+        Some(problem) => (HPA, Some(problem.rule), problem.message.clone()),
+        None => (HPA, None, "the object cannot be planned".to_string()),
+    }
 }
 
 fn metric_facts(definition: &Definition, hpa: &HorizontalPodAutoscaler) -> MetricFacts {

@@ -43,6 +43,24 @@ pub(super) struct MetricFacts {
     pub(super) composite: Option<String>,
 }
 
+impl Facts {
+    /// Takes over what was found out before, and is not written yet, where nothing newer is known. What replicas the
+    /// target had first does not change.
+    pub(super) fn keep(&mut self, before: Facts) {
+        let Facts { target, original_replicas, hpa_name, triggers, metrics } = before;
+        self.target = self.target.take().or(target);
+        self.original_replicas = original_replicas.or(self.original_replicas);
+        self.hpa_name = self.hpa_name.take().or(hpa_name);
+        self.triggers = self.triggers.take().or(triggers);
+        self.metrics = self.metrics.take().or(metrics);
+    }
+
+    /// The status with what was found out since it was written.
+    pub(super) fn on(&self, known: &ScaledObjectStatus) -> ScaledObjectStatus {
+        desired(known, self, None)
+    }
+}
+
 impl TriggerFacts {
     pub(super) fn of(object: &ScaledObject) -> Self {
         let triggers = &object.spec.triggers;
@@ -226,6 +244,19 @@ mod tests {
         let facts = Facts { triggers: Some(triggers), original_replicas: Some(3), ..facts };
         let expected = json!({ "originalReplicaCount": 3, "triggersTypes": "cron", "authenticationsTypes": "" });
         assert_eq!(patch(&known, &facts, None), Some(expected));
+    }
+
+    #[test]
+    fn what_was_found_out_is_not_lost_before_it_is_written() {
+        let mut facts = Facts { original_replicas: Some(0), ..Facts::default() };
+        let before = Facts { original_replicas: Some(3), hpa_name: Some("keda-hpa-web".into()), ..Facts::default() };
+        facts.keep(before);
+        assert_eq!((facts.original_replicas, facts.hpa_name.as_deref()), (Some(3), Some("keda-hpa-web")));
+        facts.keep(Facts { hpa_name: Some("older".into()), ..Facts::default() });
+        let status = facts.on(&ScaledObjectStatus::default());
+        assert_eq!((status.original_replica_count, status.hpa_name.as_deref()), (Some(3), Some("keda-hpa-web")));
+        let known = ScaledObjectStatus { original_replica_count: Some(7), ..ScaledObjectStatus::default() };
+        assert_eq!(facts.on(&known).original_replica_count, Some(7), "what is written holds");
     }
 
     #[test]

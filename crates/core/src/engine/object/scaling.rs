@@ -63,6 +63,16 @@ impl Object {
         self.write_status(outbox);
     }
 
+    /// The replicas were others by then than those that the decision was for: it is made anew for what is there now.
+    pub(in crate::engine) fn overtaken(&mut self, now: Now, outbox: &mut Outbox) {
+        self.scaling = false;
+        let is_running = !self.definition.triggers.is_empty() && !self.definition.rules.pause.is_full();
+        self.decision_due |= is_running && self.is_known();
+        if self.decision_due {
+            self.observe(now, outbox);
+        }
+    }
+
     fn tell_scaling(&mut self, now: Now, (from, to): (i32, i32), reason: &Reason, done: bool, outbox: &mut Outbox) {
         let target = format!(
             "{} {}/{}",

@@ -253,3 +253,77 @@ fn nothing_is_left_of_looks_that_were_put_off() {
     story.input(Input::Deleted(key()));
     assert_eq!(story.engine.poll_timeout(), None);
 }
+
+/// Somebody else scales the target before what was decided is carried out.
+fn overtake(story: &mut Story, replicas: i32) {
+    story.replicas = replicas;
+    story.holds_outcomes = false;
+    for id in std::mem::take(&mut story.held) {
+        story.input(Input::Overtaken { id });
+    }
+}
+
+#[test]
+fn a_decision_that_is_overtaken_is_made_anew_without_a_word() {
+    let mut story = Story { holds_outcomes: true, ..Story::new(cooldown(0), 1, 3) };
+    story.later(1);
+    story.sampled(0, 0.0);
+    overtake(&mut story, 5);
+    let steps: Vec<&str> = story.log.iter().filter_map(|line| line.split(':').next()).collect();
+    assert_eq!((story.replicas, steps), (0, vec!["3→0", "5→0"]));
+    assert_eq!(story.events, ["ScaledObjectReady", "KEDAScaleTargetDeactivated"]);
+
+    let mut story = Story { holds_outcomes: true, ..Story::new(cooldown(0), 1, 3) };
+    story.later(1);
+    story.sampled(0, 0.0);
+    story.input(Input::Rejected(Box::new(definition(cooldown(0), 0)), "no such trigger".to_string()));
+    overtake(&mut story, 5);
+    assert_eq!(story.replicas, 5, "what cannot be used any more is left alone");
+}
+
+#[test]
+fn what_is_seen_of_a_target_says_nothing_of_the_next_one() {
+    let mut story = Story { holds_observations: true, ..Story::new(cooldown(0), 1, 0) };
+    story.sampled(0, 7.0);
+    let before = std::mem::take(&mut story.held);
+    let elsewhere = Definition { target_name: "other".into(), ..definition(cooldown(0), 1) };
+    story.input(Input::Applied(Box::new(elsewhere)));
+    let after = std::mem::replace(&mut story.held, before);
+    story.observe_held();
+    assert_eq!(story.replicas, 0);
+    story.held = after;
+    story.observe_held();
+    assert_eq!(story.replicas, 1);
+}
+
+#[test]
+fn the_fallback_stands_in_for_one_metric_of_a_source_that_has_another() {
+    let fallback = Fallback { failure_threshold: 1, replicas: 4, behavior: "static".into() };
+    let mut two = definition(Rules { fallback: Some(fallback), ..cooldown(0) }, 1);
+    let other = ExternalDefinition { name: "s0-redis-others".into(), ..two.triggers[0].metrics[0].clone() };
+    two.triggers[0].metrics.push(other);
+    let mut story = Story::new(cooldown(0), 1, 1);
+    story.input(Input::Applied(Box::new(two)));
+    story.events.clear();
+    for _ in 0..2 {
+        story.sampled(0, 7.0);
+    }
+    let health = story.status().health;
+    let failures = |name: &str| health.get(name).map(|health| health.number_of_failures);
+    assert_eq!((failures("s0-redis-jobs"), failures("s0-redis-others")), (Some(0), Some(2)));
+    assert_eq!(story.condition(ConditionType::Fallback).0, Truth::True);
+    assert_eq!(story.events, ["KEDAScalerFailed", "ScaledObjectFallbackActivated"]);
+}
+
+#[test]
+fn an_activation_target_that_is_no_number_neither_wakes_nor_puts_to_rest() {
+    let modifiers =
+        Modifiers { formula: "t0".into(), target: "2".into(), activation_target: "5O".into(), ..Modifiers::default() };
+    for (replicas, value) in [(0, 7.0), (3, 0.0)] {
+        let mut story = Story::new(Rules { modifiers: Some(modifiers.clone()), ..cooldown(0) }, 1, replicas);
+        story.later(1);
+        story.sampled(0, value);
+        assert_eq!(story.replicas, replicas);
+        assert_eq!(story.asks().unwrap().unwrap().0, "composite-metric");
+    }
+}

@@ -200,8 +200,11 @@ impl Server {
         Ok(match values.as_slice() {
             [] => None,
             [value] => Some(value.number()),
-            // Each counts as the HPA would be told it, so not below 0.
-            values => Some(values.iter().map(|value| value.number().max(0.0)).sum()),
+            // Each counts as the HPA would be told it: as 0 where it is negative or not finite.
+            values => {
+                let finite = values.iter().map(MetricValue::number).filter(|number| number.is_finite());
+                Some(finite.map(|number| number.max(0.0)).sum())
+            }
         })
     }
 
