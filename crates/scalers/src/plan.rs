@@ -28,6 +28,7 @@ pub use job::{JobPlan, plan_job};
 
 use self::trigger::{Surroundings, resolve_trigger};
 use crate::client::Sources;
+use crate::registry::ParsedTrigger;
 use crate::review;
 use crate::sampler::{Built, Query, guarded};
 use crate::trigger::Specs;
@@ -97,7 +98,7 @@ pub fn plan(
             if parsed.specs == Some(Specs::FromSource) {
                 described_by_source.insert(index);
             }
-            triggers.push(definition(trigger, index, &known, parsed.fingerprint));
+            triggers.push(definition(trigger, index, &known, &parsed));
             specs.extend(known.into_iter().map(|spec| (index, spec)));
         }
     }
@@ -148,8 +149,7 @@ impl Plan {
     /// when it is rebuilt.
     pub fn queries(&self, references: &SharedReferences, sources: &Arc<Sources>) -> Vec<(usize, Query)> {
         let triggers = self.definition.triggers.iter().enumerate();
-        let with_source =
-            triggers.filter(|(index, trigger)| !trigger.metrics.is_empty() || self.described_by_source.contains(index));
+        let with_source = triggers.filter(|(_, trigger)| !trigger.is_read_by_hpa());
         with_source
             .map(|(index, trigger)| {
                 let (object, references, sources) =
@@ -254,7 +254,7 @@ fn check_formula(object: &ScaledObject, rules: &Rules) -> Option<Problem> {
     Some(Problem::error(rule::SCALING_MODIFIERS, path.key(field), message.replace('\n', ": ")))
 }
 
-fn definition(trigger: &Trigger, index: usize, specs: &[MetricSpec], fingerprint: u128) -> TriggerDefinition {
+fn definition(trigger: &Trigger, index: usize, specs: &[MetricSpec], parsed: &ParsedTrigger) -> TriggerDefinition {
     let metrics = specs.iter().filter_map(|spec| match spec {
         MetricSpec::External(external) => Some(ExternalDefinition {
             name: with_index(index, &external.name),
@@ -268,6 +268,7 @@ fn definition(trigger: &Trigger, index: usize, specs: &[MetricSpec], fingerprint
         name: trigger.name.clone().unwrap_or_default(),
         use_cached_metrics: trigger.use_cached_metrics,
         metrics: metrics.collect(),
-        fingerprint,
+        is_described_by_source: parsed.specs == Some(Specs::FromSource),
+        fingerprint: parsed.fingerprint,
     }
 }

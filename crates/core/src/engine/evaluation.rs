@@ -53,6 +53,7 @@ pub(super) fn evaluate(
     let mut evaluation = Evaluation::default();
     let mut variables: BTreeMap<String, Option<f64>> = BTreeMap::new();
     for (trigger, result) in definition.triggers.iter().zip(latest) {
+        evaluation.failing |= trigger.is_undescribed();
         for metric in &trigger.metrics {
             let worth = worth(definition, trigger, metric, *result, health, replicas);
             evaluation.take(metric, &worth);
@@ -68,7 +69,7 @@ pub(super) fn evaluate(
         evaluation.compose(definition, modifiers, &variables);
     }
     // With nothing but cpu and memory the HPA alone decides, so the object counts as active.
-    if definition.triggers.iter().all(|trigger| trigger.metrics.is_empty()) && !evaluation.failing {
+    if definition.triggers.iter().all(TriggerDefinition::is_read_by_hpa) && !evaluation.failing {
         evaluation.active = true;
     }
     evaluation
@@ -98,9 +99,12 @@ fn worth(
     }
 }
 
-/// A reading names metrics without `s<index>-`.
+/// A reading names metrics without `s<index>-`. What a source names by itself counts by that name alone, as it may have
+/// other metrics by now.
 pub(super) fn sample_of(metric: &ExternalDefinition, trigger: &TriggerDefinition, reading: &Reading) -> Option<Sample> {
-    if let ([(_, sample)], [_]) = (reading.as_slice(), trigger.metrics.as_slice()) {
+    if let ([(_, sample)], [_], false) =
+        (reading.as_slice(), trigger.metrics.as_slice(), trigger.is_described_by_source)
+    {
         return Some(*sample);
     }
     let bare = metric.name.split_once('-').map_or(metric.name.as_str(), |(_, bare)| bare);
@@ -208,6 +212,6 @@ impl Evaluation {
     /// The first failure, for a message.
     pub(super) fn first_error(&self) -> String {
         let error = self.metrics.iter().find_map(|(_, worth)| worth.quantity().err());
-        error.map_or_else(|| "no trigger failed".to_string(), |error| error.message)
+        error.map_or_else(|| "a source has not said yet which metrics it has".to_string(), |error| error.message)
     }
 }

@@ -71,8 +71,22 @@ pub struct TriggerDefinition {
     pub use_cached_metrics: bool,
     /// Its external metrics; none for `cpu` and `memory`.
     pub metrics: Vec<ExternalDefinition>,
+    /// Whether its source alone knows its metrics; without any it has not said them yet.
+    pub is_described_by_source: bool,
     /// Changes when the trigger asks something else.
     pub fingerprint: u128,
+}
+
+impl TriggerDefinition {
+    /// Whether the HPA reads it by itself: `cpu` and `memory`.
+    pub fn is_read_by_hpa(&self) -> bool {
+        self.metrics.is_empty() && !self.is_described_by_source
+    }
+
+    /// Whether nothing is known of it, as its source has not said its metrics yet.
+    pub fn is_undescribed(&self) -> bool {
+        self.metrics.is_empty() && self.is_described_by_source
+    }
 }
 
 /// An external metric.
@@ -141,6 +155,9 @@ pub enum Input {
     Applied(Box<Definition>),
     /// An object is there, or has changed, and cannot be used: why.
     Rejected(Box<Definition>, String),
+    /// An object was changed to something that cannot be used, and goes on as it was for those who ask for its metrics;
+    /// nothing is decided: why.
+    Held(ObjectKey, String),
     /// Something about an object could not be carried out, and will be tried again: what, and why.
     Failed(ObjectKey, String),
     /// An object is gone.

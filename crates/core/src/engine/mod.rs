@@ -111,6 +111,11 @@ impl Engine {
                     }
                 }
             }
+            Input::Held(key, error) => {
+                if let Some(object) = self.objects.get_mut(&key) {
+                    object.hold(&error, outbox);
+                }
+            }
             Input::Failed(key, error) => {
                 if let Some(object) = self.objects.get_mut(&key) {
                     object.failed(&error, outbox);
@@ -130,15 +135,7 @@ impl Engine {
                 Some(object) if object.asks(trigger, fingerprint) => object.pushed(now, trigger, outbox),
                 _ => {}
             },
-            Input::Asked { object, metric, question } => match self.objects.get_mut(&object) {
-                Some(known) => {
-                    known.asked(now, metric, question, outbox);
-                    self.asked.insert(object);
-                }
-                None => {
-                    outbox.push(Effect::Answer { question, result: Err(format!("there is no ScaledObject {object}")) });
-                }
-            },
+            Input::Asked { object, metric, question } => self.ask(now, object, metric, question),
             Input::Observed { id, observation } => self.settle(now, id, Ok(observation)),
             Input::Outcome { id, result } => {
                 self.settle(now, id, result.map(|()| Observation::default()));
@@ -211,6 +208,20 @@ impl Engine {
     /// All objects, in order.
     pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         self.objects.keys()
+    }
+
+    /// Asks an object for a metric.
+    fn ask(&mut self, now: Now, object: ObjectKey, metric: String, question: u64) {
+        match self.objects.get_mut(&object) {
+            Some(known) => {
+                known.asked(now, metric, question, &mut self.outbox);
+                self.asked.insert(object);
+            }
+            None => {
+                let result = Err(format!("there is no ScaledObject {object}"));
+                self.outbox.push(Effect::Answer { question, result });
+            }
+        }
     }
 
     /// Has an object decide anew whose decision was not carried out.

@@ -13,7 +13,9 @@ use super::activation::{Decision, LastActive, Situation, decide};
 use super::conditions::{Condition, ConditionType, Truth};
 use super::evaluation::{Evaluation, evaluate, sample_of};
 use super::fallback::{self, Health, Replicas};
-use super::input::{Cause, Definition, Effect, ExternalDefinition, Now, Observation, Severity, Status};
+use super::input::{
+    Cause, Definition, Effect, ExternalDefinition, Now, Observation, Severity, Status, TriggerDefinition,
+};
 use super::view::{Measure, ReadingView, Verdict, View};
 use super::{Outbox, Purpose};
 use crate::SmallMap;
@@ -31,6 +33,8 @@ pub(super) struct Object {
     observing: bool,
     scaling: bool,
     decision_due: bool,
+    /// Whether nothing is decided, as it was changed to something that cannot be used.
+    held: bool,
     questions: Vec<Question>,
     evaluation: Evaluation,
     /// The metric whose source said by itself that there is work.
@@ -89,6 +93,7 @@ impl Object {
             observing: false,
             scaling: false,
             decision_due: false,
+            held: false,
             questions: Vec::new(),
             evaluation: Evaluation::default(),
             verdict: None,
@@ -102,6 +107,7 @@ impl Object {
     /// The object was changed to something that cannot be used, or its surroundings were.
     pub(super) fn reject(&mut self, definition: Definition, error: &str, outbox: &mut Outbox) {
         self.refuse_questions(error, outbox);
+        self.held = false;
         self.definition = definition;
         self.forget_readings();
         self.stop_looking(outbox);
@@ -109,8 +115,16 @@ impl Object {
         self.failed(error, outbox);
     }
 
+    /// The object was changed to something that cannot be used. The HPA that is there goes on with what is known of it.
+    pub(super) fn hold(&mut self, error: &str, outbox: &mut Outbox) {
+        self.held = true;
+        self.stop_looking(outbox);
+        self.failed(error, outbox);
+    }
+
     /// The manifest has changed. Readings of triggers that ask the same are kept.
     pub(super) fn redefine(&mut self, now: Now, definition: Definition, outbox: &mut Outbox) {
+        self.held = false;
         let unchanged = definition.rules == self.definition.rules
             && definition.triggers == self.definition.triggers
             && definition.target_kind == self.definition.target_kind
@@ -315,10 +329,10 @@ impl Object {
         self.tell_failures(outbox);
         self.update_fallback_condition(outbox);
         // What is being scaled is looked at again when that has ended.
-        if !self.scaling && std::mem::take(&mut self.decision_due) {
+        if !self.scaling && std::mem::take(&mut self.decision_due) && !self.held {
             self.decide(now, outbox);
         }
-        if self.next_look.is_none() && self.is_scaled_by_the_hpa_alone() {
+        if self.next_look.is_none() && !self.held && self.is_scaled_by_the_hpa_alone() {
             self.look_later(now, self.definition.rules.polling_interval(), outbox);
         }
         self.answer_questions(outbox);
@@ -391,14 +405,14 @@ impl Object {
     /// Whether every trigger that can be read has been read once.
     fn is_known(&self) -> bool {
         let triggers = self.definition.triggers.iter();
-        triggers.zip(&self.readings).all(|(trigger, taken)| trigger.metrics.is_empty() || taken.is_some())
+        triggers.zip(&self.readings).all(|(trigger, taken)| trigger.is_read_by_hpa() || taken.is_some())
     }
 
     /// Whether it has nothing but `cpu` and `memory`, whose readings are no occasion for a decision.
     fn is_scaled_by_the_hpa_alone(&self) -> bool {
         let triggers = &self.definition.triggers;
         let is_running = !triggers.is_empty() && !self.definition.rules.pause.is_full();
-        is_running && triggers.iter().all(|trigger| trigger.metrics.is_empty())
+        is_running && triggers.iter().all(TriggerDefinition::is_read_by_hpa)
     }
 
     /// Waits no more for what is being looked at.

@@ -49,6 +49,7 @@ fn definition(rules: Rules, triggers: usize) -> Definition {
             target: Quantity::from_integer(5),
             target_type: TargetType::AverageValue,
         }],
+        is_described_by_source: false,
         fingerprint: index as u128,
     };
     Definition {

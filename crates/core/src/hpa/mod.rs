@@ -31,6 +31,7 @@ pub use decision::{Cause, Decision, Limit};
 pub use limits::check_behavior;
 pub use memory::Memory;
 pub use object::{
-    Behavior, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget, ScalingRules, TargetType,
+    Behavior, ExternalMetricSource, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget,
+    ScalingRules, TargetType,
 };
 pub use pods::{Pod, Pods};

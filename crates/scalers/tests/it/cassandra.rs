@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use keda_core::sample::ErrorKind;
 use keda_scalers::client::Sources;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::servers::free_port;
+use crate::stand_ins::listen;
 use crate::{Source, sources};
 
 /// Kinds of frames.
@@ -28,7 +29,7 @@ struct Server {
 
 impl Server {
     async fn start(port: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let listener = listen(port).await;
         let connections = Arc::new(AtomicUsize::new(0));
         let made = Arc::clone(&connections);
         let task = tokio::spawn(async move {

@@ -9,10 +9,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::servers::{Certificates, free_port};
+use crate::stand_ins::listen;
 use crate::{Source, sources};
 
 /// Kinds of messages.
@@ -28,7 +28,7 @@ struct Server {
 
 impl Server {
     async fn start(port: u16, tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let listener = listen(port).await;
         let counts = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&counts);
         let task = tokio::spawn(async move {

@@ -18,10 +18,11 @@ use rustls::pki_types::ServerName;
 use tower::util::{BoxService, ServiceExt};
 use tower::{Service, ServiceBuilder};
 
-/// Time without a sign of life after which the server is asked for one, as in Kubernetes' own clients.
-const PING_AFTER: Duration = Duration::from_secs(30);
+/// Time without a sign of life after which the server is asked for one: less than in Kubernetes' own clients, as one of
+/// several API servers may die without a word, and a lease is lost meanwhile.
+const PING_AFTER: Duration = Duration::from_secs(10);
 /// Time after which a connection without an answer is given up.
-const PING_TIMEOUT: Duration = Duration::from_secs(15);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Answer = http::Response<hyper::body::Incoming>;
 type Transport = BoxService<http::Request<Body>, Answer, tower::BoxError>;

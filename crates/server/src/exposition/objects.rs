@@ -257,6 +257,7 @@ mod tests {
             name: name.into(),
             use_cached_metrics: false,
             metrics: metrics.collect(),
+            is_described_by_source: false,
             fingerprint: 1,
         }
     }

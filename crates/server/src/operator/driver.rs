@@ -8,7 +8,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use keda_core::api::ScaledObject;
-use keda_core::engine::{Engine, Input, Now, ObjectKey, Observation};
+use keda_core::engine::{Engine, Input, Now, ObjectKey, Observation, TriggerDefinition};
+use keda_core::names::with_index;
 use keda_core::quantity::Quantity;
 use keda_scalers::plan::Plan;
 use keda_scalers::sampler::{Pushed, Report, Sampled, Sampler};
@@ -88,6 +89,8 @@ pub(crate) struct Driver {
     pub(super) unwritten: VecDeque<ObjectKey>,
     pub(super) writing: usize,
     pub(super) questions: HashMap<u64, Question>,
+    /// Questions about objects that are not known yet; `None` once all that are there are known.
+    early: Option<Vec<Question>>,
     next_question: u64,
     epoch: Instant,
 }
@@ -126,6 +129,7 @@ impl Driver {
             unwritten: VecDeque::new(),
             writing: 0,
             questions: HashMap::new(),
+            early: Some(Vec::new()),
             next_question: 0,
             epoch: Instant::now(),
         }
@@ -150,7 +154,7 @@ impl Driver {
             }
             Message::Workload(plural, Change::Deleted(name)) => self.workloads.deleted(&plural, &name),
             Message::Workload(plural, Change::Synced) => self.workloads.synced(&plural),
-            Message::Object(Change::Synced) => {}
+            Message::Object(Change::Synced) => self.ask_early(),
             Message::Reconciled(key, outcome, facts) => self.reconciled(&key, *outcome, facts),
             Message::Finalized(key, result) => self.finalized(&key, result),
             Message::Observed(id, key, observation) => self.observed(id, &key, observation),
@@ -170,6 +174,9 @@ impl Driver {
         let input = match report {
             Report::Sampled(sampled) => {
                 self.tell(&sampled);
+                if self.has_other_metrics(&sampled) {
+                    self.enqueue(&sampled.subscriber.0);
+                }
                 let Sampled { subscriber: (object, trigger), fingerprint, result, .. } = sampled;
                 Input::Sampled { object, trigger, fingerprint, result }
             }
@@ -187,6 +194,19 @@ impl Driver {
         };
         self.engine.handle(self.now(), input);
         self.pump();
+    }
+
+    /// Whether a source that alone knows its metrics has others than it said.
+    fn has_other_metrics(&self, sampled: &Sampled) -> bool {
+        let (object, trigger) = &sampled.subscriber;
+        let plan = self.objects.get(object).and_then(|managed| managed.plan.as_ref());
+        let definition = plan.and_then(|plan| plan.definition.triggers.get(*trigger));
+        let is_meant = |definition: &&TriggerDefinition| {
+            definition.is_described_by_source && definition.fingerprint == sampled.fingerprint
+        };
+        let Some(definition) = definition.filter(is_meant) else { return false };
+        let is_known = |name: &str| definition.metrics.iter().any(|metric| metric.name == with_index(*trigger, name));
+        sampled.result.as_ref().is_ok_and(|reading| reading.iter().any(|(name, _)| !is_known(name)))
     }
 
     /// Tells of a reading, unless it answers what is asked no more.
@@ -246,7 +266,7 @@ impl Driver {
         let engine = self.engine.poll_timeout().map(|(at, _)| self.epoch + at);
         let timer = self.timers.first().map(|(at, _)| *at);
         let far = Instant::now() + std::time::Duration::from_secs(60);
-        let impatient = (self.awaited > 0).then(|| self.epoch + PATIENCE);
+        let impatient = (self.awaited > 0 || self.early.is_some()).then(|| self.epoch + PATIENCE);
         [engine, timer, impatient].into_iter().flatten().min().unwrap_or(far)
     }
 
@@ -260,6 +280,9 @@ impl Driver {
         if self.awaited > 0 && instant >= self.epoch + PATIENCE {
             tracing::warn!("HPAs or TriggerAuthentications cannot be watched so far; going on without them");
             self.complete(AWAITED);
+        }
+        if self.early.is_some() && instant >= self.epoch + PATIENCE {
+            self.ask_early();
         }
         let is_busy = self.is_busy();
         while let Some((at, key)) = self.timers.pop_first() {
@@ -449,6 +472,11 @@ impl Driver {
     fn asked(&mut self, question: Question) {
         let key = question.object.clone();
         let Some(managed) = self.objects.get_mut(&key) else {
+            if let Some(early) = &mut self.early {
+                early.retain(|question| !question.answer.is_closed());
+                early.push(question);
+                return;
+            }
             let why = format!("error getting scalers ScaledObject.keda.sh {:?} not found", key.name);
             let _ = question.answer.send(Err(why));
             return;
@@ -470,6 +498,13 @@ impl Driver {
             if !begun {
                 self.enqueue(&key);
             }
+        }
+    }
+
+    /// Answers what was asked before all objects were known.
+    fn ask_early(&mut self) {
+        for question in self.early.take().into_iter().flatten() {
+            self.asked(question);
         }
     }
 

@@ -331,8 +331,9 @@ mod tests {
     use keda_scalers::plan::SharedReferences;
     use keda_scalers::sampler::Sampler;
     use serde_json::Value;
-    use tokio::sync::mpsc;
+    use tokio::sync::{mpsc, oneshot};
 
+    use super::super::driver::Question;
     use super::super::managed::Managed;
     use super::super::reconcile::{FINALIZER, Tools};
     use super::super::workloads::Workloads;
@@ -341,6 +342,7 @@ mod tests {
     use crate::cluster::events::Events;
     use crate::cluster::lookup::ClusterReferences;
     use crate::cluster::testing::{self, Requests};
+    use crate::cluster::watch::Change;
     use crate::exposition::{Build, Metrics};
 
     /// The leader in a cluster that answers so, with one object.
@@ -427,6 +429,24 @@ mod tests {
         let Some(Message::Finalized(_, Ok(()))) = inbox.recv().await else { panic!("it is let go") };
         let given_back = "PUT /apis/apps/v1/namespaces/shop/deployments/web/scale";
         assert!(requests.so_far().iter().any(|request| request == given_back));
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_before_all_objects_are_known_waits_for_them() {
+        let (mut driver, key, _inbox, _requests) = leader(|_| None, &scaled_object(&Value::Null));
+        let ask = |driver: &mut Driver, name: &str| {
+            let (answer, mut answered) = oneshot::channel();
+            let object = ObjectKey { name: name.to_string(), ..key.clone() };
+            driver.handle(Message::Question(Question { object, metric: "s0-jobs".to_string(), answer }));
+            move || answered.try_recv().ok()
+        };
+        let mut early = ask(&mut driver, "new");
+        assert!(early().is_none());
+        driver.handle(Message::Object(Change::Synced));
+        let mut late = ask(&mut driver, "new");
+        for answer in [early(), late()] {
+            assert!(answer.is_some_and(|answer| answer.is_err_and(|error| error.contains("\"new\" not found"))));
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,12 @@
 //! The HorizontalPodAutoscaler of a ScaledObject in the cluster: made, kept as it should be, renamed, taken away.
 
-use keda_core::api::ObjectMeta;
+use keda_core::api::{ObjectMeta, ScaledObject};
 use keda_core::engine::{HpaHealth, ObjectKey};
-use keda_core::hpa::{HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec};
+use keda_core::hpa::{
+    ExternalMetricSource, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec as HpaMetric,
+};
+use keda_core::metric::{MetricSpec, Target};
+use keda_core::names::with_index;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -140,6 +144,31 @@ pub(super) async fn ensure(
     Err(ApiError { kind: ApiErrorKind::Conflict, message: format!("HPA {} changes too often", desired.metadata.name) })
 }
 
+/// The metrics that the HPA of an object has of its trigger at `index`; none where there is no HPA.
+///
+/// # Errors
+/// As [`Cluster::get`].
+pub(super) async fn metrics_of(
+    cluster: &Cluster,
+    object: &ScaledObject,
+    index: usize,
+) -> Result<Vec<MetricSpec>, ApiError> {
+    let path = path(object.metadata.namespace(), &object.hpa_name());
+    let hpa = match cluster.get::<HorizontalPodAutoscaler>(&path).await {
+        Ok(hpa) => hpa,
+        Err(error) if error.is_not_found() => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let prefix = with_index(index, "");
+    let of_trigger = |metric: &HpaMetric| {
+        let HpaMetric::External(ExternalMetricSource { metric, target }) = metric else { return None };
+        let name = metric.name.strip_prefix(&prefix)?;
+        let quantity = target.average_value.as_ref().or(target.value.as_ref())?;
+        Some(MetricSpec::external(name, Target::Float(quantity.to_f64())))
+    };
+    Ok(hpa.spec.metrics.iter().filter_map(of_trigger).collect())
+}
+
 /// Deletes an HPA; that it is gone already is fine.
 pub(super) async fn delete(cluster: &Cluster, namespace: &str, name: &str) -> Result<(), ApiError> {
     cluster.delete(&path(namespace, name)).await
@@ -174,6 +203,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cluster::testing;
 
     #[allow(clippy::needless_pass_by_value)]
     fn hpa(value: Value) -> HorizontalPodAutoscaler {
@@ -192,6 +222,27 @@ mod tests {
             hpa(json!({ "metadata": { "name": "a" }, "behavior": { "scaleDown": { "selectPolicy": "Disabled" } } }));
         let found = HorizontalPodAutoscaler { spec: desired.spec.with_defaults(), ..desired.clone() };
         assert!(!is_outdated(&found.into(), &desired));
+    }
+
+    #[tokio::test]
+    async fn the_metrics_of_one_trigger_are_those_with_its_number() {
+        let external = |name: &str, target: Value| json!({ "type": "External", "external": { "metric": { "name": name }, "target": target } });
+        let mut hpa = serde_json::to_value(hpa(json!({ "metadata": { "name": "keda-hpa-web" } }))).unwrap();
+        hpa["spec"]["metrics"] = json!([
+            external("s1-jobs", json!({ "type": "AverageValue", "averageValue": "2500m" })),
+            external("s1-mails", json!({ "type": "Value", "value": "7" })),
+            external("s11-jobs", json!({ "type": "AverageValue", "averageValue": "1" })),
+            { "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 50 } } },
+        ]);
+        let path = "GET /apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/keda-hpa-web";
+        let (cluster, _requests) = testing::cluster(move |asked| (asked == path).then(|| hpa.clone()));
+        let object = |name: &str| {
+            let metadata = ObjectMeta { name: name.into(), namespace: Some("shop".into()), ..ObjectMeta::default() };
+            ScaledObject { metadata, ..ScaledObject::default() }
+        };
+        let expected = [("jobs", 2.5), ("mails", 7.0)].map(|(name, at)| MetricSpec::external(name, Target::Float(at)));
+        assert_eq!(metrics_of(&cluster, &object("web"), 1).await.unwrap(), expected);
+        assert_eq!(metrics_of(&cluster, &object("new"), 1).await.unwrap(), []);
     }
 
     #[test]

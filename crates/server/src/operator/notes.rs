@@ -41,6 +41,15 @@ pub(super) fn of_triggers(object: &ScaledObject, problems: &[Problem], unknown_k
     problems.iter().filter_map(note).collect()
 }
 
+/// Logs which references of triggers lead nowhere: the trigger goes on without what should stand there.
+pub(super) fn log_missing(object: &ScaledObject, problems: &[Problem]) {
+    let is_reference = |rule| rule == rule::MISSING_AUTHENTICATION || rule == rule::MISSING_AUTHENTICATION_VALUE;
+    for problem in problems.iter().filter(|problem| is_reference(problem.rule)) {
+        let (namespace, name) = (object.metadata.namespace(), &object.metadata.name);
+        tracing::warn!(namespace, %name, at = %problem.path, "{}", problem.message);
+    }
+}
+
 /// The position of the trigger that a path leads into, and the key of its metadata.
 fn place(path: &Path) -> Option<(usize, Option<&str>)> {
     let [Step::Key(spec), Step::Key(triggers), Step::Index(index), rest @ ..] = path.0.as_slice() else { return None };

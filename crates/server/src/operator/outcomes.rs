@@ -23,6 +23,7 @@ impl Driver {
         };
         let again = managed.work.again;
         let failed = !matches!(outcome, Outcome::Ready { .. } | Outcome::Paused { .. });
+        let is_complete = !matches!(&outcome, Outcome::Ready { plan, .. } if !plan.undescribed.is_empty());
         let before = std::mem::replace(&mut managed.facts, facts);
         managed.facts.keep(before);
         if managed.object.status.is_none() && !failed {
@@ -40,7 +41,9 @@ impl Driver {
                 if created {
                     tracing::info!(object = %key, "made an HPA");
                 }
-                managed.work.succeeded();
+                if is_complete {
+                    managed.work.succeeded();
+                }
                 self.accept(key, *plan, target, replicas);
                 self.tell_notes(key, notes);
             }
@@ -48,6 +51,7 @@ impl Driver {
             Outcome::WithoutHpa { plan, target, definition, message } => {
                 self.go_on_without_hpa(key, plan.map(|plan| *plan), target, definition, message);
             }
+            Outcome::Unplanned { definition, message, notes } => self.hold(key, definition, message, notes),
             Outcome::Rejected { definition, message, notes } => self.reject(key, definition, message, notes),
             Outcome::Overtaken => {}
             Outcome::Failed { definition, message, notes } => {
@@ -60,7 +64,7 @@ impl Driver {
                 self.engine.handle(self.now(), input);
             }
         }
-        if failed && !again {
+        if (failed || !is_complete) && !again {
             self.retry(key);
         }
         if self.leading {
@@ -111,6 +115,20 @@ impl Driver {
             }
         }
         self.engine.handle(self.now(), Input::Failed(key.clone(), message));
+    }
+
+    /// What is asked about an object that runs already is answered as before, so that its HPA goes on; a new object does
+    /// not begin.
+    fn hold(&mut self, key: &ObjectKey, definition: Box<Definition>, message: String, notes: Vec<Note>) {
+        if self.objects.get(key).is_none_or(|managed| managed.plan.is_none()) {
+            self.reject(key, definition, message, notes);
+            return;
+        }
+        if self.leading {
+            tracing::warn!(object = %key, reason = %message, "the ScaledObject cannot be used as it is now; its HPA goes on");
+        }
+        self.tell_notes(key, notes);
+        self.engine.handle(self.now(), Input::Held(key.clone(), message));
     }
 
     fn pause(&mut self, key: &ObjectKey, definition: Box<Definition>, target: Option<Target>) {

@@ -1,6 +1,7 @@
 //! One reconciliation of a ScaledObject: from what the user wrote to an HPA in the cluster and a plan for the engine
 //! (`behaviour.md` §1.2 to §1.7). It only reads and writes the cluster; what follows from it the driver decides.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -62,6 +63,8 @@ pub(super) enum Outcome {
     Paused { definition: Box<Definition>, target: Option<Target> },
     /// Its HPA cannot be written as it is wanted. There is no plan if its bounds contradict each other.
     WithoutHpa { plan: Option<Box<Plan>>, target: Target, definition: Box<Definition>, message: String },
+    /// Its triggers cannot be used as they are now.
+    Unplanned { definition: Box<Definition>, message: String, notes: Vec<Note> },
     /// It cannot be used as it is.
     Rejected { definition: Box<Definition>, message: String, notes: Vec<Note> },
     /// Somebody else changed something meanwhile: it is looked at again, and nobody is told.
@@ -76,7 +79,9 @@ impl Outcome {
         match self {
             Outcome::Ready { plan, .. } | Outcome::WithoutHpa { plan: Some(plan), .. } => Some(&plan.definition),
             Outcome::WithoutHpa { definition, .. } => Some(definition),
-            Outcome::Paused { definition, .. } | Outcome::Rejected { definition, .. } => Some(definition),
+            Outcome::Paused { definition, .. }
+            | Outcome::Unplanned { definition, .. }
+            | Outcome::Rejected { definition, .. } => Some(definition),
             Outcome::Overtaken | Outcome::Failed { .. } => None,
         }
     }
@@ -163,6 +168,9 @@ async fn steps(
     }
     let (plan, problems) = plan_for(tools, &object, seen.pod_spec).await?;
     facts.triggers = Some(TriggerFacts::of(&object));
+    if writes {
+        notes::log_missing(&object, &problems);
+    }
     let Some(mut plan) = plan else {
         return Ok(unplanned(&problems, seen.target, definition, facts));
     };
@@ -199,12 +207,12 @@ fn unplanned(problems: &[Problem], target: Target, definition: Definition, facts
     if prefix == HPA {
         let is_of_a_trigger = rule.is_none_or(|rule| !OF_NO_TRIGGER.contains(&rule));
         let notes = is_of_a_trigger.then(|| Note::warning("KEDAScalerFailed", cause)).into_iter().collect();
-        return Outcome::Rejected { definition, message, notes };
+        return Outcome::Unplanned { definition, message, notes };
     }
     facts.triggers = None;
     match prefix {
         BOUNDS => Outcome::WithoutHpa { plan: None, target, definition, message },
-        _ => Outcome::Rejected { definition, message, notes: Vec::new() },
+        _ => Outcome::Unplanned { definition, message, notes: Vec::new() },
     }
 }
 
@@ -288,13 +296,15 @@ fn gvkr(resource: &Resource) -> GroupVersionKindResource {
     }
 }
 
-/// Plans, with the metrics of those triggers asked for that only their sources know.
+/// Plans, with the metrics of those triggers asked for that only their sources know. Where one does not answer the HPA
+/// tells what it said before, and the plan that it has to be asked again.
 async fn plan_for(
     tools: &Tools,
     object: &Arc<ScaledObject>,
     pod_spec: Option<PodSpec>,
 ) -> Result<(Option<Plan>, Vec<Problem>), Failure> {
     let mut described = Descriptions::new();
+    let mut unanswered = BTreeSet::new();
     let mut snapshot = tools.lookups.snapshot();
     snapshot = snapshot.with_target(object.metadata.namespace(), &object.spec.scale_target_ref, pod_spec);
     loop {
@@ -306,12 +316,21 @@ async fn plan_for(
         let Some((plan, problems)) = planned else { return Ok((None, Vec::new())) };
         let missing = plan.as_ref().map(|plan| plan.undescribed.clone()).unwrap_or_default();
         if missing.is_empty() {
+            let plan = plan.map(|plan| Plan { undescribed: unanswered, ..plan });
             return Ok((plan, problems));
         }
         for index in missing {
-            // A source that cannot be asked has no metrics for now.
-            let specs = plan::describe(object, index, &tools.references, &tools.sources).await;
-            described.insert(index, specs.unwrap_or_default());
+            let specs = match plan::describe(object, index, &tools.references, &tools.sources).await {
+                Ok(specs) => specs,
+                Err(error) => {
+                    let object_name = &object.metadata.name;
+                    tracing::warn!(namespace = object.metadata.namespace(), object = %object_name, trigger = index, %error,
+                        "the source does not say its metrics; those of the HPA are kept");
+                    unanswered.insert(index);
+                    hpa::metrics_of(&tools.cluster, object, index).await.map_err(Failure::new(HPA))?
+                }
+            };
+            described.insert(index, specs);
         }
     }
 }

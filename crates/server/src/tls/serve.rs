@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -124,7 +125,17 @@ impl Connection {
                 Err(_) => return tracing::debug!(%address, "TLS handshake timed out"),
             },
         };
-        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        // The server finds out by the first bytes which HTTP is spoken, and would wait for them for good.
+        let mut stream = BufReader::with_capacity(1, stream);
+        let first = tokio::time::timeout(CLIENT_PATIENCE, stream.fill_buf());
+        let is_silent = tokio::select! {
+            () = stopping.cancelled() => true,
+            first = first => !matches!(first, Ok(Ok([_, ..]))),
+        };
+        if is_silent {
+            return tracing::debug!(%address, "nothing came after the TLS handshake");
+        }
+        let certificates = stream.get_ref().get_ref().1.peer_certificates().unwrap_or_default();
         let peer = Arc::new(Peer::new(address, certificates.iter().map(|one| one.clone().into_owned()).collect()));
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());

@@ -327,3 +327,56 @@ fn an_activation_target_that_is_no_number_neither_wakes_nor_puts_to_rest() {
         assert_eq!(story.asks().unwrap().unwrap().0, "composite-metric");
     }
 }
+
+/// A trigger whose source alone knows its metrics, beside one that the HPA reads by itself.
+fn described_by_source(metrics: &[&str]) -> Definition {
+    let mut definition = definition(cooldown(0), 2);
+    let named = |name: &&str| ExternalDefinition { name: (*name).into(), ..definition.triggers[0].metrics[0].clone() };
+    let metrics = metrics.iter().map(named).collect();
+    definition.triggers[0] =
+        TriggerDefinition { metrics, is_described_by_source: true, ..definition.triggers[0].clone() };
+    definition.triggers[1].metrics.clear();
+    definition
+}
+
+#[test]
+fn what_a_source_has_not_said_yet_neither_wakes_nor_puts_to_rest() {
+    for replicas in [0, 3] {
+        let mut story = Story::new(cooldown(0), 1, replicas);
+        story.input(Input::Applied(Box::new(described_by_source(&[]))));
+        story.wait(300);
+        assert_eq!(story.replicas, replicas);
+        story.sampled(0, 0.0);
+        story.wait(300);
+        assert_eq!(story.replicas, replicas);
+        story.input(Input::Applied(Box::new(described_by_source(&["s0-redis-jobs"]))));
+        story.later(1);
+        story.sampled(0, if replicas == 0 { 7.0 } else { 0.0 });
+        assert_eq!(story.replicas, i32::from(replicas == 0));
+    }
+}
+
+#[test]
+fn a_metric_that_a_source_names_is_no_other_one() {
+    let mut story = Story::new(cooldown(0), 1, 0);
+    story.input(Input::Applied(Box::new(described_by_source(&["s0-former"]))));
+    story.sampled(0, 7.0);
+    assert_eq!(story.replicas, 0);
+    assert!(story.status().triggers_activity.values().all(|active| !active));
+}
+
+#[test]
+fn what_cannot_be_used_any_more_still_answers_its_hpa_and_decides_nothing() {
+    let mut story = Story::new(cooldown(0), 1, 3);
+    story.later(1);
+    story.sampled(0, 7.0);
+    story.input(Input::Held(key(), "no such trigger".to_string()));
+    story.later(1);
+    story.sampled(0, 0.0);
+    assert_eq!(story.replicas, 3);
+    assert_eq!(story.condition(ConditionType::Ready), (Truth::False, "ScaledObjectCheckFailed".to_string()));
+    assert_eq!(story.asks(), Some(Ok(("s0-redis-jobs".to_string(), Quantity::ZERO))));
+    story.input(applied(cooldown(0), 1));
+    assert_eq!(story.replicas, 0);
+    assert_eq!(story.condition(ConditionType::Ready).0, Truth::True);
+}

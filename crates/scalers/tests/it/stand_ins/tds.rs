@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 /// Password of the user `sa`.
 pub const PASSWORD: &str = "Password#1";
@@ -25,7 +25,7 @@ pub struct SqlServer {
 impl SqlServer {
     /// Starts it on a port.
     pub async fn start(port: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
+        let listener = super::listen(port).await;
         let connections = Arc::new(AtomicUsize::new(0));
         let made = Arc::clone(&connections);
         let task = tokio::spawn(async move {
