@@ -76,6 +76,8 @@ pub(crate) struct ClusterEnvironment {
     pub(crate) reconciliations: usize,
     /// `KEDA_CHECK_UNEXPECTED_SCALERS_PARAMS` is exactly `enabled`.
     pub(crate) tells_unknown_keys: bool,
+    /// `KEDA_BOUND_SERVICE_ACCOUNT_TOKEN_EXPIRY`.
+    pub(crate) token_lifetime: Duration,
     /// `KEDA_SERVICE_MIN_TLS_VERSION`, or `KEDA_HTTP_MIN_TLS_VERSION`: versions that our servers speak.
     pub(crate) service_tls_versions: TlsVersions,
     /// `RAW_METRICS_GRPC_PROTOCOL` asks for a stream of metrics, which nobody serves yet.
@@ -137,6 +139,10 @@ impl ClusterEnvironment {
         if election.renew_deadline >= election.lease_duration || election.retry_period >= election.renew_deadline {
             bail!("the lease duration must be longer than the renew deadline, and that longer than the retry period");
         }
+        let token_lifetime = duration("KEDA_BOUND_SERVICE_ACCOUNT_TOKEN_EXPIRY", 3600)?;
+        if !(3600..=6 * 3600).contains(&token_lifetime.as_secs()) {
+            bail!("KEDA_BOUND_SERVICE_ACCOUNT_TOKEN_EXPIRY must be between 1h and 6h");
+        }
         let reconciliations = integer(variable, "KEDA_SCALEDOBJECT_CTRL_MAX_RECONCILES", "reconciliations")?;
         // One less would do nothing, ever.
         let reconciliations = reconciliations.map(|number| usize::try_from(number).unwrap_or(0).max(1));
@@ -154,6 +160,7 @@ impl ClusterEnvironment {
             election,
             reconciliations: reconciliations.unwrap_or(RECONCILIATIONS),
             tells_unknown_keys: text("KEDA_CHECK_UNEXPECTED_SCALERS_PARAMS").as_deref() == Some("enabled"),
+            token_lifetime,
             service_tls_versions: service_tls_versions(variable),
             asks_for_raw_metrics: text("RAW_METRICS_GRPC_PROTOCOL").as_deref() == Some("enabled"),
             host: host.map_or_else(|| "localhost".to_string(), |host| host.trim().to_string()),
@@ -245,6 +252,16 @@ mod tests {
         let reconciliations = |text: &str| cluster(name, text).unwrap().reconciliations;
         assert_eq!(["7", "0", "-3", ""].map(reconciliations), [7, 1, 1, RECONCILIATIONS]);
         assert!(cluster(name, "many").unwrap_err().to_string().contains(name));
+    }
+
+    #[test]
+    fn tokens_are_good_for_one_to_six_hours() {
+        let name = "KEDA_BOUND_SERVICE_ACCOUNT_TOKEN_EXPIRY";
+        let hours = |text: &str| cluster(name, text).unwrap().token_lifetime.as_secs() / 3600;
+        assert_eq!(["", "2h", "6h"].map(hours), [1, 2, 6]);
+        for wrong in ["59m", "7h", "long"] {
+            assert!(cluster(name, wrong).unwrap_err().to_string().contains(name), "{wrong}");
+        }
     }
 
     #[test]

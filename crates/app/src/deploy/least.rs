@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use keda_core::api::{ScaledJob, ScaledObject, Trigger};
 use keda_core::manifest::group_of;
-use keda_core::resolve::{Asked, Lookup, Recorder};
+use keda_core::resolve::{Asked, Lookup, Recorder, TOKEN};
 use keda_scalers::plan::{Descriptions, plan, plan_job};
 use serde_json::{Value, json};
 
@@ -127,6 +127,7 @@ impl Rights {
         let Asked { api_version, kind, namespace, name } = asked;
         match kind.as_str() {
             "TriggerAuthentication" | "ClusterTriggerAuthentication" => self.authentications(namespace, &plural(kind)),
+            TOKEN => self.grant(namespace, "", "serviceaccounts/token", Some(name), &["create"]),
             _ if group_of(api_version) == "apps" => {} // Watched anyway.
             _ => self.grant(namespace, group_of(api_version), &plural(kind), Some(name), &["get"]),
         }

@@ -51,6 +51,9 @@ pub(crate) struct OperatorFlags {
     /// Folder of the certificates, where they are not made here
     #[arg(long, default_value = "/certs")]
     pub(crate) cert_dir: PathBuf,
+    /// Folder of the files that ClusterTriggerAuthentications may name in filePath
+    #[arg(long)]
+    pub(crate) filepath_auth_root_path: Option<PathBuf>,
     /// Service of the operator, a name in the certificate
     #[arg(long, default_value = "keda-operator")]
     pub(crate) operator_service_name: String,

@@ -73,6 +73,8 @@ fn settings(flags: &OperatorFlags, environment: &ClusterEnvironment, all: bool) 
         pod_namespace: environment.pod_namespace.clone(),
         cluster_namespace: environment.cluster_namespace()?,
         restrict_secrets: environment.restrict_secrets,
+        parameter_files: flags.filepath_auth_root_path.clone().filter(|path| !path.as_os_str().is_empty()),
+        token_lifetime: environment.token_lifetime,
         host: environment.host.clone(),
         identity: format!("{}_{}", environment.host, environment.unique),
         leader_election: flags.leader_elect.then(|| LeaderElection {

@@ -132,7 +132,6 @@ impl Table for Operator {
     const FLAGS: &'static [Flag] = &[
         switch("enable-opentelemetry-metrics").but("metrics are not pushed yet, only served"),
         switch("enable-high-cardinality-metrics-labels").but("not supported yet"),
-        value("filepath-auth-root-path").but("parameters from files are not supported yet"),
     ];
 }
 

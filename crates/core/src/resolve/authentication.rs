@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Lookup, environment_in_part, missing};
 use crate::api::{
-    AuthEnvironment, AuthTargetRef, AuthenticationRef, OAuth2, PodIdentity, PodSpec, TriggerAuthenticationSpec,
+    AuthEnvironment, AuthTargetRef, AuthenticationRef, BoundServiceAccountToken, OAuth2, PodIdentity, PodSpec,
+    TriggerAuthenticationSpec,
 };
 use crate::metadata::Hidden;
 use crate::names::query_escape;
@@ -103,7 +104,8 @@ impl Collector<'_> {
             self.variable(variable, namespace, pod_spec);
         }
         if let Some(path) = spec.file_path.as_deref().filter(|path| !path.is_empty()) {
-            self.file(path, is_cluster);
+            // Nothing beside it counts.
+            return self.file(path, is_cluster);
         }
         for reference in &spec.config_map_target_ref {
             self.take("ConfigMap", reference, self.lookup.config_map(self.namespace, &reference.name));
@@ -112,6 +114,9 @@ impl Collector<'_> {
             self.take("Secret", reference, self.lookup.secret(self.namespace, &reference.name));
         }
         self.report_unsupported(spec);
+        for wanted in &spec.bound_service_account_token {
+            self.token(wanted);
+        }
         if let Some(oauth2) = &spec.oauth2 {
             self.oauth2(oauth2);
         }
@@ -124,7 +129,13 @@ impl Collector<'_> {
                 self.hidden = Hidden::Everything;
                 return;
             }
-            true => format!("filePath {path:?} cannot be read: filepath-auth-root-path not configured"),
+            true => match self.lookup.file(path) {
+                Ok(parameters) => {
+                    self.parameters = parameters;
+                    return;
+                }
+                Err(cause) => format!("filePath {path:?} cannot be read: {cause}"),
+            },
             false => "filePath is only for a ClusterTriggerAuthentication".to_string(),
         };
         self.problems.push(Problem::error(rule::UNUSABLE_AUTHENTICATION, place(), message));
@@ -198,12 +209,29 @@ impl Collector<'_> {
             ("azureKeyVault", spec.azure_key_vault.is_some()),
             ("gcpSecretManager", spec.gcp_secret_manager.is_some()),
             ("awsSecretManager", spec.aws_secret_manager.is_some()),
-            ("boundServiceAccountToken", !spec.bound_service_account_token.is_empty()),
         ];
         for (name, _) in present.into_iter().filter(|(_, present)| *present) {
             let message = format!("{name} is not supported yet as a source of parameters");
             self.problems.push(Problem::error(rule::UNSUPPORTED_AUTHENTICATION, place(), message));
         }
+    }
+
+    fn token(&mut self, wanted: &BoundServiceAccountToken) {
+        let BoundServiceAccountToken { parameter, service_account_name } = wanted;
+        let token = match self.lookup.token(self.namespace, service_account_name) {
+            Some(Ok(token)) => token,
+            Some(Err(cause)) => {
+                self.warn(parameter, &format!("no token of ServiceAccount {service_account_name:?}: {cause}"));
+                String::new()
+            }
+            None if self.lookup.lenience().stores => return self.hidden.add(parameter),
+            None => {
+                let message = "boundServiceAccountToken needs a cluster that gives tokens".to_string();
+                self.problems.push(Problem::error(rule::UNSUPPORTED_AUTHENTICATION, place(), message));
+                return;
+            }
+        };
+        self.parameters.insert(parameter.clone(), token);
     }
 
     fn oauth2(&mut self, oauth2: &OAuth2) {
@@ -278,6 +306,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::ScaleTarget;
     use crate::manifest::{Source, load};
     use crate::resolve::References;
 
@@ -300,6 +329,82 @@ mod tests {
             let (found, problems) = authentication(&references, "default", Some(&reference), Some(&pod));
             assert_eq!((problems, &*found.parameters["username"]), (Vec::new(), expected), "{container}");
         }
+    }
+
+    /// A cluster with one TriggerAuthentication, one file and one ServiceAccount.
+    struct Operator(TriggerAuthenticationSpec);
+
+    impl Lookup for Operator {
+        fn pod_spec(&self, _: &str, _: &ScaleTarget) -> Result<Option<PodSpec>, String> {
+            Ok(None)
+        }
+
+        fn secret(&self, _: &str, _: &str) -> Option<BTreeMap<String, String>> {
+            None
+        }
+
+        fn config_map(&self, _: &str, _: &str) -> Option<BTreeMap<String, String>> {
+            None
+        }
+
+        fn trigger_authentication(&self, _: &str, _: &str) -> Option<TriggerAuthenticationSpec> {
+            Some(self.0.clone())
+        }
+
+        fn cluster_trigger_authentication(&self, _: &str) -> Option<TriggerAuthenticationSpec> {
+            Some(self.0.clone())
+        }
+
+        fn service_account(&self, _: &str, _: &str) -> Option<BTreeMap<String, String>> {
+            None
+        }
+
+        fn token(&self, namespace: &str, service_account: &str) -> Option<Result<String, String>> {
+            Some(match service_account {
+                "reader" => Ok(format!("token of {namespace}/reader")),
+                _ => Err("forbidden".to_string()),
+            })
+        }
+
+        fn file(&self, path: &str) -> Result<BTreeMap<String, String>, String> {
+            match path {
+                "login.json" => Ok([("username".to_string(), "of the file".to_string())].into()),
+                _ => Err("no such file".to_string()),
+            }
+        }
+    }
+
+    fn found(spec: serde_json::Value, kind: &str) -> (BTreeMap<String, String>, Vec<String>) {
+        let operator = Operator(serde_json::from_value(spec).unwrap());
+        let reference: AuthenticationRef = serde_json::from_value(json!({ "name": "a", "kind": kind })).unwrap();
+        let (found, problems) = authentication(&operator, "shop", Some(&reference), None);
+        (found.parameters, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    #[test]
+    fn tokens_are_of_the_home_of_the_authentication_and_empty_where_there_is_none() {
+        let token = |name: &str| json!({ "parameter": name, "serviceAccountName": name });
+        let spec = json!({ "boundServiceAccountToken": [token("reader"), token("other")] });
+        for (kind, home) in [("TriggerAuthentication", "shop"), ("ClusterTriggerAuthentication", "keda")] {
+            let (parameters, problems) = found(spec.clone(), kind);
+            assert_eq!(parameters["reader"], format!("token of {home}/reader"));
+            assert_eq!(parameters["other"], "");
+            assert!(problems.len() == 1 && problems[0].contains("no token of ServiceAccount \"other\": forbidden"));
+        }
+    }
+
+    #[test]
+    fn beside_a_file_nothing_counts() {
+        let spec = |path: &str| {
+            json!({ "filePath": path, "oauth2": { "clientId": "id", "tokenUrl": "http://t",
+            "clientSecret": { "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } } } })
+        };
+        let expected = BTreeMap::from([("username".to_string(), "of the file".to_string())]);
+        assert_eq!(found(spec("login.json"), "ClusterTriggerAuthentication"), (expected, Vec::new()));
+        let (_, problems) = found(spec("other.json"), "ClusterTriggerAuthentication");
+        assert_eq!(problems, ["filePath \"other.json\" cannot be read: no such file"]);
+        let (_, problems) = found(spec("login.json"), "TriggerAuthentication");
+        assert_eq!(problems, ["filePath is only for a ClusterTriggerAuthentication"]);
     }
 
     #[test]

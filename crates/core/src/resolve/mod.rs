@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 pub use authentication::{Authentication, authentication};
 pub use environment::{environment, environment_in_part, expand};
-pub use recorder::{Asked, Recorder};
+pub use recorder::{Asked, Recorder, TOKEN};
 pub use references::References;
 
 use crate::api::{PodSpec, ScaleTarget, TriggerAuthenticationSpec};
@@ -39,6 +39,19 @@ pub trait Lookup {
 
     /// The annotations of a ServiceAccount.
     fn service_account(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, String>>;
+
+    /// A token of a ServiceAccount, or why it cannot be had; `None` where nobody gives tokens.
+    fn token(&self, _namespace: &str, _service_account: &str) -> Option<Result<String, String>> {
+        None
+    }
+
+    /// The parameters in a file of the operator's.
+    ///
+    /// # Errors
+    /// Why it cannot be read, as a sentence.
+    fn file(&self, _path: &str) -> Result<BTreeMap<String, String>, String> {
+        Err("filepath-auth-root-path not configured".to_string())
+    }
 
     /// Whether containers in this namespace may be given values of their Secrets.
     fn may_read_secrets_of(&self, _namespace: &str) -> bool {

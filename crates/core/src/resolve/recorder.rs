@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Lenience, Lookup};
 use crate::api::{PodSpec, ScaleTarget, TriggerAuthenticationSpec};
 
+/// The kind of [`Asked`] for a token of a ServiceAccount, which is made rather than read.
+pub const TOKEN: &str = "ServiceAccount/token";
+
 /// An object that was asked for, whether it exists or not.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Asked {
@@ -77,6 +80,15 @@ impl Lookup for Recorder<'_> {
     fn service_account(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, String>> {
         self.note("v1", "ServiceAccount", namespace, name);
         self.lookup.service_account(namespace, name)
+    }
+
+    fn token(&self, namespace: &str, service_account: &str) -> Option<Result<String, String>> {
+        self.note("v1", TOKEN, namespace, service_account);
+        self.lookup.token(namespace, service_account)
+    }
+
+    fn file(&self, path: &str) -> Result<BTreeMap<String, String>, String> {
+        self.lookup.file(path)
     }
 
     fn may_read_secrets_of(&self, namespace: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Follows references in a cluster: objects are read by name when something asks for them, and forgotten afterwards.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use base64::Engine as _;
 use keda_core::api::{PodSpec, ScaleTarget, TriggerAuthenticationSpec};
 use keda_core::resolve::Lookup;
 use keda_core::sample::{ErrorKind, SourceError};
+use keda_core::secret::Secret;
 use keda_scalers::plan::{ReferenceSource, Step};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,6 +17,7 @@ use serde_json::Value;
 use super::client::{ApiError, ApiErrorKind, Cluster};
 use super::discovery::Discovery;
 use super::resource::{CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS};
+use super::tokens::Tokens;
 
 /// Rounds of asking and fetching: target, its references, what those lead to.
 const ROUNDS: usize = 6;
@@ -55,6 +58,9 @@ pub(crate) struct ClusterReferences {
     pub(crate) cluster_namespace: String,
     /// Whether Secrets are read from that namespace only.
     pub(crate) restrict_secrets: bool,
+    /// The folder of files with parameters, if they may be read.
+    pub(crate) files: Option<PathBuf>,
+    pub(crate) tokens: Tokens,
 }
 
 /// An object that something refers to.
@@ -63,7 +69,14 @@ enum Reference {
     Secret(String, String),
     ConfigMap(String, String),
     ServiceAccount(String, String),
-    Target { namespace: String, api_version: String, kind: String, name: String },
+    /// A token of a ServiceAccount.
+    Token(String, String),
+    Target {
+        namespace: String,
+        api_version: String,
+        kind: String,
+        name: String,
+    },
 }
 
 /// What a reference leads to.
@@ -73,6 +86,7 @@ enum Found {
     Nothing(String),
     /// Data, or annotations of a ServiceAccount.
     Data(Data),
+    Token(Secret),
     /// The pod template's spec of a target, if it has one.
     PodSpec(Option<Box<PodSpec>>),
 }
@@ -84,6 +98,7 @@ pub(crate) struct Snapshot {
     authentications: Arc<Authentications>,
     cluster_namespace: String,
     restrict_secrets: bool,
+    files: Option<PathBuf>,
 }
 
 impl ClusterReferences {
@@ -95,6 +110,7 @@ impl ClusterReferences {
             authentications: Arc::clone(&self.authentications),
             cluster_namespace: self.cluster_namespace.clone(),
             restrict_secrets: self.restrict_secrets,
+            files: self.files.clone(),
         }
     }
 
@@ -123,6 +139,11 @@ impl ClusterReferences {
                 let account = self.cluster.get::<Annotated>(&SERVICE_ACCOUNTS.object(Some(namespace), name)).await;
                 account.map(|account| Found::Data(account.metadata.annotations))
             }
+            Reference::Token(namespace, name) => match self.tokens.get(&self.cluster, namespace, name).await {
+                // As with KEDA the trigger goes on without it.
+                Err(error) if !error.is_transient() => Ok(Found::Nothing(error.message)),
+                token => token.map(Found::Token),
+            },
             Reference::Target { namespace, api_version, kind, name } => {
                 match self.discovery.resource(&self.cluster, api_version, kind).await {
                     Ok(resource) => {
@@ -177,7 +198,7 @@ impl Lookup for Snapshot {
         match self.found.get(&reference) {
             Some(Found::PodSpec(pod_spec)) => Ok(pod_spec.as_deref().cloned()),
             Some(Found::Nothing(why)) => Err(why.clone()),
-            Some(Found::Data(_)) => Ok(None),
+            Some(Found::Data(_) | Found::Token(_)) => Ok(None),
             None => {
                 self.want(reference);
                 Ok(None)
@@ -205,6 +226,29 @@ impl Lookup for Snapshot {
 
     fn service_account(&self, namespace: &str, name: &str) -> Option<Data> {
         self.data(Reference::ServiceAccount(namespace.to_string(), name.to_string()))
+    }
+
+    fn token(&self, namespace: &str, service_account: &str) -> Option<Result<String, String>> {
+        let reference = Reference::Token(namespace.to_string(), service_account.to_string());
+        Some(match self.found.get(&reference) {
+            Some(Found::Token(token)) => Ok(token.expose().to_string()),
+            Some(Found::Nothing(why)) => Err(why.clone()),
+            _ => {
+                self.want(reference);
+                Err("it was not asked for yet".to_string())
+            }
+        })
+    }
+
+    fn file(&self, path: &str) -> Result<Data, String> {
+        let Some(folder) = &self.files else { return Err("filepath-auth-root-path not configured".to_string()) };
+        if Path::new(path).is_absolute() || path.contains("..") {
+            return Err("filePath must be relative and not contain '..'".to_string());
+        }
+        let path = folder.join(path);
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let wrong = |_| format!("{} is no JSON object of texts", path.display());
+        serde_json::from_str(&text).map_err(wrong)
     }
 
     fn cluster_namespace(&self) -> &str {
@@ -357,6 +401,32 @@ mod tests {
         assert!(read("gone").await.unwrap_err().is_not_found());
         let refused = read("locked").await.unwrap_err();
         assert_eq!((refused.kind, refused.message.as_str()), (ApiErrorKind::Forbidden, "not you"));
+    }
+
+    #[tokio::test]
+    async fn files_are_read_below_their_folder_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("login.json"), r#"{"password": "hunter2"}"#).unwrap();
+        std::fs::write(folder.path().join("wrong.json"), r#"{"password": 2}"#).unwrap();
+        let (cluster, _requests) = testing::cluster(|_| None);
+        let references = |files: Option<&Path>| ClusterReferences {
+            cluster: cluster.clone(),
+            discovery: Arc::default(),
+            authentications: Arc::default(),
+            cluster_namespace: "keda".to_string(),
+            restrict_secrets: false,
+            files: files.map(Path::to_path_buf),
+            tokens: Tokens::new(std::time::Duration::from_secs(3600)),
+        };
+        let snapshot = references(Some(folder.path())).snapshot();
+        assert_eq!(snapshot.file("login.json").unwrap()["password"], "hunter2");
+        let fails = |snapshot: &Snapshot, path: &str| snapshot.file(path).unwrap_err();
+        assert!(fails(&snapshot, "none.json").contains("No such file"));
+        assert!(fails(&snapshot, "wrong.json").ends_with("is no JSON object of texts"));
+        for outside in ["/etc/hostname", "../login.json", "a/../../login.json"] {
+            assert_eq!(fails(&snapshot, outside), "filePath must be relative and not contain '..'");
+        }
+        assert_eq!(fails(&references(None).snapshot(), "login.json"), "filepath-auth-root-path not configured");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod resource;
 pub(crate) mod scale;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod tokens;
 pub(crate) mod trouble;
 pub(crate) mod watch;
 

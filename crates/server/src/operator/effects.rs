@@ -342,6 +342,7 @@ mod tests {
     use crate::cluster::events::Events;
     use crate::cluster::lookup::ClusterReferences;
     use crate::cluster::testing::{self, Requests};
+    use crate::cluster::tokens::Tokens;
     use crate::cluster::watch::Change;
     use crate::exposition::{Build, Metrics};
 
@@ -360,6 +361,8 @@ mod tests {
             authentications: Arc::default(),
             cluster_namespace: "keda".to_string(),
             restrict_secrets: false,
+            files: None,
+            tokens: Tokens::new(std::time::Duration::from_secs(3600)),
         });
         let references: SharedReferences = lookups.clone();
         let tools = Tools {

@@ -24,6 +24,7 @@ use crate::cluster::discovery::Discovery;
 use crate::cluster::events::Events;
 use crate::cluster::lease::{self, LeaseSettings};
 use crate::cluster::lookup::{Authentications, ClusterReferences};
+use crate::cluster::tokens::Tokens;
 use crate::exposition::{self, Metrics};
 use crate::grpc::{Counted, Side, serve_grpc};
 use crate::metrics_api::{MetricSource, MetricsApi, MetricsApiSettings};
@@ -48,6 +49,10 @@ pub struct OperatorSettings {
     pub cluster_namespace: String,
     /// Whether Secrets are read from that namespace only.
     pub restrict_secrets: bool,
+    /// The folder of files with the parameters of ClusterTriggerAuthentications, if they may be read.
+    pub parameter_files: Option<PathBuf>,
+    /// How long tokens of ServiceAccounts are good.
+    pub token_lifetime: Duration,
     /// Name of this machine or pod.
     pub host: String,
     /// Unique to this process.
@@ -174,6 +179,8 @@ fn driver(
         authentications: Arc::new(Authentications::default()),
         cluster_namespace: settings.cluster_namespace.clone(),
         restrict_secrets: settings.restrict_secrets,
+        files: settings.parameter_files.clone(),
+        tokens: Tokens::new(settings.token_lifetime),
     });
     let references: SharedReferences = lookups.clone();
     let sources = Arc::new(sources.with_cluster(Arc::new(cluster.clone())));

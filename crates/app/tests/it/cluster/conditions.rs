@@ -247,6 +247,40 @@ async fn a_secret_that_is_changed_is_read_again_once_the_old_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_a_service_account_is_shown_to_the_source() {
+    let Some(shared) = shared().await else { return };
+    let world = World::new(&shared.bed, "tokens", 0).await;
+    let metadata = json!({ "name": "reader", "namespace": world.namespace });
+    let rule = json!({ "apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": ["reader"],
+        "verbs": ["create"] });
+    let operator = json!({ "kind": "ServiceAccount", "name": "keda-operator", "namespace": "keda" });
+    let role = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader" });
+    for object in [
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }),
+        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": [rule] }),
+        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
+            "subjects": [operator], "roleRef": role }),
+        json!({ "apiVersion": "keda.sh/v1alpha1", "kind": "TriggerAuthentication", "metadata": metadata,
+            "spec": { "boundServiceAccountToken": [{ "parameter": "apiKey", "serviceAccountName": "reader" }] } }),
+    ] {
+        shared.bed.apply(&object).await;
+    }
+    let mut object = world.scaled_object(&json!({}));
+    object["spec"]["triggers"][0]["authenticationRef"] = json!({ "name": "reader" });
+    object["spec"]["triggers"][0]["metadata"]["authMode"] = json!("apiKey");
+    shared.bed.apply(&object).await;
+    world.source.set(10.0);
+    world.wait_for_replicas(2).await;
+    let token = world.source.shown().expect("a token");
+    let review = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": { "token": token } });
+    let review: Value =
+        shared.bed.cluster.create("/apis/authentication.k8s.io/v1/tokenreviews", &review).await.expect("a review");
+    let user = format!("system:serviceaccount:{}:reader", world.namespace);
+    assert_eq!(review["status"]["user"]["username"], user);
+    assert!(!shared.operator.output().contains(&token));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_triggers_say_beside_that_they_work_is_told() {
     let Some(shared) = shared().await else { return };
     let world = World::new(&shared.bed, "announced", 1).await;

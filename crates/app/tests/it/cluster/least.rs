@@ -14,7 +14,9 @@ pub async fn the_least_role_is_enough(bed: &Bed) {
         "stringData": { "key": "hunter2" } });
     let authentication = json!({ "apiVersion": "keda.sh/v1alpha1", "kind": "TriggerAuthentication",
         "metadata": metadata("login"),
-        "spec": { "secretTargetRef": [{ "parameter": "apiKey", "name": "login", "key": "key" }] } });
+        "spec": { "secretTargetRef": [{ "parameter": "apiKey", "name": "login", "key": "key" }],
+            "boundServiceAccountToken": [{ "parameter": "token", "serviceAccountName": "reader" }] } });
+    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata("reader") });
     let mut object = world.scaled_object(&json!({}));
     object["spec"]["triggers"][0]["metadata"]["authMode"] = json!("apiKey");
     object["spec"]["triggers"][0]["authenticationRef"] = json!({ "name": "login" });
@@ -27,7 +29,7 @@ pub async fn the_least_role_is_enough(bed: &Bed) {
     }
     let environment = vec![("WATCH_NAMESPACE".to_string(), world.namespace.clone())];
     let operator = Operator::start(bed, &Settings { environment, ..Settings::default() }).await;
-    for one in [&secret, &authentication, &object] {
+    for one in [&account, &secret, &authentication, &object] {
         bed.apply(one).await;
     }
     world.wait_for("Ready", "True").await;
@@ -39,7 +41,8 @@ pub async fn the_least_role_is_enough(bed: &Bed) {
     bed.cluster.delete(&path).await.expect("it can be deleted");
     let is_gone = || async { bed.cluster.get::<Value>(&path).await.is_err_and(|error| error.is_not_found()) };
     assert!(super::world::until(20, is_gone).await, "its finalizer stays");
-    assert!(!operator.output().contains("is forbidden"), "{}", operator.output());
+    let output = operator.output();
+    assert!(!output.contains("is forbidden") && !output.contains("no token of ServiceAccount"), "{output}");
 }
 
 /// What `keda render --rbac` prints for these objects.
