@@ -1,16 +1,17 @@
-//! Connections on which one question must be answered before the next: those who share one take turns.
+//! Connections on which one question must be answered before the next: those who share a server take turns on a few.
 //!
-//! Whoever has the turn takes the connection out, and gives it back when the answer was read to its end. One who gives
-//! up in between, or whose reading is cancelled, leaves nothing behind; the next one connects anew. So does one who
-//! comes after a long silence.
+//! Whoever has a turn takes a connection out, and gives it back when the answer was read to its end. One who gives up in
+//! between, or whose reading is cancelled, leaves nothing behind; the next one connects anew. So does one who comes after
+//! a long silence. There are as few connections as questions overlap, so that a slow query holds up the others only
+//! where there are several of them.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use keda_core::sample::{ErrorKind, SourceError};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::pool::{Pool, Slot};
@@ -23,19 +24,46 @@ pub const QUERY: Duration = Duration::from_secs(25);
 /// minutes, and whoever asks would wait in vain.
 const SILENCE: Duration = Duration::from_secs(180);
 
-/// One such connection for each key.
+/// The most connections of those who share a server.
+const CONNECTIONS: usize = 4;
+
+/// Such connections for each key.
 pub type TurnsPool<K, C> = Pool<K, Turns<C>>;
 
-/// A connection, where it is not broken.
+/// The connections of those who share a server.
 #[derive(Debug)]
-pub struct Turns<C>(Arc<Mutex<Place<C>>>);
-
-/// The connection while nobody has the turn, and since when it is silent.
-type Place<C> = Option<(C, Instant)>;
+pub struct Turns<C> {
+    permits: Arc<Semaphore>,
+    /// Those that nobody uses, and since when.
+    idle: Mutex<Vec<(C, Instant)>>,
+    /// Attempts to connect that failed, and how the last one did.
+    failures: Mutex<(u64, Option<SourceError>)>,
+}
 
 impl<C> Turns<C> {
-    fn new(connection: C) -> Self {
-        Turns(Arc::new(Mutex::new(Some((connection, Instant::now())))))
+    fn new() -> Self {
+        Turns {
+            permits: Arc::new(Semaphore::new(CONNECTIONS)),
+            idle: Mutex::new(Vec::new()),
+            failures: Mutex::new((0, None)),
+        }
+    }
+
+    /// The connection that was used last, unless it is silent for long.
+    fn take(&self) -> Option<C> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(_, since)| since.elapsed() < SILENCE);
+        idle.pop().map(|(connection, _)| connection)
+    }
+
+    /// The others may be broken as well as one that is.
+    fn forget_idle(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// How often connecting failed so far, and how it did last.
+    fn failed(&self) -> (u64, Option<SourceError>) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -66,18 +94,19 @@ impl From<SourceError> for Failure {
     }
 }
 
-/// The right to use the connection, until this is dropped.
+/// The right to use a connection, until this is dropped.
 #[derive(Debug)]
 struct Turn<C> {
     connection: C,
-    place: OwnedMutexGuard<Place<C>>,
+    home: Arc<Turns<C>>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl<C> Turn<C> {
     /// Leaves the connection to the next one.
     fn give_back(self) {
-        let Turn { connection, mut place } = self;
-        *place = Some((connection, Instant::now()));
+        let Turn { connection, home, _permit } = self;
+        home.idle.lock().unwrap_or_else(PoisonError::into_inner).push((connection, Instant::now()));
     }
 }
 
@@ -96,7 +125,7 @@ pub trait Database: Sync {
     async fn ask(&self, connection: &mut Self::Connection, query: &str) -> Result<Self::Answer, Failure>;
 }
 
-/// Asks on the connection of `slot`; and once more on a new one where it broke.
+/// Asks on a connection of `slot`; and once more on a new one where it broke.
 ///
 /// # Errors
 /// What connecting or asking failed with; [`ErrorKind::Unreachable`] for an answer that takes longer than `patience`.
@@ -118,9 +147,16 @@ pub async fn ask<D: Database>(
                 turn.give_back();
                 return Err(error);
             }
-            Ok(Err(Failure::Lost(error))) => failure = error,
+            Ok(Err(Failure::Lost(error))) => {
+                turn.home.forget_idle();
+                failure = error;
+            }
             Ok(Err(Failure::Spoilt(error))) => return Err(error),
-            Err(_) => return Err(too_slow(patience)),
+            Err(_) => {
+                // The server may be gone without a word, and then each of the others would take as long.
+                turn.home.forget_idle();
+                return Err(too_slow(patience));
+            }
         }
     }
     Err(failure)
@@ -131,20 +167,30 @@ pub fn too_slow(patience: Duration) -> SourceError {
     SourceError::new(ErrorKind::Unreachable, format!("the query took longer than {} s", patience.as_secs()))
 }
 
-/// Waits for the turn on the connection of `slot`.
+/// Waits for a turn on a connection of `slot`. Those who waited while another one could not connect share its error
+/// instead of trying one after the other.
 async fn turn<C, F>(slot: &Slot<Turns<C>>, connect: impl Fn() -> F) -> Result<Turn<C>, SourceError>
 where
     F: Future<Output = Result<C, SourceError>>,
 {
-    loop {
-        let dial = || async { connect().await.map(Turns::new) };
-        let turns = slot.get(dial).await?;
-        let mut place = Arc::clone(&turns.0).lock_owned().await;
-        match place.take() {
-            Some((connection, since)) if since.elapsed() < SILENCE => return Ok(Turn { connection, place }),
-            _ => slot.discard(&turns).await,
-        }
+    let home = slot.get(|| async { Ok(Turns::new()) }).await?;
+    let (before, _) = home.failed();
+    let permit = Arc::clone(&home.permits).acquire_owned().await;
+    let permit = permit.map_err(|_| SourceError::new(ErrorKind::Unreachable, "the connections are closed"))?;
+    if let Some(connection) = home.take() {
+        return Ok(Turn { connection, home, _permit: permit });
     }
+    if let (failures, Some(failure)) = home.failed()
+        && failures != before
+    {
+        return Err(failure);
+    }
+    let connected = connect().await;
+    if let Err(error) = &connected {
+        let mut failures = home.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        *failures = (failures.0 + 1, Some(error.clone()));
+    }
+    Ok(Turn { connection: connected?, home, _permit: permit })
 }
 
 #[cfg(test)]
@@ -158,10 +204,35 @@ mod tests {
         let (slot, dialled) = (Slot::default(), AtomicU32::new(0));
         let next = || turn(&slot, || async { Ok(dialled.fetch_add(1, Ordering::SeqCst)) });
         let first = next().await.unwrap();
-        assert!(futures::poll!(std::pin::pin!(next())).is_pending());
+        assert_eq!(next().await.unwrap().connection, 1, "another one where the first is in use");
         first.give_back();
         assert_eq!(next().await.unwrap().connection, 0);
-        assert_eq!(next().await.unwrap().connection, 1);
+        assert_eq!(next().await.unwrap().connection, 2);
+    }
+
+    #[tokio::test]
+    async fn there_are_a_few_connections_and_then_one_waits() {
+        let (slot, dialled) = (Slot::default(), AtomicU32::new(0));
+        let next = || turn(&slot, || async { Ok(dialled.fetch_add(1, Ordering::SeqCst)) });
+        let mut taken = futures::future::try_join_all((0..CONNECTIONS).map(|_| next())).await.unwrap();
+        assert!(futures::poll!(std::pin::pin!(next())).is_pending());
+        taken.pop().unwrap().give_back();
+        next().await.unwrap().give_back();
+        assert_eq!(dialled.load(Ordering::SeqCst) as usize, CONNECTIONS);
+    }
+
+    #[tokio::test]
+    async fn those_who_waited_while_nobody_could_connect_do_not_try_themselves() {
+        let (slot, dialled) = (Slot::default(), AtomicU32::new(0));
+        let fail = || async {
+            dialled.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            Err::<u32, _>(SourceError::new(ErrorKind::Unreachable, "nobody there"))
+        };
+        let all = futures::future::join_all((0..100).map(|_| turn(&slot, fail))).await;
+        assert!(all.iter().all(Result::is_err));
+        assert!(dialled.load(Ordering::SeqCst) as usize <= CONNECTIONS);
+        assert_eq!(turn(&slot, || async { Ok(7) }).await.unwrap().connection, 7, "a later one tries again");
     }
 
     #[tokio::test(start_paused = true)]

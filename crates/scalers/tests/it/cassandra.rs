@@ -171,13 +171,13 @@ async fn one_whole_number_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_triggers_hold_one_connection_and_survive_a_restart() {
+async fn many_triggers_hold_a_few_connections_and_survive_a_restart() {
     let server = Server::start(free_port()).await;
     let (port, sources) = (server.port, sources());
     let many: Vec<Source> = (0..50).map(|_| trigger(&sources, port, "SELECT COUNT(*) FROM ks.t", "hunter22")).collect();
     let values = futures::future::join_all(many.iter().map(Source::value)).await;
     assert!(values.iter().all(|value| *value == 5.0));
-    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+    assert!(server.connections.load(Ordering::SeqCst) <= 4);
     server.stop().await;
     let server = Server::start(port).await;
     assert_eq!(many[0].value().await, 5.0, "a connection that broke unnoticed is made anew");

@@ -232,6 +232,15 @@ async fn postgresql_a_query_that_nobody_waits_for_is_called_off() {
         let metadata = [("query", text), ("targetQueryValue", "5")];
         Source::new(&sources, "postgresql", &metadata, &[("connection", &server.connection(""))])
     };
+    let slow: Vec<Source> = (0..3).map(|_| query("SELECT 1 FROM pg_sleep(5)")).collect();
+    let slow = futures::future::join_all(slow.iter().map(Source::value));
+    let quick = query("SELECT 7");
+    let soon = timeout(Duration::from_secs(3), quick.value());
+    tokio::select! {
+        biased;
+        _ = slow => panic!("it waited for slow queries"),
+        soon = soon => assert_eq!(soon, Ok(7.0)),
+    }
     let endless = query("SELECT 1 FROM pg_sleep(600)");
     assert_eq!(query("SELECT 7").value().await, 7.0);
     assert!(timeout(Duration::from_millis(300), endless.sample()).await.is_err());

@@ -53,7 +53,7 @@ async fn mysql_reads_one_number() {
     let at_once: Vec<Source> = at_once.collect();
     let values = futures::future::join_all(at_once.iter().map(Source::value)).await;
     assert!(values.iter().all(|value| *value == 4.0));
-    assert_eq!(connections.value().await, 1.0, "one connection for all queries");
+    assert!(connections.value().await <= 4.0, "a few connections for all queries");
     let before = query("SELECT 1");
     server.start_again();
     assert_eq!(before.value().await, 1.0, "a connection that broke unnoticed is made anew");
@@ -185,7 +185,7 @@ async fn clickhouse_reads_one_number_in_its_own_protocol_and_over_http() {
     let values = futures::future::join_all(at_once.iter().map(Source::value)).await;
     assert!(values.iter().all(|value| *value == 4.0));
     let connections = "SELECT value FROM system.metrics WHERE metric = 'TCPConnection'";
-    assert_eq!(query(&native, connections).value().await, 1.0, "one connection for all queries");
+    assert!(query(&native, connections).value().await <= 4.0, "a few connections for all queries");
     let (before, before_http) = (query(&native, "SELECT 1"), query(&http, "SELECT 1"));
     server.start_again();
     assert_eq!(before.value().await, 1.0, "a connection that broke unnoticed is made anew");
@@ -284,7 +284,7 @@ async fn mssql_reads_one_number() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mssql_many_triggers_hold_one_connection_and_survive_a_restart() {
+async fn mssql_many_triggers_hold_a_few_connections_and_survive_a_restart() {
     let server = SqlServer::start(free_port()).await;
     let (port, sources) = (server.port, sources());
     let connection = format!("server=127.0.0.1,{port};user id=sa;password={};encrypt=disable", tds::PASSWORD);
@@ -293,7 +293,7 @@ async fn mssql_many_triggers_hold_one_connection_and_survive_a_restart() {
     let many: Vec<Source> = (0..50).map(|_| query()).collect();
     let values = futures::future::join_all(many.iter().map(Source::value)).await;
     assert!(values.iter().all(|value| *value == 7.0));
-    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+    assert!(server.connections.load(Ordering::SeqCst) <= 4);
     server.stop().await;
     let server = SqlServer::start(port).await;
     assert_eq!(many[0].value().await, 7.0, "a connection that broke unnoticed is made anew");

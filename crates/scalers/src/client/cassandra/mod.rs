@@ -1,7 +1,7 @@
-//! Cassandra: single whole numbers from queries, in its native protocol, over one connection per server and login.
+//! Cassandra: single whole numbers from queries, in its native protocol, over a few connections per server and login.
 //!
-//! Whichever server is asked coordinates the query among those that have the data, so one connection will do. Queries
-//! of all triggers with the same server and login take turns on it.
+//! Whichever server is asked coordinates the query among those that have the data, so one connection would do. Queries
+//! of all triggers with the same server and login take turns on them.
 
 mod protocol;
 

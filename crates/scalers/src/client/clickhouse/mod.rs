@@ -1,6 +1,6 @@
-//! ClickHouse: single numbers from queries, in its own protocol, over one connection per connection string.
+//! ClickHouse: single numbers from queries, in its own protocol, over a few connections per connection string.
 //!
-//! Queries of all triggers with the same string take turns on it.
+//! Queries of all triggers with the same string take turns on them.
 
 mod dsn;
 mod native;
@@ -25,7 +25,7 @@ use native::{Answer, Login};
 /// it.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// One connection per connection string and certificates.
+/// A few connections per connection string and certificates.
 pub type ClickHousePool = TurnsPool<(Dsn, TlsOptions), Connection>;
 
 /// A client for the queries of one trigger.

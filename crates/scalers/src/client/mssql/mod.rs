@@ -1,6 +1,6 @@
-//! SQL Server and Azure SQL: single numbers from queries, over one connection per connection string.
+//! SQL Server and Azure SQL: single numbers from queries, over a few connections per connection string.
 //!
-//! Queries of all triggers with the same string take turns on it.
+//! Queries of all triggers with the same string take turns on them.
 
 mod dsn;
 
@@ -29,7 +29,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How often a server may send us elsewhere, as Azure does once.
 const MAXIMUM_REDIRECTS: usize = 3;
 
-/// One connection per connection string.
+/// A few connections per connection string.
 pub type MsSqlPool = TurnsPool<Dsn, Connection>;
 
 /// An open connection.

@@ -1,6 +1,6 @@
-//! MySQL and MariaDB: single numbers from queries, over one connection per connection string.
+//! MySQL and MariaDB: single numbers from queries, over a few connections per connection string.
 //!
-//! Queries of all triggers with the same string take turns on it. They go as text and come back as text, which is how
+//! Queries of all triggers with the same string take turns on them. They go as text and come back as text, which is how
 //! every kind of number can be read alike.
 
 mod dsn;
@@ -30,7 +30,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const MAXIMUM_PACKET: usize = 16 << 20;
 const KEPT: usize = 28_800;
 
-/// One connection per connection string.
+/// A few connections per connection string.
 pub type MySqlPool = TurnsPool<Dsn, Conn>;
 
 /// A client for the queries of one trigger.

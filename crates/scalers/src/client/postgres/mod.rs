@@ -1,7 +1,7 @@
-//! PostgreSQL: single numbers from queries, over one connection per connection string.
+//! PostgreSQL: single numbers from queries, over a few connections per connection string.
 //!
-//! Queries of all triggers with the same string go through it one after the other, without waiting for each other's
-//! answers. They go as text and come back as text, which is how every kind of number can be read alike.
+//! Queries of all triggers with the same string take turns on them. They go as text and come back as text, which is how
+//! every kind of number can be read alike.
 
 mod binding;
 mod dsn;
@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::TryStreamExt;
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
@@ -19,11 +20,12 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::config::{ChannelBinding, SslMode as Negotiation, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
+use tokio_postgres::{CancelToken, Client, Config, Error, SimpleQueryMessage};
 
-use super::pool::{Pool, Slot};
+use super::Sources;
+use super::pool::Slot;
 use super::tls::{Tls, TlsOptions, Verification};
-use super::{Sources, turns};
+use super::turns::{self, Database, Failure, Turns, TurnsPool};
 use crate::format::sql_number;
 pub use dsn::{Dsn, Session, SslMode};
 use tls::MakeConnector;
@@ -32,15 +34,15 @@ use tls::MakeConnector;
 /// connections, and a query would wait in vain.
 const PROBE: Duration = Duration::from_secs(15);
 
-/// One connection per connection string.
-pub type PostgresPool = Pool<Secret, Link>;
+/// A few connections per connection string.
+pub type PostgresPool = TurnsPool<Secret, Link>;
 
 /// A client for the queries of one trigger.
 #[derive(Debug)]
 pub struct Postgres {
     dsn: Dsn,
     tls: Arc<Tls>,
-    slot: Arc<Slot<Link>>,
+    slot: Arc<Slot<Turns<Link>>>,
 }
 
 /// An open connection, and how to call off what runs on it.
@@ -55,11 +57,10 @@ impl std::fmt::Debug for Link {
     }
 }
 
-/// A query that runs. One that nobody waits for any more is called off, and the next ones get another connection: on
-/// this one they would wait for its end.
+/// A query that runs. The server goes on with one that nobody waits for any more, unless it is told.
 struct Running {
-    slot: Arc<Slot<Link>>,
-    link: Arc<Link>,
+    cancel: CancelToken,
+    connector: MakeConnector,
     patience: Duration,
     has_ended: bool,
 }
@@ -67,13 +68,35 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let (false, Ok(runtime)) = (self.has_ended, Handle::try_current()) else { return };
-        let (slot, link, patience) = (Arc::clone(&self.slot), Arc::clone(&self.link), self.patience);
-        runtime.spawn(async move {
-            slot.discard(&link).await;
-            // The server may be gone as well; it cannot be told then.
-            let cancel = link.client.cancel_token();
-            let _ = timeout(patience, cancel.cancel_query(link.connector.clone())).await;
-        });
+        let (cancel, connector, patience) = (self.cancel.clone(), self.connector.clone(), self.patience);
+        // The server may be gone as well; it cannot be told then.
+        runtime.spawn(async move { timeout(patience, cancel.cancel_query(connector)).await });
+    }
+}
+
+#[async_trait]
+impl Database for Postgres {
+    type Connection = Link;
+    type Answer = f64;
+
+    async fn connect(&self) -> Result<Link, SourceError> {
+        self.dial().await.map_err(|error| error.within("error establishing postgreSQL connection"))
+    }
+
+    async fn ask(&self, link: &mut Link, query: &str) -> Result<f64, Failure> {
+        let mut running = Running {
+            cancel: link.client.cancel_token(),
+            connector: link.connector.clone(),
+            patience: self.dsn.connect_timeout,
+            has_ended: false,
+        };
+        let outcome = first_row(&link.client, query).await;
+        running.has_ended = true;
+        match outcome {
+            Ok(row) => number(row).map_err(|what| Failure::Refused(SourceError::malformed(what))),
+            Err(error) if link.client.is_closed() => Err(Failure::Lost(explain(&error))),
+            Err(error) => Err(Failure::Refused(explain(&error))),
+        }
     }
 }
 
@@ -96,32 +119,7 @@ impl Postgres {
     /// [`ErrorKind::Malformed`] for an answer that is no number, [`ErrorKind::Configuration`] for a query that the
     /// server refuses, [`ErrorKind::Denied`], [`ErrorKind::Unreachable`].
     pub async fn number(&self, query: &str) -> Result<f64, SourceError> {
-        let link = self.link().await?;
-        let patience = self.dsn.connect_timeout;
-        let mut running = Running { slot: Arc::clone(&self.slot), link: Arc::clone(&link), patience, has_ended: false };
-        let outcome = timeout(turns::QUERY, first_row(&link.client, query)).await;
-        running.has_ended = outcome.is_ok();
-        match outcome {
-            Ok(Ok(row)) => number(row).map_err(SourceError::malformed),
-            Ok(Err(error)) => {
-                if link.client.is_closed() {
-                    self.slot.discard(&link).await;
-                }
-                Err(explain(&error))
-            }
-            Err(_) => Err(turns::too_slow(turns::QUERY)),
-        }
-    }
-
-    async fn link(&self) -> Result<Arc<Link>, SourceError> {
-        let dial =
-            || async { self.dial().await.map_err(|error| error.within("error establishing postgreSQL connection")) };
-        let link = self.slot.get(dial).await?;
-        if !link.client.is_closed() {
-            return Ok(link);
-        }
-        self.slot.discard(&link).await;
-        self.slot.get(dial).await
+        turns::ask(self, &self.slot, query, turns::QUERY).await
     }
 
     async fn dial(&self) -> Result<Link, SourceError> {
