@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
-use reqwest::header::HeaderMap;
-use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Upgraded, Url};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Request, RequestBuilder, Response, StatusCode, Upgraded, Url};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
@@ -65,7 +65,7 @@ impl Http {
             .apply(builder)?
             .tls_backend_preconfigured(rustls::ClientConfig::clone(&*tls.config(options)?))
             .timeout(self.settings.timeout)
-            .redirect(Policy::custom(redirect))
+            .redirect(Policy::none())
             .referer(false)
             .pool_idle_timeout(self.settings.idle_timeout)
             .pool_max_idle_per_host(idle)
@@ -78,20 +78,46 @@ impl Http {
     }
 }
 
-/// Stays on the origin that was asked, or goes from HTTP to HTTPS on its host: keys stand in headers of any name and in
-/// addresses, and none of them is for another host.
-fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    if attempt.previous().len() > MAXIMUM_REDIRECTS {
-        return attempt.error(format!("redirected more than {MAXIMUM_REDIRECTS} times"));
+/// Where redirects may lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Stays on the origin that was asked, or goes from HTTP to HTTPS on its host: keys stand in headers of any name and
+    /// in addresses, and none of them is for another host.
+    Host,
+    /// Goes anywhere, and shows others no header.
+    Anywhere,
+}
+
+/// Whether the same host is asked by TLS from now on.
+fn is_upgrade(from: &Url, to: &Url) -> bool {
+    from.host() == to.host() && (from.scheme(), to.scheme()) == ("http", "https")
+}
+
+/// The request that an answer leads to, if it does; `request` is the one that was answered. The library's own redirects
+/// would leave the login behind on the way to HTTPS, as the port differs.
+fn redirected(response: &Response, request: Option<Request>, reach: Reach) -> Result<Option<Request>, SourceError> {
+    let (from, status) = (response.url(), response.status());
+    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    let to = location.and_then(|location| from.join(location).ok());
+    let (Some(to), Some(mut request), 301..=303 | 307 | 308) = (to, request, status.as_u16()) else { return Ok(None) };
+    if from.origin() != to.origin() && !is_upgrade(from, &to) {
+        if reach == Reach::Host {
+            let message =
+                format!("{}: redirected to another host: {}", presentable(from), to.origin().ascii_serialization());
+            return Err(SourceError::configuration(message));
+        }
+        request.headers_mut().clear();
     }
-    let Some(from) = attempt.previous().last() else { return attempt.follow() };
-    let to = attempt.url();
-    let upgraded = from.host() == to.host() && (from.scheme(), to.scheme()) == ("http", "https");
-    if from.origin() == to.origin() || upgraded {
-        return attempt.follow();
+    let keeps_body = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+    if !keeps_body && request.method() != Method::HEAD {
+        *request.method_mut() = Method::GET;
+        *request.body_mut() = None;
+        for header in [CONTENT_LENGTH, CONTENT_TYPE] {
+            request.headers_mut().remove(header);
+        }
     }
-    let message = format!("redirected to another host: {}", to.origin().ascii_serialization());
-    attempt.error(message)
+    *request.url_mut() = to;
+    Ok(Some(request))
 }
 
 /// An answer, its body read to the end.
@@ -152,7 +178,19 @@ pub fn decode<T: DeserializeOwned>(body: &str, what: &str) -> Result<T, SourceEr
 /// [`ErrorKind::Unreachable`] when nobody answered in time, [`ErrorKind::Malformed`] for a body that is too long or
 /// broken off, [`ErrorKind::Configuration`] for a request that cannot be built or leads to another host.
 pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
-    let mut response = begin(request).await?;
+    read(begin(request, Reach::Host).await?).await
+}
+
+/// As [`send`], for servers that send to others of their kind; those are shown no login.
+///
+/// # Errors
+/// As for [`send`].
+pub async fn send_anywhere(request: RequestBuilder) -> Result<Answer, SourceError> {
+    read(begin(request, Reach::Anywhere).await?).await
+}
+
+/// The whole answer.
+async fn read(mut response: Response) -> Result<Answer, SourceError> {
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
     let mut body = Vec::new();
@@ -170,7 +208,7 @@ pub async fn send(request: RequestBuilder) -> Result<Answer, SourceError> {
 /// # Errors
 /// As for [`send`]; the kind that the status means, where the server does not switch.
 pub async fn upgrade(request: RequestBuilder) -> Result<(HeaderMap, Upgraded), SourceError> {
-    let response = begin(request).await?;
+    let response = begin(request, Reach::Host).await?;
     let (status, headers) = (response.status(), response.headers().clone());
     if status != StatusCode::SWITCHING_PROTOCOLS {
         let kind = if status.is_success() { ErrorKind::Malformed } else { status_kind(status) };
@@ -180,13 +218,32 @@ pub async fn upgrade(request: RequestBuilder) -> Result<(HeaderMap, Upgraded), S
     Ok((headers, response.upgrade().await.map_err(|error| transport_error(&error))?))
 }
 
-/// Sends a request and waits for the head of the answer.
-async fn begin(request: RequestBuilder) -> Result<Response, SourceError> {
+/// Sends a request, follows redirects, and waits for the head of the answer.
+async fn begin(request: RequestBuilder, reach: Reach) -> Result<Response, SourceError> {
     let started = Instant::now();
-    let response = request.send().await;
+    let (client, request) = request.build_split();
+    let response = follow(&client, request.map_err(|error| transport_error(&error))?, reach).await;
     let status = response.as_ref().ok().map(|response| response.status().as_u16());
     note(Notice::Exchange { status, took: started.elapsed() });
-    response.map_err(|error| transport_error(&error))
+    response
+}
+
+async fn follow(client: &Client, mut request: Request, reach: Reach) -> Result<Response, SourceError> {
+    let place = presentable(request.url());
+    // A time limit of its own is one for all redirects together.
+    let end = request.timeout().and_then(|limit| Instant::now().checked_add(*limit));
+    for _ in 0..=MAXIMUM_REDIRECTS {
+        let again = request.try_clone();
+        let response = client.execute(request).await.map_err(|error| transport_error(&error))?;
+        match redirected(&response, again, reach)? {
+            Some(next) => request = next,
+            None => return Ok(response),
+        }
+        if let Some(end) = end {
+            *request.timeout_mut() = Some(end.saturating_duration_since(Instant::now()));
+        }
+    }
+    Err(SourceError::configuration(format!("{place}: redirected more than {MAXIMUM_REDIRECTS} times")))
 }
 
 /// The address that a parameter gives.
@@ -249,7 +306,7 @@ pub fn remove_login(url: &mut Url) {
 }
 
 fn transport_error(error: &reqwest::Error) -> SourceError {
-    let kind = if error.is_builder() || error.is_redirect() {
+    let kind = if error.is_builder() {
         ErrorKind::Configuration
     } else if !error.is_timeout() && (error.is_decode() || error.is_body()) {
         ErrorKind::Malformed

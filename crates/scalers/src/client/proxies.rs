@@ -4,8 +4,8 @@ use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
 use reqwest::{ClientBuilder, NoProxy, Proxy};
 
-/// What is reached without a proxy in any case.
-const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
+/// What is reached without a proxy in any case: this machine, and where clouds say who it is.
+const NEARBY: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fd00:ec2::/32,metadata.google.internal";
 
 /// The proxies that the environment names.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +34,7 @@ impl Proxies {
 
     /// All that is reached without them.
     pub fn all_exempt(&self) -> String {
-        format!("{LOOPBACK},{}", self.exempt)
+        format!("{NEARBY},{}", self.exempt)
     }
 
     /// Has a client go through them, and through no others.
@@ -87,12 +87,13 @@ mod tests {
             "NO_PROXY" => Some("near.example".to_string()),
             _ => None,
         });
-        let hosts = vec![("near.example".to_string(), server)];
+        let hosts = ["near.example", "metadata.google.internal"].map(|host| (host.to_string(), server)).to_vec();
         let sources = Sources::new(SourceSettings { proxies, hosts, ..SourceSettings::default() });
         let client = sources.http.client(&sources.tls, &TlsOptions::default()).unwrap();
         for (url, expected) in [
             (format!("http://{server}/"), "server"),
             ("http://near.example/".to_string(), "server"),
+            ("http://metadata.google.internal/".to_string(), "server"),
             ("http://far.example/".to_string(), "proxy"),
         ] {
             assert_eq!(send(client.get(&url)).await.unwrap().body, expected, "{url}");

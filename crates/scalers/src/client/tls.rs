@@ -13,12 +13,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keda_core::sample::SourceError;
 use keda_core::secret::Secret;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
 use super::SourceSettings;
 
@@ -87,6 +88,9 @@ pub struct Verification {
     /// The certificate may be for another name.
     pub any_name: bool,
 }
+
+/// What the library says of a server whose certificate is an authority's.
+const CA_USED_AS_END_ENTITY: &str = "CaUsedAsEndEntity";
 
 /// Makes TLS configurations. Those that are in use are shared; others are forgotten, with their keys.
 pub struct Tls {
@@ -158,25 +162,26 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(versions)
             .map_err(|error| SourceError::configuration(format!("error setting up TLS: {error}")))?;
-        let builder = if options.insecure {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(Arc::clone(&self.provider))))
-        } else {
-            let roots = self.roots_with(options.ca.as_ref(), verification.only_own_roots)?;
-            if verification.any_name {
-                let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider))
-                    .build()
-                    .map_err(|error| SourceError::configuration(format!("error setting up TLS: {error}")))?;
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(verifier)))
-            } else {
-                builder.with_root_certificates(roots)
-            }
-        };
+        let builder = builder.dangerous().with_custom_certificate_verifier(self.verifier(options, verification)?);
         match (&options.cert, &options.key) {
             (Some(cert), Some(key)) => builder
                 .with_client_auth_cert(certificates(cert)?, private_key(key, options.key_password.as_ref())?)
                 .map_err(|error| SourceError::configuration(format!("error parse X509KeyPair: {error}"))),
             _ => Ok(builder.with_no_client_auth()),
         }
+    }
+
+    fn verifier(
+        &self,
+        options: &TlsOptions,
+        verification: Verification,
+    ) -> Result<Arc<dyn ServerCertVerifier>, SourceError> {
+        if options.insecure {
+            return Ok(Arc::new(AnyCertificate(Arc::clone(&self.provider))));
+        }
+        let roots = self.roots_with(options.ca.as_ref(), verification.only_own_roots)?;
+        let signatures = AnyCertificate(Arc::clone(&self.provider));
+        Ok(Arc::new(Verifier { roots, any_name: verification.any_name, signatures }))
     }
 
     fn roots_with(&self, ca: Option<&Secret>, only: bool) -> Result<Arc<RootCertStore>, SourceError> {
@@ -287,26 +292,56 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// Wants a certificate from a trusted root, for whatever name.
+/// Wants a certificate from a trusted root, or one that is such a root itself, which Go's library takes and this one
+/// refuses: `openssl req -x509` makes certificates of authorities, and a `ca` may hold the server's own. Where nothing
+/// is trusted it refuses all, but can be made, as clients of HTTP are made with it that never need TLS.
 #[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
+struct Verifier {
+    roots: Arc<RootCertStore>,
+    /// Whether it may be for whatever name.
+    any_name: bool,
+    /// Checks signatures of the handshake.
+    signatures: AnyCertificate,
+}
 
-impl ServerCertVerifier for AnyName {
+impl Verifier {
+    /// Whether a certificate has subject and key of a root; whoever presents it shows by the handshake that the key is
+    /// theirs.
+    fn is_root(&self, certificate: &CertificateDer<'_>) -> bool {
+        let mut one = RootCertStore::empty();
+        one.add(certificate.clone().into_owned()).is_ok()
+            && one.roots.iter().all(|root| self.roots.roots.contains(root))
+    }
+}
+
+/// Whether all that is wrong with a certificate may be that it is a root. That is looked at after its dates.
+fn may_be_root(error: &CertificateError) -> bool {
+    match error {
+        CertificateError::UnknownIssuer => true,
+        CertificateError::Other(OtherError(error)) => error.to_string() == CA_USED_AS_END_ENTITY,
+        _ => false,
+    }
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
+        _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        // The name is looked at last, so a complaint about it means that the rest is in order.
-        match self.0.verify_server_cert(certificate, intermediates, name, ocsp, now) {
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            verdict => verdict,
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        let algorithms = self.signatures.0.signature_verification_algorithms.all;
+        match verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms) {
+            Err(rustls::Error::InvalidCertificate(error)) if may_be_root(&error) && self.is_root(certificate) => {}
+            verdict => verdict?,
         }
+        if !self.any_name {
+            verify_server_name(&parsed, name)?;
+        }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -315,7 +350,7 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
+        self.signatures.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -324,17 +359,20 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
+        self.signatures.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.signatures.supported_verify_schemes()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use keda_core::sample::ErrorKind;
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
     use super::*;
 
@@ -347,6 +385,53 @@ mod tests {
         drop(first);
         tls.config(&TlsOptions::default()).unwrap();
         assert!(!tls.made.lock().unwrap().keys().any(|(options, _)| options.insecure), "unused ones are forgotten");
+    }
+
+    #[test]
+    fn a_server_may_present_an_authority_that_is_trusted_itself() {
+        let certificate = |name: &str| {
+            let mut parameters = CertificateParams::new([name.to_string()]).unwrap();
+            parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            parameters.distinguished_name.push(DnType::CommonName, name);
+            parameters.not_after = date_time_ymd(2030, 1, 1);
+            parameters.self_signed(&KeyPair::generate().unwrap()).unwrap()
+        };
+        let (own, other) = (certificate("shop.example"), certificate("shop.example"));
+        let tls = Tls::new(&SourceSettings::default());
+        let options = TlsOptions { ca: Some(Secret::new(own.pem())), ..TlsOptions::default() };
+        let judge = |shown: &rcgen::Certificate, name: &str, year: u64, any_name: bool| {
+            let verification = Verification { only_own_roots: true, any_name };
+            let now = UnixTime::since_unix_epoch(Duration::from_secs((year - 1970) * 31_557_600));
+            let name = ServerName::try_from(name).unwrap().to_owned();
+            tls.verifier(&options, verification).unwrap().verify_server_cert(shown.der(), &[], &name, &[], now)
+        };
+        assert!(judge(&own, "shop.example", 2026, false).is_ok());
+        assert!(judge(&own, "elsewhere.example", 2026, false).is_err());
+        assert!(judge(&own, "elsewhere.example", 2026, true).is_ok());
+        assert!(judge(&own, "shop.example", 2031, true).is_err(), "it has expired");
+        assert!(judge(&other, "shop.example", 2026, true).is_err(), "it has another key");
+    }
+
+    #[test]
+    fn a_certificate_that_is_trusted_itself_needs_no_other_and_nothing_is_trusted_by_default() {
+        let parameters = CertificateParams::new(["shop.example".to_string()]).unwrap();
+        let mut authority = CertificateParams::default();
+        authority.distinguished_name.push(DnType::CommonName, "nobody's authority");
+        let issuer = Issuer::new(authority, KeyPair::generate().unwrap());
+        let make = || parameters.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+        let (own, other) = (make(), make());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let judge = |trusted: &[&rcgen::Certificate], shown: &rcgen::Certificate| {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(trusted.iter().map(|certificate| certificate.der().clone()));
+            let (roots, signatures) = (Arc::new(roots), AnyCertificate(Arc::clone(&provider)));
+            let verifier = Verifier { roots, any_name: false, signatures };
+            let name = ServerName::try_from("shop.example").unwrap();
+            verifier.verify_server_cert(shown.der(), &[], &name, &[], UnixTime::now()).is_ok()
+        };
+        assert!(judge(&[&own], &own));
+        assert!(!judge(&[&own], &other));
+        assert!(!judge(&[], &own));
     }
 
     #[test]

@@ -8,8 +8,11 @@ use axum::extract::RawQuery;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use keda_core::sample::ErrorKind;
+use keda_scalers::client::{SourceSettings, Sources};
 use tokio::net::TcpListener;
 
+use crate::contracts::case::Case;
+use crate::contracts::server::Server;
 use crate::servers::poll_until;
 use crate::servers::prometheus::Prometheus;
 use crate::{Source, sources};
@@ -138,6 +141,55 @@ async fn no_key_follows_a_redirect_to_another_host() {
         assert!(error.message.contains(why) && !error.message.contains("hunter2"), "{error}");
     }
     assert_eq!(seen.load(Ordering::SeqCst), 0, "nobody else was asked");
+}
+
+#[tokio::test]
+async fn redirects_share_a_time_limit() {
+    let to = get(|| async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        (StatusCode::FOUND, [("location", "/")])
+    });
+    let (base, sources) = (serve(Router::new().route("/", to)).await, sources());
+    let metadata = [("url", base.as_str()), ("valueLocation", "v"), ("targetValue", "1"), ("timeout", "500")];
+    let error = Source::new(&sources, "metrics-api", &metadata, &[]).error().await;
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+}
+
+#[tokio::test]
+async fn a_login_goes_along_to_the_same_host_by_tls() {
+    const HOST: &str = "shop.example";
+    let asks = Case::new("metrics-api", "", &[]).asks("GET /?again").header("authorization", "Basic dTpodW50ZXIy");
+    let server = Server::start(Some(HOST), asks.answers(200, r#"{"v":5}"#).exchanges).await;
+    let to = get(|| async { (StatusCode::MOVED_PERMANENTLY, [("location", format!("https://{HOST}/?again"))]) });
+    let base = serve(Router::new().route("/", to)).await;
+    let sources = Sources::new(SourceSettings {
+        hosts: vec![(HOST.to_string(), server.address)],
+        ca_dirs: server.certificates_folder(),
+        ..SourceSettings::default()
+    });
+    let url = base.replace("127.0.0.1", HOST);
+    let metadata = [("url", url.as_str()), ("valueLocation", "v"), ("targetValue", "1"), ("authMode", "basic")];
+    let login = [("username", "u"), ("password", "hunter2")];
+    assert_eq!(Source::new(&sources, "metrics-api", &metadata, &login).value().await, 5.0);
+    assert_eq!(server.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_broker_of_pulsar_sends_to_another_which_is_shown_no_login() {
+    let elsewhere = Router::new().fallback(|headers: HeaderMap| async move {
+        match headers.contains_key("authorization") || headers.contains_key("x-pulsar-auth-method-name") {
+            true => (StatusCode::BAD_REQUEST, "a login"),
+            false => (StatusCode::OK, r#"{"subscriptions":{"billing":{"msgBacklog":7}}}"#),
+        }
+    });
+    let owner = serve(elsewhere).await;
+    let to = get(move || async move { (StatusCode::TEMPORARY_REDIRECT, [("location", format!("{owner}/stats"))]) });
+    let base = serve(Router::new().fallback(to)).await;
+    let topic = "persistent://shop/orders/new";
+    let metadata =
+        [("adminURL", base.as_str()), ("topic", topic), ("subscription", "billing"), ("authModes", "bearer")];
+    let source = Source::new(&sources(), "pulsar", &metadata, &[("bearerToken", "hunter2")]);
+    assert_eq!(source.value().await, 7.0);
 }
 
 #[tokio::test]

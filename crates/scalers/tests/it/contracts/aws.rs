@@ -268,11 +268,11 @@ fn identities() -> Vec<Case> {
 /// Amazon's Prometheus, whose requests are signed.
 fn prometheus() -> Vec<Case> {
     let asks = |title: &str, metadata: &[(&str, &str)]| {
-        let server = [("serverAddress", "{address}/workspaces/ws-1"), ("query", "sum(up)"), ("threshold", "5")];
+        let server = [("serverAddress", "{address}/workspaces/ws-1"), ("query", "sum(up) + 1"), ("threshold", "5")];
         Case::new("prometheus", title, &[&server, metadata].concat()).authentication(&KEYS)
     };
     let signed = |case: Case, headers: &str| {
-        case.asks("GET /workspaces/ws-1/api/v1/query?query=sum%28up%29&time={any}Z")
+        case.asks("GET /workspaces/ws-1/api/v1/query?query=sum%28up%29%20%2B%201&time={any}Z")
             .header("authorization", &signature("aps", headers))
     };
     let refused = r#"{"message":"the region hunter2 is wrong"}"#;

@@ -211,7 +211,6 @@ fn spanner() -> Vec<Case> {
     ]
 }
 
-/// Ways to log in beside a key.
 /// Google's Prometheus, as a service account and as the machine.
 fn prometheus() -> Vec<Case> {
     let case = |title: &str, more: &[(&str, &str)]| {
@@ -240,6 +239,7 @@ fn prometheus() -> Vec<Case> {
     vec![reads(key), reads(machine)]
 }
 
+/// Ways to log in beside a key.
 fn logins() -> Vec<Case> {
     let metadata = [("bucketName", "box")];
     let wrong = |title: &str, key: &str| {

@@ -6,7 +6,7 @@
 
 mod aws;
 mod azure;
-mod case;
+pub mod case;
 mod ci;
 mod databases;
 mod faults;
@@ -15,7 +15,7 @@ mod messaging;
 mod observability;
 mod openstack;
 mod predictkube;
-mod server;
+pub mod server;
 mod solace;
 mod splunk_observability;
 mod web;
