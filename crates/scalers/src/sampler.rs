@@ -340,8 +340,11 @@ impl Task {
         {
             state.listening = Listening::to(pushes, fingerprint, life, commands);
         }
+        let has_moved =
+            |participant: &Participant| finished.moved.iter().any(|moved| moved.subscriber == participant.subscriber);
+        let all_part = state.participants.iter().all(has_moved);
         for moved in finished.moved {
-            self.part(fingerprint, moved);
+            self.part(fingerprint, moved, all_part);
         }
         let Some(state) = self.state_in(fingerprint, life) else { return };
         let Some(result) = finished.result else {
@@ -368,11 +371,12 @@ impl Task {
         self.tell(reports);
     }
 
-    /// Has somebody whose secrets have changed leave a query for the one that it asks by now.
-    fn part(&mut self, fingerprint: u128, moved: Moved) {
+    /// Has somebody whose secrets have changed leave a query for the one that it asks by now. What is remembered goes
+    /// along where nobody stays.
+    fn part(&mut self, fingerprint: u128, moved: Moved, all_part: bool) {
         let Some(state) = self.queries.get_mut(&fingerprint) else { return };
         let Some(participant) = state.leave(&moved.subscriber) else { return };
-        let memory = if state.participants.is_empty() { state.memory.take() } else { None };
+        let memory = if all_part { state.memory.take() } else { None };
         self.settle(fingerprint);
         self.lives += 1;
         let (life, scaler) = (self.lives, Some(moved.scaler));

@@ -96,6 +96,8 @@ pub struct Inputs {
     pub authentication: BTreeMap<String, String>,
     /// Those of its parameters whose values are not known here.
     pub hidden: Hidden,
+    /// Whose each token among them is: the next one is another text, and asks the same.
+    pub tokens: BTreeMap<String, String>,
 }
 
 impl Inputs {

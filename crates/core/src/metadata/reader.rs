@@ -184,7 +184,8 @@ impl<'a> Reader<'a> {
                 }
             },
         };
-        self.fingerprint.add(parameter.name(), &text);
+        let asked = self.inputs.tokens.get(&text).unwrap_or(&text);
+        self.fingerprint.add(parameter.name(), asked);
         if let Some(problem) = check_words(parameter, &text, &path, hidden) {
             self.problems.push(problem);
             return T::default();

@@ -19,6 +19,8 @@ pub struct Authentication {
     pub parameters: BTreeMap<String, String>,
     /// Parameters whose values are not known here.
     pub hidden: Hidden,
+    /// Whose each token among the parameters is.
+    pub tokens: BTreeMap<String, String>,
     /// The pod identity.
     pub pod_identity: Option<PodIdentity>,
 }
@@ -40,6 +42,7 @@ struct Collector<'a> {
     namespace: &'a str,
     parameters: BTreeMap<String, String>,
     hidden: Hidden,
+    tokens: BTreeMap<String, String>,
     problems: Vec<Problem>,
 }
 
@@ -78,14 +81,15 @@ pub fn authentication(
         namespace: home,
         parameters: BTreeMap::new(),
         hidden: Hidden::Nothing,
+        tokens: BTreeMap::new(),
         problems: Vec::new(),
     };
     collector.collect(&spec, reference.is_cluster(), namespace, pod_spec);
     if let Some(identity) = &spec.pod_identity {
         collector.identity(identity, namespace, pod_spec);
     }
-    let Collector { parameters, hidden, problems, .. } = collector;
-    (Authentication { parameters, hidden, pod_identity: spec.pod_identity }, problems)
+    let Collector { parameters, hidden, tokens, problems, .. } = collector;
+    (Authentication { parameters, hidden, tokens, pod_identity: spec.pod_identity }, problems)
 }
 
 fn place() -> Path {
@@ -138,6 +142,8 @@ impl Collector<'_> {
             },
             false => "filePath is only for a ClusterTriggerAuthentication".to_string(),
         };
+        // What the trigger lacks follows from that.
+        self.hidden = Hidden::Everything;
         self.problems.push(Problem::error(rule::UNUSABLE_AUTHENTICATION, place(), message));
     }
 
@@ -219,7 +225,11 @@ impl Collector<'_> {
     fn token(&mut self, wanted: &BoundServiceAccountToken) {
         let BoundServiceAccountToken { parameter, service_account_name } = wanted;
         let token = match self.lookup.token(self.namespace, service_account_name) {
-            Some(Ok(token)) => token,
+            Some(Ok(token)) => {
+                let owner = format!("token of {}/{service_account_name}", self.namespace);
+                self.tokens.insert(token.clone(), owner);
+                token
+            }
             Some(Err(cause)) => {
                 self.warn(parameter, &format!("no token of ServiceAccount {service_account_name:?}: {cause}"));
                 String::new()

@@ -222,7 +222,7 @@ pub fn with_header(
 
 #[cfg(test)]
 mod tests {
-    use keda_core::metadata::{Context, Inputs, parse};
+    use keda_core::metadata::{Context, Inputs, parse, parse_with_fingerprint};
 
     use super::*;
     use crate::client::{SourceSettings, Sources};
@@ -242,6 +242,17 @@ mod tests {
             ["cert=<present> and key=<empty> are required when tls auth is enabled"]
         );
         assert!(problems("tls, basic", &[("cert", "c"), ("key", "k"), ("username", "u")]).is_empty());
+    }
+
+    #[test]
+    fn another_token_of_the_same_owner_asks_the_same() {
+        let asks = |token: &str, owner: &str| {
+            let inputs = Inputs::from_metadata([("authModes", "bearer")]).with_authentication([("token", token)]);
+            let inputs = Inputs { tokens: [(token.to_string(), owner.to_string())].into(), ..inputs };
+            parse_with_fingerprint::<Authentication>(&inputs, &Context::default()).fingerprint
+        };
+        assert_eq!(asks("one", "reader"), asks("two", "reader"));
+        assert_ne!(asks("one", "reader"), asks("one", "writer"));
     }
 
     #[test]

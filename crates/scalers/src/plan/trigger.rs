@@ -178,6 +178,7 @@ pub(super) fn resolve_trigger(
         environment: surroundings.environment.clone(),
         authentication: authentication.parameters,
         hidden: authentication.hidden,
+        tokens: authentication.tokens,
     };
     let parsed = row.parse(&inputs, &context);
     problems.extend(parsed.problems.iter().cloned());

@@ -21,6 +21,8 @@ struct Source {
 
     readings: AtomicUsize,
     builds: AtomicUsize,
+    /// How many readings the last one remembered, itself included.
+    remembered: AtomicUsize,
     script: Mutex<Vec<&'static str>>,
 }
 
@@ -29,8 +31,11 @@ struct Reader(Arc<Source>);
 #[async_trait]
 impl Scaler for Reader {
     #[allow(clippy::panic)]
-    async fn sample(&self, _: &mut Memory) -> Result<Reading, SourceError> {
+    async fn sample(&self, memory: &mut Memory) -> Result<Reading, SourceError> {
         self.0.readings.fetch_add(1, Ordering::SeqCst);
+        let seen = memory.get_or("seen", || 0_usize).unwrap();
+        *seen += 1;
+        self.0.remembered.store(*seen, Ordering::SeqCst);
         note(Notice::Empty { ignored: true });
         let next = self.0.script.lock().unwrap().pop().unwrap_or("ok");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -215,6 +220,30 @@ async fn whoever_asks_something_else_by_now_is_read_apart() {
         new.builds.load(Ordering::SeqCst) <= 2 && new.readings.load(Ordering::SeqCst) <= 8,
         "they share what they ask"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_goes_along_with_those_who_part_together() {
+    let (output, mut sampled) = mpsc::unbounded_channel();
+    let sampler = Sampler::start(output);
+    let source = Arc::new(Source::default());
+    let asked = Arc::clone(&source);
+    let build: Build = Arc::new(move || {
+        let fingerprint = if asked.readings.load(Ordering::SeqCst) < 2 { 77 } else { 78 };
+        let scaler = Box::new(Reader(Arc::clone(&asked)));
+        async move { Ok(Built { fingerprint, scaler }) }.boxed()
+    });
+    for name in ["jobs", "mail"] {
+        sampler.subscribe((object(name), 0), Query { interval: None, build: Arc::clone(&build), ..query(&source, 30) });
+    }
+    for (failures, remembered) in [(vec![], 1), (vec!["denied"], 3)] {
+        *source.script.lock().unwrap() = failures;
+        sampler.read((object("jobs"), 0));
+        for _ in 0..2 {
+            assert!(reading(&mut sampled).await.result.is_ok());
+        }
+        assert_eq!(source.remembered.load(Ordering::SeqCst), remembered);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,6 +49,7 @@ impl Trigger {
                 Some(names) if names.is_empty() => Hidden::Everything,
                 Some(names) => Hidden::Parameters(names.clone()),
             },
+            ..Inputs::default()
         }
     }
 

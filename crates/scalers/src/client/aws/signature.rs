@@ -75,6 +75,11 @@ pub(super) fn signed(
 ) -> Result<RequestBuilder, SourceError> {
     let (client, request) = request.build_split();
     let mut request = request.map_err(|_| SourceError::configuration("the request cannot be built"))?;
+    // A blank of the query is signed as this, and AWS might take a plus for itself.
+    if let Some(query) = request.url().query().filter(|query| query.contains('+')) {
+        let query = query.replace('+', "%20");
+        request.url_mut().set_query(Some(&query));
+    }
     for (name, value) in signature(&request, scope, credentials, now)? {
         request.headers_mut().insert(name, value);
     }
