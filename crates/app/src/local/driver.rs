@@ -232,6 +232,9 @@ impl Driver {
     fn sampled(&mut self, sampled: Sampled) {
         let (key, trigger) = sampled.subscriber;
         self.tell_of_failure(&key, trigger, sampled.result.as_ref().err());
+        if let Ok(reading) = &sampled.result {
+            self.look_at_metrics(&key, trigger, sampled.fingerprint, reading);
+        }
         let input = Input::Sampled { object: key, trigger, fingerprint: sampled.fingerprint, result: sampled.result };
         self.engine.handle(self.now(), input);
         self.pump();

@@ -52,7 +52,7 @@ pub(crate) struct OperatorFlags {
     #[arg(long, default_value = "/certs")]
     pub(crate) cert_dir: PathBuf,
     /// Folder of the files that ClusterTriggerAuthentications may name in filePath
-    #[arg(long)]
+    #[arg(long, value_parser = path)]
     pub(crate) filepath_auth_root_path: Option<PathBuf>,
     /// Service of the operator, a name in the certificate
     #[arg(long, default_value = "keda-operator")]
@@ -307,6 +307,8 @@ mod tests {
         assert_eq!(operator.ca_dir, [PathBuf::from("/a"), PathBuf::from("/b")]);
         let webhooks = ["keda-admission-webhooks", "--kubeconfig=", "--cert-dir=/certs", "--cert-dir=/other"];
         assert_eq!(WebhooksFlags::parse_from(webhooks).cert_dir, PathBuf::from("/other"));
+        let no_folder = OperatorFlags::parse_from(["keda", "--filepath-auth-root-path="]);
+        assert_eq!(no_folder.filepath_auth_root_path, Some(PathBuf::new()));
     }
 
     #[test]

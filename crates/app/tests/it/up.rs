@@ -200,6 +200,11 @@ fn an_external_scaler_that_comes_late_says_which_metrics_there_are() {
     assert_eq!(up.explained()["view"]["readings"][0]["metric"], "s0-q/len");
     server.with(|answers| (answers.values, answers.active) = (value(0), Some(false)));
     up.reaches(0);
+    // It changes its mind without a word.
+    let spec = MetricSpec { metric_name: "length".to_string(), target_size: 2, target_size_float: 0.0 };
+    server.with(|answers| (answers.specs, answers.values, answers.active) = (vec![spec], value(8), Some(true)));
+    up.reaches(4);
+    assert_eq!(up.explained()["view"]["readings"][0]["metric"], "s0-length");
     up.stop();
 }
 

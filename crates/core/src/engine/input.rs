@@ -13,6 +13,7 @@ use super::fallback::Health;
 use super::rules::Rules;
 use crate::SmallMap;
 use crate::metric::TargetType;
+use crate::names::with_index;
 use crate::quantity::Quantity;
 use crate::sample::{Reading, SourceError};
 
@@ -86,6 +87,12 @@ impl TriggerDefinition {
     /// Whether nothing is known of it, as its source has not said its metrics yet.
     pub fn is_undescribed(&self) -> bool {
         self.metrics.is_empty() && self.is_described_by_source
+    }
+
+    /// Whether a reading of it, at its position in the manifest, has metrics that its source has not said it has.
+    pub fn is_behind(&self, position: usize, reading: &Reading) -> bool {
+        let is_known = |name: &str| self.metrics.iter().any(|metric| metric.name == with_index(position, name));
+        self.is_described_by_source && reading.iter().any(|(name, _)| !is_known(name))
     }
 }
 

@@ -118,6 +118,8 @@ impl Object {
     /// The object was changed to something that cannot be used. The HPA that is there goes on with what is known of it.
     pub(super) fn hold(&mut self, error: &str, outbox: &mut Outbox) {
         self.held = true;
+        // What a source said before the time that this lasts is no news after it.
+        self.pushed = None;
         self.stop_looking(outbox);
         self.failed(error, outbox);
     }
@@ -309,7 +311,7 @@ impl Object {
     pub(super) fn pushed(&mut self, now: Now, trigger: usize, outbox: &mut Outbox) {
         let metrics = self.definition.triggers.get(trigger).map(|trigger| trigger.metrics.as_slice());
         let Some([metric, ..]) = metrics else { return };
-        if !self.definition.rules.pause.is_full() {
+        if !self.definition.rules.pause.is_full() && !self.held {
             self.pushed = Some(metric.name.clone());
             self.decision_due = true;
             self.observe(now, outbox);
@@ -447,14 +449,26 @@ impl Object {
 
     /// Tells of triggers that failed since this was done last, unless the fallback stands in for them.
     fn tell_failures(&mut self, outbox: &mut Outbox) {
-        let reason = if self.composite_in_use() { "KEDAMetricSourceFailed" } else { "KEDAScalerFailed" };
+        let of_metrics = if self.composite_in_use() { "KEDAMetricSourceFailed" } else { "KEDAScalerFailed" };
         for trigger in std::mem::take(&mut self.untold) {
-            let metrics = self.definition.triggers.get(trigger).into_iter().flat_map(|trigger| &trigger.metrics);
-            let error = metrics.filter_map(|metric| self.evaluation.error(&metric.name)).next();
+            let Some(definition) = self.definition.triggers.get(trigger) else { continue };
+            let (reason, error) = match definition.is_undescribed() {
+                // It has no metrics yet that could fail.
+                true => ("KEDAScalerFailed", self.failure(trigger)),
+                false => {
+                    let error = definition.metrics.iter().find_map(|metric| self.evaluation.error(&metric.name));
+                    (of_metrics, error)
+                }
+            };
             if let Some(error) = error {
                 self.event(Severity::Warning, reason, error.message.clone(), outbox);
             }
         }
+    }
+
+    /// Why a trigger could not be read last.
+    fn failure(&self, trigger: usize) -> Option<&SourceError> {
+        self.readings.get(trigger)?.as_ref()?.result.as_ref().err()
     }
 
     fn update_fallback_condition(&mut self, outbox: &mut Outbox) {

@@ -161,7 +161,9 @@ pub(crate) async fn run(
         if leading.send_if_modified(|known| std::mem::replace(known, leads) != leads) {
             tracing::info!(lease = %settings.name, identity = %settings.identity, leads, "leadership changed");
         }
-        let next = tokio::time::sleep(settings.retry_period);
+        // A leader that cannot renew steps down in time, too.
+        let longest = if leads { election.left(epoch.elapsed()) } else { settings.retry_period };
+        let next = tokio::time::sleep(settings.retry_period.min(longest));
         tokio::pin!(next);
         loop {
             tokio::select! {

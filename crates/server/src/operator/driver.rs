@@ -8,8 +8,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use keda_core::api::ScaledObject;
-use keda_core::engine::{Engine, Input, Now, ObjectKey, Observation, TriggerDefinition};
-use keda_core::names::with_index;
+use keda_core::engine::{Engine, Input, Now, ObjectKey, Observation};
 use keda_core::quantity::Quantity;
 use keda_scalers::plan::Plan;
 use keda_scalers::sampler::{Pushed, Report, Sampled, Sampler};
@@ -196,17 +195,16 @@ impl Driver {
         self.pump();
     }
 
-    /// Whether a source that alone knows its metrics has others than it said.
+    /// Whether a source that alone knows its metrics has others than it said, or answers and has not said them yet: what
+    /// stands in for them may have other targets.
     fn has_other_metrics(&self, sampled: &Sampled) -> bool {
         let (object, trigger) = &sampled.subscriber;
-        let plan = self.objects.get(object).and_then(|managed| managed.plan.as_ref());
-        let definition = plan.and_then(|plan| plan.definition.triggers.get(*trigger));
-        let is_meant = |definition: &&TriggerDefinition| {
-            definition.is_described_by_source && definition.fingerprint == sampled.fingerprint
+        let Some(plan) = self.objects.get(object).and_then(|managed| managed.plan.as_ref()) else { return false };
+        let (Some(definition), Ok(reading)) = (plan.definition.triggers.get(*trigger), &sampled.result) else {
+            return false;
         };
-        let Some(definition) = definition.filter(is_meant) else { return false };
-        let is_known = |name: &str| definition.metrics.iter().any(|metric| metric.name == with_index(*trigger, name));
-        sampled.result.as_ref().is_ok_and(|reading| reading.iter().any(|(name, _)| !is_known(name)))
+        let is_behind = plan.undescribed.contains(trigger) || definition.is_behind(*trigger, reading);
+        is_behind && definition.fingerprint == sampled.fingerprint
     }
 
     /// Tells of a reading, unless it answers what is asked no more.
@@ -241,10 +239,18 @@ impl Driver {
             // Another leader may have found out something else since.
             managed.facts = Facts::default();
             managed.work.succeeded();
+            if std::mem::take(&mut managed.is_outdated) {
+                // Good enough to answer by, but not to decide by.
+                managed.plan = None;
+                managed.held = None;
+            }
             if let Some(plan) = &managed.plan {
                 let mut definition = plan.definition.clone();
                 definition.restored = restore(&managed.object.status.clone().unwrap_or_default(), now.wall);
                 self.engine.handle(now, Input::Applied(Box::new(definition)));
+                if let Some(why) = &managed.held {
+                    self.engine.handle(now, Input::Held(key.clone(), why.clone()));
+                }
             }
         }
         if leading {
@@ -320,7 +326,7 @@ impl Driver {
             self.enqueue(key);
         } else if wanted && let Some(managed) = self.objects.get_mut(key) {
             // A follower plans anew when somebody asks.
-            managed.plan = None;
+            managed.is_outdated = managed.plan.is_some();
             managed.rejected = None;
         }
     }
@@ -401,6 +407,14 @@ impl Driver {
         }
     }
 
+    /// The same of an object that goes on without it.
+    pub(super) fn retry_unhurried(&mut self, key: &ObjectKey) {
+        if let Some(managed) = self.objects.get_mut(key) {
+            let at = managed.work.unfinished();
+            self.wake(at, key);
+        }
+    }
+
     /// Plans a reconciliation of an object.
     pub(super) fn enqueue(&mut self, key: &ObjectKey) {
         let Some(managed) = self.objects.get_mut(key) else { return };
@@ -447,7 +461,8 @@ impl Driver {
         let Some(managed) = self.objects.get(key) else { return };
         let name = (key.namespace.clone(), managed.object.hpa_name());
         let current = self.hpas.get(&name).map(|known| known.current.clone());
-        let known = Known { current, former: managed.last_hpa_name().map(str::to_string) };
+        let former = managed.last_hpa_name().map(str::to_string);
+        let known = Known { current, former, running: managed.plan.clone() };
         let (tools, object) = (Arc::clone(&self.tools), Arc::clone(&managed.object));
         let (messages, key, writes) = (self.messages.clone(), key.clone(), self.leading);
         let now = self.now().wall;
@@ -481,7 +496,7 @@ impl Driver {
             let _ = question.answer.send(Err(why));
             return;
         };
-        if managed.plan.is_some() {
+        if managed.plan.is_some() && !managed.is_outdated {
             self.next_question += 1;
             let id = self.next_question;
             let input = Input::Asked { object: key, metric: question.metric.clone(), question: id };

@@ -452,6 +452,48 @@ mod tests {
         }
     }
 
+    /// What is said to somebody who asks for a metric.
+    async fn refusal(driver: &mut Driver, inbox: &mut mpsc::UnboundedReceiver<Message>, key: &ObjectKey) -> String {
+        let (answer, mut answered) = oneshot::channel();
+        driver.handle(Message::Question(Question { object: key.clone(), metric: "s0-jobs".to_string(), answer }));
+        loop {
+            if let Ok(answer) = answered.try_recv() {
+                return answer.unwrap_err();
+            }
+            let message = inbox.recv().await.unwrap();
+            driver.handle(message);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_follower_answers_by_what_goes_on_while_an_edit_cannot_be_used() {
+        let mut object = scaled_object(&Value::Null);
+        object["metadata"]["generation"] = json!(1);
+        let times = json!({ "timezone": "UTC", "start": "0 6 * * *", "end": "0 7 * * *", "desiredReplicas": "3" });
+        object["spec"]["triggers"] = json!([{ "type": "cron", "metadata": times }]);
+        let answer = |request: &str| match request {
+            "GET /apis/apps/v1/namespaces/shop/deployments/web" => Some(json!({ "spec": { "replicas": 1 } })),
+            _ => None,
+        };
+        let (mut driver, key, mut inbox, _requests) = leader(answer, &object);
+        driver.leading = false;
+        for _ in 0..3 {
+            driver.handle(Message::Hpa(Change::Synced));
+        }
+        let unknown = "no matching metrics found for s0-jobs";
+        assert_eq!(refusal(&mut driver, &mut inbox, &key).await, unknown);
+        object["metadata"]["generation"] = json!(2);
+        object["metadata"]["resourceVersion"] = json!("6");
+        object["spec"]["triggers"][0]["type"] = json!("nope");
+        let edited: ScaledObject = serde_json::from_value(object).unwrap();
+        let name = (key.namespace.clone(), key.name.clone());
+        driver.handle(Message::Object(Change::Applied(name, Arc::new(edited))));
+        assert_eq!(refusal(&mut driver, &mut inbox, &key).await, unknown);
+        assert!(driver.objects[&key].held.as_ref().is_some_and(|why| why.contains("no scaler found for type: nope")));
+        driver.lead(true);
+        assert!(driver.engine.knows(&key), "it is led from where it was");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_object_that_is_paused_no_more_keeps_its_hpa() {
         let busy = json!({ "kind": "Status", "code": 500, "reason": "InternalError", "message": "busy" });

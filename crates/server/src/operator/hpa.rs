@@ -1,12 +1,16 @@
 //! The HorizontalPodAutoscaler of a ScaledObject in the cluster: made, kept as it should be, renamed, taken away.
 
-use keda_core::api::{ObjectMeta, ScaledObject};
-use keda_core::engine::{HpaHealth, ObjectKey};
+use std::sync::Arc;
+
+use keda_core::api::ObjectMeta;
+use keda_core::engine::{HpaHealth, ObjectKey, TriggerDefinition};
 use keda_core::hpa::{
     ExternalMetricSource, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec as HpaMetric,
 };
 use keda_core::metric::{MetricSpec, Target};
 use keda_core::names::with_index;
+use keda_core::quantity::Quantity;
+use keda_scalers::plan::Plan;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -41,6 +45,26 @@ pub(super) struct Known {
     pub(super) current: Option<Current>,
     /// The name of the one that served the object last.
     pub(super) former: Option<String>,
+    /// What was planned before, and goes on so far.
+    pub(super) running: Option<Arc<Plan>>,
+}
+
+impl Known {
+    /// The metrics of the trigger at `index` of a plan, by what goes on so far: those of the same trigger, wherever it
+    /// stood; none of one that is new, where the HPA can have but those of another. Nothing where that does not tell.
+    fn running_metrics(&self, plan: &Plan, index: usize) -> Option<Vec<MetricSpec>> {
+        let former = &self.running.as_ref()?.definition.triggers;
+        let trigger = plan.definition.triggers.get(index)?;
+        let is_same = |(_, former): &(usize, &TriggerDefinition)| {
+            former.fingerprint == trigger.fingerprint && !former.metrics.is_empty()
+        };
+        if let Some((place, same)) = former.iter().enumerate().find(is_same) {
+            let specs = same.metrics.iter().filter_map(|metric| spec(place, &metric.name, &metric.target));
+            return Some(specs.collect());
+        }
+        let is_new = former.get(index).is_none_or(|former| former.trigger_type != trigger.trigger_type);
+        is_new.then(Vec::new)
+    }
 }
 
 impl From<HorizontalPodAutoscaler> for Current {
@@ -112,7 +136,7 @@ pub(super) async fn ensure(
     desired: &HorizontalPodAutoscaler,
     known: Known,
 ) -> Result<bool, ApiError> {
-    let Known { current: mut found, former } = known;
+    let Known { current: mut found, former, .. } = known;
     if let Some(former) = former.filter(|former| *former != desired.metadata.name) {
         delete(cluster, desired.metadata.namespace(), &former).await?;
     }
@@ -144,29 +168,38 @@ pub(super) async fn ensure(
     Err(ApiError { kind: ApiErrorKind::Conflict, message: format!("HPA {} changes too often", desired.metadata.name) })
 }
 
-/// The metrics that the HPA of an object has of its trigger at `index`; none where there is no HPA.
+/// The metrics of the trigger at `index` of a plan as long as its source does not say them: those that it had so far,
+/// as what goes on tells, or else the HPA; none where there is no HPA.
 ///
 /// # Errors
 /// As [`Cluster::get`].
 pub(super) async fn metrics_of(
     cluster: &Cluster,
-    object: &ScaledObject,
+    known: &Known,
+    plan: &Plan,
     index: usize,
 ) -> Result<Vec<MetricSpec>, ApiError> {
-    let path = path(object.metadata.namespace(), &object.hpa_name());
+    if let Some(specs) = known.running_metrics(plan, index) {
+        return Ok(specs);
+    }
+    let name = known.former.clone().unwrap_or_else(|| plan.object.hpa_name());
+    let path = path(plan.object.metadata.namespace(), &name);
     let hpa = match cluster.get::<HorizontalPodAutoscaler>(&path).await {
         Ok(hpa) => hpa,
         Err(error) if error.is_not_found() => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let prefix = with_index(index, "");
     let of_trigger = |metric: &HpaMetric| {
         let HpaMetric::External(ExternalMetricSource { metric, target }) = metric else { return None };
-        let name = metric.name.strip_prefix(&prefix)?;
-        let quantity = target.average_value.as_ref().or(target.value.as_ref())?;
-        Some(MetricSpec::external(name, Target::Float(quantity.to_f64())))
+        spec(index, &metric.name, target.average_value.as_ref().or(target.value.as_ref())?)
     };
     Ok(hpa.spec.metrics.iter().filter_map(of_trigger).collect())
+}
+
+/// A metric of the trigger at `index`, by its name in the HPA; nothing if it is one of another trigger.
+fn spec(index: usize, name: &str, target: &Quantity) -> Option<MetricSpec> {
+    let name = name.strip_prefix(&with_index(index, ""))?;
+    Some(MetricSpec::external(name, Target::Float(target.to_f64())))
 }
 
 /// Deletes an HPA; that it is gone already is fine.
@@ -200,6 +233,12 @@ fn is_outdated(found: &Current, desired: &HorizontalPodAutoscaler) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use jiff::Timestamp;
+    use keda_core::api::ScaledObject;
+    use keda_core::engine::{Definition, ExternalDefinition, Restored, Rules};
+    use keda_core::metric::TargetType;
     use serde_json::json;
 
     use super::*;
@@ -236,13 +275,65 @@ mod tests {
         ]);
         let path = "GET /apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/keda-hpa-web";
         let (cluster, _requests) = testing::cluster(move |asked| (asked == path).then(|| hpa.clone()));
-        let object = |name: &str| {
-            let metadata = ObjectMeta { name: name.into(), namespace: Some("shop".into()), ..ObjectMeta::default() };
-            ScaledObject { metadata, ..ScaledObject::default() }
-        };
+        let wanted = |name: &str| plan(name, vec![trigger("redis", 6, &[]), trigger("external", 7, &[])]);
         let expected = [("jobs", 2.5), ("mails", 7.0)].map(|(name, at)| MetricSpec::external(name, Target::Float(at)));
-        assert_eq!(metrics_of(&cluster, &object("web"), 1).await.unwrap(), expected);
-        assert_eq!(metrics_of(&cluster, &object("new"), 1).await.unwrap(), []);
+        let unknown = Known::default();
+        assert_eq!(metrics_of(&cluster, &unknown, &wanted("web"), 1).await.unwrap(), expected);
+        assert_eq!(metrics_of(&cluster, &unknown, &wanted("new"), 1).await.unwrap(), []);
+        let renamed = Known { former: Some("keda-hpa-web".to_string()), ..Known::default() };
+        assert_eq!(metrics_of(&cluster, &renamed, &wanted("new"), 1).await.unwrap(), expected);
+    }
+
+    fn trigger(kind: &str, fingerprint: u128, metrics: &[(&str, i64)]) -> TriggerDefinition {
+        let metrics = metrics.iter().map(|(name, target)| ExternalDefinition {
+            name: (*name).to_string(),
+            target: Quantity::from_integer(*target),
+            target_type: TargetType::AverageValue,
+        });
+        TriggerDefinition {
+            trigger_type: kind.to_string(),
+            name: String::new(),
+            use_cached_metrics: false,
+            metrics: metrics.collect(),
+            is_described_by_source: true,
+            fingerprint,
+        }
+    }
+
+    fn plan(name: &str, triggers: Vec<TriggerDefinition>) -> Plan {
+        let metadata = ObjectMeta { name: name.into(), namespace: Some("shop".into()), ..ObjectMeta::default() };
+        let definition = Definition {
+            key: ObjectKey { namespace: "shop".to_string(), name: name.to_string() },
+            rules: Rules::default(),
+            created: Timestamp::UNIX_EPOCH,
+            target_kind: String::new(),
+            target_name: String::new(),
+            triggers,
+            restored: Restored::default(),
+        };
+        Plan {
+            object: Arc::new(ScaledObject { metadata, ..ScaledObject::default() }),
+            definition,
+            hpa: None,
+            described_by_source: BTreeSet::new(),
+            undescribed: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn what_goes_on_tells_the_metrics_of_a_trigger_wherever_it_stands() {
+        let before = [trigger("redis", 1, &[("s0-redis-jobs", 3)]), trigger("external", 2, &[("s1-jobs", 5)])];
+        let known = Known { running: Some(Arc::new(plan("web", before.to_vec()))), ..Known::default() };
+        let metrics = |index: usize, fingerprint: u128| {
+            let now = vec![trigger("external", fingerprint, &[]); 3];
+            known.running_metrics(&plan("web", now), index)
+        };
+        let jobs = MetricSpec::external("jobs", Target::Float(5.0));
+        assert_eq!(metrics(0, 2), Some(vec![jobs]), "it was moved");
+        assert_eq!(metrics(0, 9), Some(Vec::new()), "another one stood there");
+        assert_eq!(metrics(2, 9), Some(Vec::new()), "none stood there");
+        assert_eq!(metrics(1, 9), None, "it was changed, and the HPA has what it was");
+        assert_eq!(Known::default().running_metrics(&plan("web", before.to_vec()), 1), None);
     }
 
     #[test]

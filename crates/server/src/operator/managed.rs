@@ -21,6 +21,10 @@ use crate::exposition::{Metrics, ObjectSeries};
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1000);
+/// The longest pause of a status that could not be written: it may be the API server that was away.
+const LONGEST_WRITE_PAUSE: Duration = Duration::from_secs(60);
+/// So many failures make a pause of some seconds.
+const UNHURRIED: u32 = 10;
 
 /// How long the first status of an object waits for the HPAs of others.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,6 +49,10 @@ pub(super) struct Managed {
     pub(super) target: Option<Target>,
     /// What is done about it; none while it cannot be used.
     pub(super) plan: Option<Arc<Plan>>,
+    /// Whether it was changed since that was planned; only with a follower, who plans anew when somebody asks.
+    pub(super) is_outdated: bool,
+    /// Why nothing is decided about it, although what was planned before goes on.
+    pub(super) held: Option<String>,
     /// Why it cannot be used.
     pub(super) rejected: Option<String>,
     pub(super) facts: Facts,
@@ -123,6 +131,12 @@ impl Work {
         *self.retry.insert(Instant::now() + pause_after(&mut self.failures))
     }
 
+    /// Plans another attempt at something that goes on without it. Each may take its time, and others wait meanwhile.
+    pub(super) fn unfinished(&mut self) -> Instant {
+        self.failures = self.failures.max(UNHURRIED);
+        self.failed()
+    }
+
     pub(super) fn succeeded(&mut self) {
         self.failures = 0;
         self.retry = None;
@@ -136,6 +150,8 @@ impl Managed {
             work: Work::default(),
             target: None,
             plan: None,
+            is_outdated: false,
+            held: None,
             rejected: None,
             facts: Facts::default(),
             status: None,
@@ -160,7 +176,8 @@ impl Managed {
     /// Its status could not be written; it may be after some time, longer after each failure.
     pub(super) fn write_failed(&mut self) -> Instant {
         self.sent = None;
-        *self.write_after.insert(Instant::now() + pause_after(&mut self.write_failures))
+        let pause = pause_after(&mut self.write_failures).min(LONGEST_WRITE_PAUSE);
+        *self.write_after.insert(Instant::now() + pause)
     }
 
     pub(super) fn write_succeeded(&mut self) {
@@ -192,10 +209,16 @@ impl Managed {
         }
         let (old, new) = (&self.object.metadata, &object.metadata);
         let steers = |name: &&str| old.annotation(name) != new.annotation(name);
-        let changed = old.uid != new.uid
+        let is_another = old.uid != new.uid;
+        let changed = is_another
             || old.generation != new.generation
             || old.deletion_timestamp.is_some() != new.deletion_timestamp.is_some()
             || STEERING.iter().any(steers);
+        if is_another {
+            // What was found out about one says nothing of the next one with its name.
+            self.facts = Facts::default();
+            self.sent = None;
+        }
         if object.spec == self.object.spec {
             // One copy of it does.
             Arc::make_mut(&mut object).spec = Arc::clone(&self.object.spec);
@@ -282,6 +305,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_goes_on_without_it_is_tried_again_without_hurry() {
+        let mut work = Work::default();
+        let pauses = [(); 2].map(|()| (work.unfinished() - Instant::now()).as_secs());
+        assert_eq!(pauses, [5, 10]);
+        work.succeeded();
+        assert_eq!(work.failed() - Instant::now(), FIRST_PAUSE);
+    }
+
+    #[test]
+    fn what_was_found_out_goes_with_its_object() {
+        let named = |version: &str, uid: &str| {
+            let metadata =
+                ObjectMeta { uid: Some(uid.into()), resource_version: Some(version.into()), ..ObjectMeta::default() };
+            Arc::new(ScaledObject { metadata, ..ScaledObject::default() })
+        };
+        let mut managed = Managed::new(named("5", "one"));
+        managed.facts.original_replicas = Some(3);
+        managed.sent = Some(7);
+        assert!(!managed.update(named("6", "one")));
+        assert_eq!((managed.facts.original_replicas, managed.sent), (Some(3), Some(7)));
+        assert!(managed.update(named("7", "other")));
+        assert_eq!((managed.facts.original_replicas, managed.sent), (None, None));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_status_that_cannot_be_written_waits_longer_each_time_whatever_becomes_of_reconciliations() {
         let mut managed = Managed::new(object("5", 1, &[]));
         for expected in [5, 10, 20] {
@@ -289,6 +337,10 @@ mod tests {
             let pause = managed.write_failed() - Instant::now();
             assert_eq!(pause, Duration::from_millis(expected));
         }
+        for _ in 0..30 {
+            managed.write_failed();
+        }
+        assert_eq!(managed.write_failed() - Instant::now(), LONGEST_WRITE_PAUSE);
         managed.write_succeeded();
         assert_eq!(managed.write_failed() - Instant::now(), FIRST_PAUSE);
     }

@@ -26,13 +26,15 @@ impl Driver {
         let is_complete = !matches!(&outcome, Outcome::Ready { plan, .. } if !plan.undescribed.is_empty());
         let before = std::mem::replace(&mut managed.facts, facts);
         managed.facts.keep(before);
+        managed.is_outdated &= again || matches!(outcome, Outcome::Overtaken);
         if managed.object.status.is_none() && !failed {
             let at = Instant::now() + GATHER;
             managed.write_after = Some(at);
             self.timers.insert((at, key.clone()));
         }
         if self.leading {
-            managed.tell(&self.tools.metrics, outcome.definition().filter(|_| !again));
+            let running = managed.plan.clone();
+            managed.tell(&self.tools.metrics, outcome.definition(running.as_deref()).filter(|_| !again));
         }
         match outcome {
             // What was found out is of yesterday: the object is looked at again in a moment.
@@ -64,8 +66,10 @@ impl Driver {
                 self.engine.handle(self.now(), input);
             }
         }
-        if (failed || !is_complete) && !again {
+        if failed && !again {
             self.retry(key);
+        } else if !is_complete && !again {
+            self.retry_unhurried(key);
         }
         if self.leading {
             self.authentications.use_by(key, &self.objects);
@@ -79,6 +83,7 @@ impl Driver {
         let now = self.now();
         let Some(managed) = self.objects.get_mut(key) else { return };
         managed.rejected = None;
+        managed.held = None;
         self.workloads.want(&target);
         if let Some(replicas) = replicas {
             self.workloads.seen(&target, &key.namespace, replicas);
@@ -102,7 +107,9 @@ impl Driver {
         definition: Box<Definition>,
         message: String,
     ) {
-        let Some(running) = self.objects.get(key).and_then(|managed| managed.plan.clone()) else {
+        let managed = self.objects.get(key);
+        let is_held = managed.is_some_and(|managed| managed.held.is_some());
+        let Some(running) = managed.and_then(|managed| managed.plan.clone()) else {
             self.reject(key, definition, message, Vec::new());
             return;
         };
@@ -110,7 +117,7 @@ impl Driver {
         if let Some(plan) = plan {
             let (old, new) = (&running.definition, &plan.definition);
             let is_elsewhere = self.target(key).as_ref() != Some(&target);
-            if is_elsewhere || (&old.rules, &old.triggers) != (&new.rules, &new.triggers) {
+            if is_held || is_elsewhere || (&old.rules, &old.triggers) != (&new.rules, &new.triggers) {
                 self.accept(key, plan, target, None);
             }
         }
@@ -120,10 +127,11 @@ impl Driver {
     /// What is asked about an object that runs already is answered as before, so that its HPA goes on; a new object does
     /// not begin.
     fn hold(&mut self, key: &ObjectKey, definition: Box<Definition>, message: String, notes: Vec<Note>) {
-        if self.objects.get(key).is_none_or(|managed| managed.plan.is_none()) {
+        let Some(managed) = self.objects.get_mut(key).filter(|managed| managed.plan.is_some()) else {
             self.reject(key, definition, message, notes);
             return;
-        }
+        };
+        managed.held = Some(message.clone());
         if self.leading {
             tracing::warn!(object = %key, reason = %message, "the ScaledObject cannot be used as it is now; its HPA goes on");
         }
@@ -136,6 +144,7 @@ impl Driver {
         let Some(managed) = self.objects.get_mut(key) else { return };
         managed.rejected = Some("the ScaledObject is paused".to_string());
         managed.plan = None;
+        managed.held = None;
         match &target {
             Some(target) => self.workloads.want(target),
             None => self.workloads.want_kind_of(&managed.object),
@@ -153,6 +162,7 @@ impl Driver {
         let Some(managed) = self.objects.get_mut(key) else { return };
         managed.rejected = Some(message.clone());
         managed.plan = None;
+        managed.held = None;
         managed.subscribed = false;
         self.sampler.unsubscribe(key);
         self.workloads.want_kind_of(&managed.object);

@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use keda_core::api::{GroupVersionKindResource, PodSpec, ScaledObject};
 use keda_core::engine::{Definition, Rules};
 use keda_core::hpa::{HorizontalPodAutoscaler, MetricSpec as HpaMetric};
+use keda_core::metric::MetricSpec;
 use keda_core::problem::{Problem, Severity};
 use keda_core::rule::{self, Rule};
+use keda_core::sample::SourceError;
 use keda_scalers::client::Sources;
 use keda_scalers::plan::{self, Descriptions, Plan, SharedReferences};
 use serde_json::{Value, json};
@@ -33,8 +35,9 @@ const TRIGGERS: &str = "ScaledObject doesn't have correct triggers specification
 const HPA: &str = "failed to ensure HPA is correctly created for ScaledObject";
 
 /// Rules that no single trigger breaks: no event tells of a trigger that failed.
-const OF_NO_TRIGGER: [Rule; 4] =
-    [rule::MISSING_CONTAINER, rule::SCALING_MODIFIERS, rule::INVALID_METRICS, rule::INVALID_BEHAVIOR];
+const OF_NO_TRIGGER: [Rule; 3] = [rule::SCALING_MODIFIERS, rule::INVALID_METRICS, rule::INVALID_BEHAVIOR];
+/// Rules of the environment, which KEDA reads for each trigger.
+const OF_ENVIRONMENT: [Rule; 2] = [rule::MISSING_CONTAINER, rule::MISSING_REFERENCE];
 
 /// What a reconciliation works with.
 pub(super) struct Tools {
@@ -74,14 +77,14 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// What the engine is told of the object.
-    pub(super) fn definition(&self) -> Option<&Definition> {
+    /// What the engine knows of the object; where it cannot be used as it is now, that of what goes on.
+    pub(super) fn definition<'a>(&'a self, running: Option<&'a Plan>) -> Option<&'a Definition> {
         match self {
             Outcome::Ready { plan, .. } | Outcome::WithoutHpa { plan: Some(plan), .. } => Some(&plan.definition),
-            Outcome::WithoutHpa { definition, .. } => Some(definition),
-            Outcome::Paused { definition, .. }
-            | Outcome::Unplanned { definition, .. }
-            | Outcome::Rejected { definition, .. } => Some(definition),
+            Outcome::WithoutHpa { definition, .. } | Outcome::Unplanned { definition, .. } => {
+                Some(running.map_or(&**definition, |plan| &plan.definition))
+            }
+            Outcome::Paused { definition, .. } | Outcome::Rejected { definition, .. } => Some(definition),
             Outcome::Overtaken | Outcome::Failed { .. } => None,
         }
     }
@@ -166,7 +169,7 @@ async fn steps(
     if object.spec.triggers.is_empty() && definition.rules.check_bounds().is_ok() {
         return reject(TRIGGERS, "no triggers defined in the ScaledObject/ScaledJob".to_string(), Vec::new());
     }
-    let (plan, problems) = plan_for(tools, &object, seen.pod_spec).await?;
+    let (plan, problems) = plan_for(tools, &object, seen.pod_spec, &known_hpa).await?;
     facts.triggers = Some(TriggerFacts::of(&object));
     if writes {
         notes::log_missing(&object, &problems);
@@ -296,12 +299,13 @@ fn gvkr(resource: &Resource) -> GroupVersionKindResource {
     }
 }
 
-/// Plans, with the metrics of those triggers asked for that only their sources know. Where one does not answer the HPA
-/// tells what it said before, and the plan that it has to be asked again.
+/// Plans, with the metrics of those triggers asked for that only their sources know. Where one does not answer, those
+/// that it had so far stand in, and the plan tells that it has to be asked again.
 async fn plan_for(
     tools: &Tools,
     object: &Arc<ScaledObject>,
     pod_spec: Option<PodSpec>,
+    known: &hpa::Known,
 ) -> Result<(Option<Plan>, Vec<Problem>), Failure> {
     let mut described = Descriptions::new();
     let mut unanswered = BTreeSet::new();
@@ -314,25 +318,34 @@ async fn plan_for(
         };
         snapshot = tools.lookups.run_from(snapshot, &mut step).await.map_err(Failure::new(HPA))?;
         let Some((plan, problems)) = planned else { return Ok((None, Vec::new())) };
-        let missing = plan.as_ref().map(|plan| plan.undescribed.clone()).unwrap_or_default();
-        if missing.is_empty() {
-            let plan = plan.map(|plan| Plan { undescribed: unanswered, ..plan });
-            return Ok((plan, problems));
-        }
-        for index in missing {
-            let specs = match plan::describe(object, index, &tools.references, &tools.sources).await {
+        let plan = match plan {
+            Some(plan) if !plan.undescribed.is_empty() => plan,
+            plan => return Ok((plan.map(|plan| Plan { undescribed: unanswered, ..plan }), problems)),
+        };
+        for (index, answer) in describe(tools, &plan).await {
+            let specs = match answer {
                 Ok(specs) => specs,
                 Err(error) => {
                     let object_name = &object.metadata.name;
                     tracing::warn!(namespace = object.metadata.namespace(), object = %object_name, trigger = index, %error,
-                        "the source does not say its metrics; those of the HPA are kept");
+                        "the source does not say its metrics; those that it had so far are kept");
                     unanswered.insert(index);
-                    hpa::metrics_of(&tools.cluster, object, index).await.map_err(Failure::new(HPA))?
+                    hpa::metrics_of(&tools.cluster, known, &plan, index).await.map_err(Failure::new(HPA))?
                 }
             };
             described.insert(index, specs);
         }
     }
+}
+
+/// Asks all sources that alone know their metrics, at the same time: one that hangs holds other objects up.
+async fn describe(tools: &Tools, plan: &Plan) -> Vec<(usize, Result<Vec<MetricSpec>, SourceError>)> {
+    let mut questions = Vec::new();
+    for &index in &plan.undescribed {
+        let answer = plan::describe(&plan.object, index, &tools.references, &tools.sources);
+        questions.push(async move { (index, answer.await) });
+    }
+    futures::future::join_all(questions).await
 }
 
 /// The error that KEDA would find first, and the step in which it does.
@@ -346,6 +359,9 @@ fn worst(problems: &[Problem]) -> (&'static str, Option<Rule>, String) {
     // The formula comes after the triggers.
     let first = errors().find(|problem| problem.rule != rule::SCALING_MODIFIERS).or_else(|| errors().next());
     match first {
+        Some(problem) if OF_ENVIRONMENT.contains(&problem.rule) => {
+            (HPA, Some(problem.rule), format!("error resolving secrets for ScaleTarget: {}", problem.message))
+        }
         Some(problem) => (HPA, Some(problem.rule), problem.message.clone()),
         None => (HPA, None, "the object cannot be planned".to_string()),
     }
@@ -365,4 +381,30 @@ fn metric_facts(definition: &Definition, hpa: &HorizontalPodAutoscaler) -> Metri
         }
     }
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use keda_core::problem::Path;
+
+    use super::*;
+    use crate::cluster::resource::DEPLOYMENTS;
+
+    #[test]
+    fn an_environment_that_cannot_be_read_is_a_fault_of_a_trigger_and_a_formula_is_none() {
+        for (rule, prefix, events) in [
+            (rule::MISSING_CONTAINER, "error resolving secrets for ScaleTarget: ", 1),
+            (rule::UNKNOWN_TRIGGER_TYPE, "", 1),
+            (rule::SCALING_MODIFIERS, "", 0),
+        ] {
+            let problems = [Problem::error(rule, Path::root(), "it is wrong")];
+            let target = Target { resource: DEPLOYMENTS.clone(), name: "web".to_string() };
+            let definition = bare(&ScaledObject::default(), Timestamp::UNIX_EPOCH);
+            let outcome = unplanned(&problems, target, definition, &mut Facts::default());
+            let Outcome::Unplanned { message, notes, .. } = outcome else { panic!("{rule}") };
+            assert_eq!(message, format!("{HPA}: {prefix}it is wrong"));
+            let texts: Vec<&str> = notes.iter().map(|note| note.text.as_str()).collect();
+            assert_eq!(texts, vec![format!("{prefix}it is wrong"); events]);
+        }
+    }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use keda_core::engine::ObjectKey;
 use keda_core::metric::MetricSpec;
-use keda_core::sample::SourceError;
+use keda_core::sample::{Reading, SourceError};
 use keda_scalers::client::Sources;
 use keda_scalers::plan::{self, Descriptions, Plan, SharedReferences};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
+use super::super::managed::Managed;
 use super::super::output::{Level, News};
 use super::Driver;
 
@@ -35,6 +36,8 @@ pub(crate) struct Describer {
     receiver: mpsc::UnboundedReceiver<Description>,
     /// What is being asked, by object.
     asking: HashMap<ObjectKey, JoinSet<()>>,
+    /// What is being asked once more, by object and trigger.
+    again: HashMap<(ObjectKey, usize), AbortHandle>,
     /// By object and trigger: the answer, and to what.
     known: HashMap<ObjectKey, BTreeMap<usize, (u128, Vec<MetricSpec>)>>,
 }
@@ -42,7 +45,7 @@ pub(crate) struct Describer {
 impl Describer {
     pub(super) fn new() -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        Describer { sender, receiver, asking: HashMap::new(), known: HashMap::new() }
+        Describer { sender, receiver, asking: HashMap::new(), again: HashMap::new(), known: HashMap::new() }
     }
 
     /// The next answer.
@@ -77,6 +80,23 @@ impl Describer {
         }
     }
 
+    /// Asks a source once, unless that is being done, although it may have answered before.
+    fn ask_again(&mut self, plan: &Plan, trigger: usize, references: &SharedReferences, sources: &Arc<Sources>) {
+        let Some(definition) = plan.definition.triggers.get(trigger) else { return };
+        let place = (plan.definition.key.clone(), trigger);
+        if self.again.get(&place).is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let (fingerprint, object, sender) = (definition.fingerprint, place.0.clone(), self.sender.clone());
+        let (scaled, references, sources) = (Arc::clone(&plan.object), Arc::clone(references), Arc::clone(sources));
+        let task = tokio::spawn(async move {
+            let result = plan::describe(&scaled, trigger, &references, &sources).await;
+            // Nobody listens any more at the end.
+            let _ = sender.send(Description { object, trigger, fingerprint, result });
+        });
+        self.again.insert(place, task.abort_handle());
+    }
+
     /// What is known of a plan's triggers, where they still ask the same.
     fn known(&mut self, plan: &Plan) -> Descriptions {
         let Some(known) = self.known.get_mut(&plan.definition.key) else { return Descriptions::new() };
@@ -90,6 +110,9 @@ impl Describer {
     pub(super) fn forget(&mut self, object: &ObjectKey) {
         self.asking.remove(object);
         self.known.remove(object);
+        for (_, task) in self.again.extract_if(|(known, _), _| known == object) {
+            task.abort();
+        }
     }
 }
 
@@ -125,6 +148,16 @@ impl Driver {
         match result {
             Ok(specs) => self.learn(object, trigger, fingerprint, specs),
             Err(error) => self.tell_of_failure(&object, trigger, Some(&error)),
+        }
+    }
+
+    /// A source was read. Where it has other metrics than it said, it is asked for them.
+    pub(super) fn look_at_metrics(&mut self, object: &ObjectKey, trigger: usize, fingerprint: u128, reading: &Reading) {
+        let Some(Managed { plan, .. }) = self.objects.get(object) else { return };
+        let definition = plan.definition.triggers.get(trigger);
+        if definition.is_some_and(|known| known.fingerprint == fingerprint && known.is_behind(trigger, reading)) {
+            let references: SharedReferences = self.references.clone();
+            self.describer.ask_again(plan, trigger, &references, &self.sources);
         }
     }
 

@@ -380,3 +380,38 @@ fn what_cannot_be_used_any_more_still_answers_its_hpa_and_decides_nothing() {
     assert_eq!(story.replicas, 0);
     assert_eq!(story.condition(ConditionType::Ready).0, Truth::True);
 }
+
+#[test]
+fn what_a_source_says_while_nothing_is_decided_wakes_nobody_later() {
+    let mut story = Story::new(cooldown(0), 1, 0);
+    story.sampled(0, 0.0);
+    story.input(Input::Held(key(), "no such trigger".to_string()));
+    story.input(Input::Pushed { object: key(), trigger: 0, fingerprint: 0 });
+    story.later(1);
+    story.sampled(0, 0.0);
+    assert_eq!(story.replicas, 0);
+    story.input(applied(cooldown(0), 1));
+    assert_eq!(story.replicas, 0);
+}
+
+#[test]
+fn a_source_that_cannot_say_its_metrics_is_told_of() {
+    let mut story = Story::new(cooldown(0), 1, 3);
+    story.input(Input::Applied(Box::new(described_by_source(&[]))));
+    story.events.clear();
+    story.fails(0);
+    assert_eq!((story.replicas, story.events), (3, vec!["KEDAScalerFailed".to_string()]));
+}
+
+#[test]
+fn a_reading_tells_when_a_source_has_other_metrics_than_it_said() {
+    let reading = |names: &[&str]| -> Vec<(String, Sample)> {
+        names.iter().map(|name| ((*name).to_string(), Sample::above(7.0, 0.0))).collect()
+    };
+    let trigger = described_by_source(&["s1-jobs", "s1-mails"]).triggers.swap_remove(0);
+    assert!(!trigger.is_behind(1, &reading(&["jobs"])));
+    assert!(trigger.is_behind(1, &reading(&["jobs", "letters"])));
+    assert!(described_by_source(&[]).triggers[0].is_behind(0, &reading(&["jobs"])));
+    let known = definition(cooldown(0), 1);
+    assert!(!known.triggers[0].is_behind(0, &reading(&["other"])), "the manifest tells");
+}
