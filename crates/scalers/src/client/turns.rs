@@ -5,12 +5,14 @@
 //! a long silence. There are as few connections as questions overlap, so that a slow query holds up the others only
 //! where there are several of them.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use keda_core::sample::{ErrorKind, SourceError};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
@@ -160,6 +162,36 @@ pub async fn ask<D: Database>(
         }
     }
     Err(failure)
+}
+
+/// A query that runs: the server goes on with one that nobody waits for any more, unless it is told. Dropped before it
+/// has ended, this has it told.
+pub struct Running<F: Future<Output = ()> + Send + 'static>(Option<F>);
+
+impl<F: Future<Output = ()> + Send + 'static> Running<F> {
+    /// It begins; `call_off` tells the server to stop.
+    pub fn new(call_off: F) -> Self {
+        Running(Some(call_off))
+    }
+
+    /// It has ended by itself.
+    pub fn end(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> fmt::Debug for Running<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Running")
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Drop for Running<F> {
+    fn drop(&mut self) {
+        if let (Some(call_off), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(call_off);
+        }
+    }
 }
 
 /// That a query took longer than `patience`.

@@ -105,14 +105,15 @@ pub fn inspect(data: Option<&BTreeMap<String, ByteString>>, names: &Names, now: 
 pub(super) fn usable(data: &BTreeMap<String, ByteString>, now: Timestamp) -> Option<Arc<Identity>> {
     let pem = |key: &str| data.get(key).map(|ByteString(bytes)| bytes.as_slice());
     let identity = Identity::from_pem(pem(CERTIFICATE)?, pem(KEY)?, pem(CA_CERTIFICATE)?).ok()?;
-    validity(identity.chain().first()?)?.contains(&now.as_second()).then(|| Arc::new(identity))
+    let validity = validity(CERTIFICATE, identity.chain().first()?).ok()?;
+    validity.contains(&now.as_second()).then(|| Arc::new(identity))
 }
 
 /// From when to when a certificate is valid, in seconds since the epoch.
-fn validity(certificate: &CertificateDer<'_>) -> Option<Range<i64>> {
-    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+fn validity(what: &str, certificate: &CertificateDer<'_>) -> Result<Range<i64>, String> {
+    let (_, certificate) = parse_x509_certificate(certificate).map_err(|error| format!("{what}: {error}"))?;
     let validity = certificate.validity();
-    Some(validity.not_before.timestamp()..validity.not_after.timestamp())
+    Ok(validity.not_before.timestamp()..validity.not_after.timestamp())
 }
 
 fn check(data: Option<&BTreeMap<String, ByteString>>, names: &Names, now: Timestamp) -> Result<Material, String> {
@@ -136,12 +137,11 @@ fn check(data: Option<&BTreeMap<String, ByteString>>, names: &Names, now: Timest
 }
 
 fn check_dates(what: &str, certificate: &CertificateDer<'_>, now: Timestamp) -> Result<(), String> {
-    let (_, certificate) = parse_x509_certificate(certificate).map_err(|error| format!("{what}: {error}"))?;
-    let validity = certificate.validity();
-    if now.as_second() < validity.not_before.timestamp() {
+    let validity = validity(what, certificate)?;
+    if now.as_second() < validity.start {
         return Err(format!("{what} is not valid yet"));
     }
-    let left = validity.not_after.timestamp() - now.as_second();
+    let left = validity.end - now.as_second();
     if left < RENEW_BEFORE {
         return Err(format!("{what} has {} days left", left.div_euclid(24 * 3600)));
     }

@@ -12,13 +12,12 @@ use async_trait::async_trait;
 use keda_core::sample::{ErrorKind, SourceError};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, ServerError, SslOpts, Value};
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::Sources;
 use super::pool::Slot;
 use super::tls::Tls;
-use super::turns::{self, Database, Failure, Turns, TurnsPool};
+use super::turns::{self, Database, Failure, Running, Turns, TurnsPool};
 use crate::format::sql_number;
 pub use dsn::{Dsn, Place, TlsMode};
 
@@ -58,9 +57,10 @@ impl Database for MySql {
     }
 
     async fn ask(&self, connection: &mut Conn, query: &str) -> Result<f64, Failure> {
-        let mut running = Running { server: self.clone(), connection: connection.id(), has_ended: false };
+        let (server, id) = (self.clone(), connection.id());
+        let running = Running::new(async move { server.call_off(id).await });
         let outcome = first_row(connection, query).await;
-        running.has_ended = true;
+        running.end();
         match outcome {
             Ok((columns, value)) => {
                 number_in(columns, value).map_err(|what| Failure::Refused(SourceError::malformed(what)))
@@ -68,21 +68,6 @@ impl Database for MySql {
             Err(error @ Error::Server(_)) => Err(Failure::Refused(explain(&error))),
             Err(error) => Err(Failure::Lost(explain(&error))),
         }
-    }
-}
-
-/// A query that runs. The server goes on with one that nobody waits for any more, unless it is told.
-struct Running {
-    server: MySql,
-    connection: u32,
-    has_ended: bool,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let (false, Ok(runtime)) = (self.has_ended, Handle::try_current()) else { return };
-        let (server, connection) = (self.server.clone(), self.connection);
-        runtime.spawn(async move { server.call_off(connection).await });
     }
 }
 

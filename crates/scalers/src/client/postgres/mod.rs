@@ -16,16 +16,15 @@ use async_trait::async_trait;
 use futures::TryStreamExt;
 use keda_core::sample::{ErrorKind, SourceError};
 use keda_core::secret::Secret;
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::config::{ChannelBinding, SslMode as Negotiation, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{CancelToken, Client, Config, Error, SimpleQueryMessage};
+use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
 
 use super::Sources;
 use super::pool::Slot;
 use super::tls::{Tls, TlsOptions, Verification};
-use super::turns::{self, Database, Failure, Turns, TurnsPool};
+use super::turns::{self, Database, Failure, Running, Turns, TurnsPool};
 use crate::format::sql_number;
 pub use dsn::{Dsn, Session, SslMode};
 use tls::MakeConnector;
@@ -57,23 +56,6 @@ impl std::fmt::Debug for Link {
     }
 }
 
-/// A query that runs. The server goes on with one that nobody waits for any more, unless it is told.
-struct Running {
-    cancel: CancelToken,
-    connector: MakeConnector,
-    patience: Duration,
-    has_ended: bool,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let (false, Ok(runtime)) = (self.has_ended, Handle::try_current()) else { return };
-        let (cancel, connector, patience) = (self.cancel.clone(), self.connector.clone(), self.patience);
-        // The server may be gone as well; it cannot be told then.
-        runtime.spawn(async move { timeout(patience, cancel.cancel_query(connector)).await });
-    }
-}
-
 #[async_trait]
 impl Database for Postgres {
     type Connection = Link;
@@ -84,14 +66,12 @@ impl Database for Postgres {
     }
 
     async fn ask(&self, link: &mut Link, query: &str) -> Result<f64, Failure> {
-        let mut running = Running {
-            cancel: link.client.cancel_token(),
-            connector: link.connector.clone(),
-            patience: self.dsn.connect_timeout,
-            has_ended: false,
-        };
+        let (cancel, connector, patience) =
+            (link.client.cancel_token(), link.connector.clone(), self.dsn.connect_timeout);
+        // The server may be gone as well; it cannot be told then.
+        let running = Running::new(async move { _ = timeout(patience, cancel.cancel_query(connector)).await });
         let outcome = first_row(&link.client, query).await;
-        running.has_ended = true;
+        running.end();
         match outcome {
             Ok(row) => number(row).map_err(|what| Failure::Refused(SourceError::malformed(what))),
             Err(error) if link.client.is_closed() => Err(Failure::Lost(explain(&error))),
